@@ -1,0 +1,2 @@
+//! The binary `pgmedic`.
+fn main() {}

@@ -1,0 +1,155 @@
+//! The one table of message texts that are matched because no code tells them apart: PgBouncer's, and the few of
+//! Postgres' own that share a SQLSTATE. Each row has its origin and a recorded sample that the test holds it to.
+
+/// What a text means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Words {
+    /// PgBouncer: the client waited `query_wait_timeout` for a server connection.
+    QueryWaitTimeout,
+    /// PgBouncer: `max_client_conn` reached.
+    MaxClientConn,
+    /// PgBouncer (1.24+): `max_db_client_connections` or `max_user_client_connections` reached.
+    ClientLimitOfDatabaseOrUser,
+    /// PgBouncer: the database is disabled (`DISABLE db`).
+    DatabaseDisabled,
+    /// PgBouncer: it does not know the database and has no fallback.
+    NoSuchDatabase,
+    /// PgBouncer: a startup parameter that it does not pass on.
+    UnsupportedStartupParameter,
+    /// PgBouncer (1.18 and later): its own login to the server keeps failing.
+    ServerLoginFailing,
+    /// PgBouncer: it is shutting down.
+    PoolerShuttingDown,
+    /// PgBouncer: relayed "server closed the connection", or its own dead server connection.
+    ServerConnectionLost,
+    /// Postgres: only reserved slots are left.
+    SlotsReserved,
+    /// Postgres: every slot is taken.
+    TooManyClients,
+    /// Postgres: CONNECTION LIMIT of a role.
+    RoleLimit,
+    /// Postgres: CONNECTION LIMIT of a database.
+    DatabaseLimit,
+    /// Postgres: no line of pg_hba.conf matches.
+    NoHbaEntry,
+    /// Postgres: a `reject` line of pg_hba.conf matches.
+    HbaRejects,
+    /// Postgres: the client came without TLS (end of the pg_hba message).
+    NoEncryption,
+    /// Postgres: the role has NOLOGIN.
+    RoleNotPermittedToLogIn,
+    /// Postgres: the role does not exist.
+    RoleDoesNotExist,
+    /// Postgres: the database does not exist.
+    DatabaseDoesNotExist,
+    /// Postgres: ALLOW_CONNECTIONS false.
+    DatabaseNotAccepting,
+    /// Postgres: a database whose DROP was interrupted.
+    DatabaseInvalid,
+    /// Postgres: wrong password, missing role or expired password; the client is not told which.
+    PasswordFailed,
+    /// Postgres: starting up.
+    StartingUp,
+    /// Postgres: in recovery (crash recovery).
+    InRecovery,
+    /// Postgres: shutting down.
+    ShuttingDown,
+    /// Postgres: hot standby is off, or it is not yet consistent.
+    NotAcceptingConnections,
+    /// Any: ENOSPC's text.
+    NoSpaceLeft,
+    /// Any: EROFS's text.
+    ReadOnlyFileSystem,
+    /// Postgres: could not write the relation cache's init file at login (0 bytes free on 15).
+    InitFile,
+    /// Postgres: fork failed (a protocol-2 error).
+    CouldNotFork,
+}
+
+/// One row: meaning, the words, who says them since when, a recorded sample.
+pub struct Row {
+    /// What the words mean.
+    pub words: Words,
+    /// The text looked for, as a substring.
+    pub text: &'static str,
+    /// Who says it, and in which versions.
+    pub origin: &'static str,
+    /// A message as it was recorded.
+    pub sample: &'static str,
+}
+
+macro_rules! rows {
+    ($($words:ident: $text:literal, $origin:literal, $sample:literal;)*) => {
+        &[$(Row { words: Words::$words, text: $text, origin: $origin, sample: $sample },)*]
+    };
+}
+
+/// The table. The first row whose text the message holds wins, so the narrower text stands first.
+pub const TABLE: &[Row] = rows! {
+    QueryWaitTimeout: "query_wait_timeout", "PgBouncer 1.18", "query_wait_timeout";
+    MaxClientConn: "no more connections allowed (max_client_conn)", "PgBouncer 1.18", "no more connections allowed (max_client_conn)";
+    ClientLimitOfDatabaseOrUser: "client connections exceeded", "PgBouncer 1.24", "database \"app\" client connections exceeded: 10 >= 10";
+    DatabaseDisabled: "is disabled", "PgBouncer 1.18", "database \"appdb\" is disabled";
+    NoSuchDatabase: "no such database", "PgBouncer 1.18", "no such database: nope";
+    UnsupportedStartupParameter: "unsupported startup parameter", "PgBouncer 1.18", "unsupported startup parameter: extra_float_digits";
+    ServerLoginFailing: "server login has been failing", "PgBouncer 1.18", "server login has been failing, try again later (server_login_retry)";
+    PoolerShuttingDown: "pgbouncer is shutting down", "PgBouncer 1.18", "pgbouncer is shutting down";
+    ServerConnectionLost: "server conn crashed", "PgBouncer 1.18", "server conn crashed?";
+    SlotsReserved: "remaining connection slots are reserved", "Postgres 12 to 18", "remaining connection slots are reserved for non-replication superuser connections";
+    TooManyClients: "sorry, too many clients already", "Postgres 12 to 18", "sorry, too many clients already";
+    RoleLimit: "too many connections for role", "Postgres 12 to 18", "too many connections for role \"app\"";
+    DatabaseLimit: "too many connections for database", "Postgres 12 to 18", "too many connections for database \"app\"";
+    HbaRejects: "pg_hba.conf rejects connection", "Postgres 12 to 18", "pg_hba.conf rejects connection for host \"127.0.0.1\", user \"app\", database \"app\", no encryption";
+    NoHbaEntry: "no pg_hba.conf entry", "Postgres 12 to 18", "no pg_hba.conf entry for host \"127.0.0.1\", user \"app\", database \"app\", no encryption";
+    NoEncryption: "no encryption", "Postgres 14 to 18 (13 and before: SSL off)", "connection matched nothing, no encryption";
+    RoleNotPermittedToLogIn: "is not permitted to log in", "Postgres 12 to 18", "role \"app\" is not permitted to log in";
+    PasswordFailed: "password authentication failed", "Postgres 12 to 18, PgBouncer 1.18", "password authentication failed for user \"app\"";
+    DatabaseNotAccepting: "is not currently accepting connections", "Postgres 12 to 18", "database \"app\" is not currently accepting connections";
+    DatabaseInvalid: "cannot connect to invalid database", "Postgres 15.4 to 18", "cannot connect to invalid database \"app\"";
+    StartingUp: "the database system is starting up", "Postgres 12 to 18", "the database system is starting up";
+    InRecovery: "the database system is in recovery mode", "Postgres 12 to 18", "the database system is in recovery mode";
+    ShuttingDown: "the database system is shutting down", "Postgres 12 to 18", "the database system is shutting down";
+    NotAcceptingConnections: "the database system is not", "Postgres 14 to 18", "the database system is not yet accepting connections";
+    NoSpaceLeft: "No space left on device", "glibc strerror(ENOSPC)", "could not extend file \"base/5/16384\": No space left on device";
+    ReadOnlyFileSystem: "Read-only file system", "glibc strerror(EROFS)", "could not open file \"base/5/2601\": Read-only file system";
+    InitFile: "could not write init file", "Postgres 15", "could not write init file";
+    CouldNotFork: "could not fork new process for connection", "Postgres 12 to 18", "could not fork new process for connection: Resource temporarily unavailable";
+};
+
+/// Words with two texts around a quoted name: (meaning, before, after).
+const AROUND_A_NAME: &[(Words, &str, &str)] = &[
+    (Words::RoleDoesNotExist, "role \"", "\" does not exist"),
+    (Words::RoleDoesNotExist, "no such user", ""),
+    (Words::DatabaseDoesNotExist, "database \"", "\" does not exist"),
+];
+
+/// What a message means, if the table knows it.
+#[must_use]
+pub fn meaning(message: &str) -> Option<Words> {
+    TABLE.iter().find(|row| message.contains(row.text)).map(|row| row.words).or_else(|| {
+        AROUND_A_NAME.iter().find(|(_, a, b)| message.contains(a) && message.contains(b)).map(|t| t.0)
+    })
+}
+
+/// True where `message` holds the text of `words`.
+#[must_use]
+pub fn says(message: &str, words: Words) -> bool {
+    TABLE.iter().any(|row| row.words == words && message.contains(row.text))
+        || AROUND_A_NAME.iter().any(|(w, a, b)| *w == words && message.contains(a) && message.contains(b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_row_is_found_by_its_recorded_sample() {
+        for row in TABLE {
+            assert_eq!(meaning(row.sample), Some(row.words), "{}", row.sample);
+            assert!(!row.origin.is_empty());
+        }
+        assert_eq!(meaning("role \"x\" does not exist"), Some(Words::RoleDoesNotExist));
+        assert_eq!(meaning("database \"x\" does not exist"), Some(Words::DatabaseDoesNotExist));
+        assert_eq!(meaning("something else"), None);
+    }
+}

@@ -1,0 +1,203 @@
+//! The evidence of one walk: a serialisable value that `--record` writes, `--replay` diagnoses and tests are built on.
+
+use crate::platform::evidence::HostEvidence;
+use crate::rooms::app::evidence::AppEvidence;
+use crate::rooms::dns::evidence::DnsEvidence;
+use crate::rooms::network::evidence::NetworkEvidence;
+use crate::rooms::proxy::evidence::{PoolerEvidence, ProxyEvidence};
+use crate::rooms::startup::evidence::{StartupEvidence, StartupOutcome};
+use crate::rooms::tls::evidence::TlsEvidence;
+use crate::sql::facts::SqlFacts;
+use pgmedic_model::{Ms, Policy, ServerError, SslMode, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// Something that was looked at, or the reason why it was not.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Seen<T> {
+    /// What was seen.
+    Seen(T),
+    /// Why it was not looked at, and what would let pgmedic look.
+    NotSeen(String),
+}
+
+impl<T> Seen<T> {
+    /// What was seen, if it was.
+    pub const fn get(&self) -> Option<&T> {
+        match self {
+            Self::Seen(value) => Some(value),
+            Self::NotSeen(_) => None,
+        }
+    }
+}
+
+/// Everything one walk saw.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// `pgmedic.evidence/1`.
+    pub schema: String,
+    /// The version of pgmedic that walked.
+    pub pgmedic: String,
+    /// The service's name.
+    pub service: String,
+    /// When the walk began.
+    pub started_at: Timestamp,
+    /// How long the whole walk took.
+    pub elapsed_ms: Ms,
+    /// `--timeout`.
+    pub timeout_ms: Ms,
+    /// The target, without secrets.
+    pub target: TargetView,
+    /// The service's policy: thresholds that the diagnosis uses.
+    pub policy: Policy,
+    /// The API.
+    pub app: AppEvidence,
+    /// The way in that the API takes.
+    pub front: RouteEvidence,
+    /// The way around the proxy.
+    pub direct: Seen<RouteEvidence>,
+    /// The way in by a role that may use reserved slots; only tried when the ordinary way is refused for want of slots.
+    pub rescue: Seen<RouteEvidence>,
+    /// The pooler's console.
+    pub pooler: Seen<PoolerEvidence>,
+    /// What this host shows of the database or the API.
+    pub host: Seen<HostEvidence>,
+}
+
+impl Evidence {
+    /// The schema's name.
+    pub const SCHEMA: &'static str = "pgmedic.evidence/1";
+
+    /// The routes that were walked, the front first, each with its name: `front`, `direct`, `rescue`.
+    pub fn routes(&self) -> impl Iterator<Item = (&'static str, &RouteEvidence)> {
+        std::iter::once(("front", &self.front))
+            .chain(self.direct.get().map(|r| ("direct", r)))
+            .chain(self.rescue.get().map(|r| ("rescue", r)))
+    }
+
+    /// The server's own account of itself, from the first route that was admitted.
+    #[must_use]
+    pub fn facts(&self) -> Option<&SqlFacts> {
+        self.routes().find_map(|(_, route)| route.facts())
+    }
+
+    /// The same with when and where it was told, for citing it.
+    #[must_use]
+    pub fn told(&self) -> Option<(&SqlFacts, Timestamp, &str)> {
+        self.routes().find_map(|(_, r)| match &r.query {
+            Some(QueryEvidence { at, outcome: QueryOutcome::Answered(facts), .. }) => {
+                Some((facts.as_ref(), *at, r.address.as_str()))
+            }
+            _ => None,
+        })
+    }
+}
+
+/// A target as it may be shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetView {
+    /// `postgres://user@host:port/database`.
+    pub url: String,
+    /// `host:port`, or the socket's path.
+    pub address: String,
+    /// The host alone.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// The role.
+    pub user: String,
+    /// The database.
+    pub database: String,
+    /// `sslmode`.
+    pub ssl_mode: SslMode,
+    /// True where a password is known.
+    pub has_password: bool,
+}
+
+/// One way in, from the name to the first query. A stage that was not reached is None.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RouteEvidence {
+    /// `host:port`, or the socket's path.
+    pub address: String,
+    /// The name.
+    pub dns: DnsEvidence,
+    /// One attempt to each address.
+    pub network: Option<NetworkEvidence>,
+    /// The first bytes.
+    pub proxy: Option<ProxyEvidence>,
+    /// TLS.
+    pub tls: Option<TlsEvidence>,
+    /// Startup.
+    pub startup: Option<StartupEvidence>,
+    /// The one query.
+    pub query: Option<QueryEvidence>,
+}
+
+impl RouteEvidence {
+    /// What the server told of itself on this way.
+    #[must_use]
+    pub fn facts(&self) -> Option<&SqlFacts> {
+        match &self.query {
+            Some(QueryEvidence { outcome: QueryOutcome::Answered(facts), .. }) => Some(facts),
+            _ => None,
+        }
+    }
+
+    /// True where the way in led to ReadyForQuery.
+    #[must_use]
+    pub fn admitted(&self) -> bool {
+        self.startup.as_ref().is_some_and(|s| s.outcome == StartupOutcome::Ready)
+    }
+
+    /// The error with which the server (or a pooler) refused the way in: in the first bytes or in the startup.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&ServerError> {
+        use crate::rooms::proxy::evidence::FirstBytes;
+        match (&self.startup, &self.proxy) {
+            (Some(StartupEvidence { outcome: StartupOutcome::Error(error), .. }), _)
+            | (None, Some(ProxyEvidence { first: FirstBytes::Error(error), .. })) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// When that refusal came.
+    #[must_use]
+    pub fn refused_at(&self) -> Timestamp {
+        match (&self.startup, &self.proxy) {
+            (Some(s), _) => s.at.plus(s.elapsed_ms),
+            (None, Some(p)) => p.at.plus(p.elapsed_ms),
+            _ => self.dns.at,
+        }
+    }
+}
+
+/// The one query on an admitted connection.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct QueryEvidence {
+    /// When it was sent.
+    pub at: Timestamp,
+    /// How long it took.
+    pub elapsed_ms: Ms,
+    /// How it ended.
+    pub outcome: QueryOutcome,
+    /// NoticeResponses that came meanwhile, at most 16.
+    pub notices: Vec<ServerError>,
+}
+
+/// How the one query ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum QueryOutcome {
+    /// The server's account of itself.
+    Answered(Box<SqlFacts>),
+    /// A minimal answer (`select 1`), where the account itself was refused: why.
+    Alive(String),
+    /// ErrorResponse.
+    Error(ServerError),
+    /// The peer hung up.
+    Closed,
+    /// Nothing came before the deadline.
+    Silent,
+    /// An answer that could not be read, with what is wrong.
+    Unreadable(String),
+}

@@ -1,0 +1,24 @@
+//! The walk from an API to the disk of its Postgres.
+//!
+//! `walk` gathers evidence (I/O), `diagnose` turns evidence into findings (pure), `report` puts both on one page (pure).
+//! Not in here: clap, exit codes, colours, HTML.
+
+#[macro_use]
+mod cause;
+
+pub mod clock;
+pub mod diagnose;
+pub mod events;
+pub mod evidence;
+pub mod platform;
+pub mod record;
+pub mod rooms;
+pub mod service;
+pub mod sql;
+pub mod walk;
+
+pub use cause::{Cause, Proof};
+pub use diagnose::diagnose;
+pub use evidence::{Evidence, Seen};
+pub use service::Service;
+pub use walk::walk;

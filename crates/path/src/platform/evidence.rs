@@ -1,0 +1,196 @@
+//! What this host shows of the database (or the API) when the door is shut: processes, listeners, volumes, logs.
+
+use pgmedic_model::{Ms, SqlState, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// Everything seen through this host's window.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct HostEvidence {
+    /// When it was looked at.
+    pub at: Timestamp,
+    /// How long the look took.
+    pub elapsed_ms: Ms,
+    /// Why this host may be looked at: `platform.kind = "host"`, `the target is a loopback address`, ….
+    pub why: String,
+    /// The listener that the front target's address leads to.
+    pub front_listener: Option<ListenerView>,
+    /// The listener that the `direct` address leads to.
+    pub direct_listener: Option<ListenerView>,
+    /// The process behind the front listener, where it is not the postmaster: a proxy or a pooler.
+    pub proxy: Option<ProcessView>,
+    /// What HAProxy's own stats socket says, where the proxy is a HAProxy whose configuration names one.
+    pub haproxy: Option<HaproxyView>,
+    /// The postmaster.
+    pub postmaster: Option<ProcessView>,
+    /// Why this is the service's postmaster: `listens on 127.0.0.1:5432`, `the only one on this host`, ….
+    pub postmaster_by: Option<String>,
+    /// `data_directory`.
+    pub data_directory: Option<String>,
+    /// Last line of `postmaster.pid`: `ready`, `starting`, `stopping`, `standby`.
+    pub postmaster_status: Option<String>,
+    /// Client backends by their process titles. None where titles were not looked at (the server told by SQL).
+    pub backends: Option<Vec<TitleGroup>>,
+    /// Other children of the postmaster by their titles: `startup recovering 0000…`, `checkpointer`, ….
+    pub auxiliaries: Vec<String>,
+    /// `max_connections` as the configuration on disk or the command line has it.
+    pub max_connections: Option<u64>,
+    /// `superuser_reserved_connections`, likewise; Postgres' default 3 where it is not set.
+    pub superuser_reserved: Option<u64>,
+    /// `reserved_connections`, likewise; default 0.
+    pub reserved: Option<u64>,
+    /// Filesystems of the data directory, of WAL and of tablespaces.
+    pub volumes: Vec<VolumeView>,
+    /// The server's log.
+    pub log: Option<ServerLogView>,
+    /// What could not be looked at, and why.
+    pub blind: Vec<String>,
+}
+
+/// A listening socket.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListenerView {
+    /// `127.0.0.1:5432`, or the unix socket's path.
+    pub address: String,
+    /// Connections that the kernel has completed and the process has not accepted (`ss -ltn`'s Recv-Q).
+    pub recv_q: u64,
+    /// The most that may wait (Send-Q of a listener). None where it cannot be read.
+    pub backlog: Option<u64>,
+    /// The listening process. None where its descriptors may not be read.
+    pub pid: Option<u32>,
+}
+
+/// A process.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessView {
+    /// Process id.
+    pub pid: u32,
+    /// `comm`: `postgres`, `haproxy`, `pgbouncer`.
+    pub program: String,
+    /// State letter of /proc/PID/stat (proc(5)): `S` sleeping, `T` stopped, `D` uninterruptible, `Z` zombie, ….
+    pub state: char,
+    /// The command line without what may be a secret, at most 200 characters.
+    pub command: String,
+    /// Connections that it has established on the front listener's port.
+    pub established: Option<u64>,
+    /// Open descriptors, and the soft limit, where they may be read.
+    pub descriptors: Option<(u64, u64)>,
+}
+
+impl ProcessView {
+    /// True where the process cannot run: stopped by a signal or a debugger, or stuck in the kernel.
+    #[must_use]
+    pub const fn is_frozen(&self) -> bool {
+        matches!(self.state, 'T' | 't' | 'D')
+    }
+}
+
+/// HAProxy's own account (management guide, sections 9.1 and 9.3).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct HaproxyView {
+    /// The stats socket.
+    pub socket: String,
+    /// Why it did not answer, if it did not.
+    pub failure: Option<String>,
+    /// `CurrConns` of `show info`.
+    pub current: Option<u64>,
+    /// `Maxconn` of `show info`.
+    pub max: Option<u64>,
+    /// The frontends and servers of `show stat`.
+    pub rows: Vec<HaproxyRow>,
+}
+
+/// One row of `show stat`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HaproxyRow {
+    /// Proxy's name.
+    pub proxy: String,
+    /// `FRONTEND`, `BACKEND` or the server's name.
+    pub server: String,
+    /// `UP`, `DOWN`, `MAINT (resolution)`, `no check`, `OPEN`, ….
+    pub status: String,
+    /// Result of the last health check: `L4CON`, `L7TOUT`, ….
+    pub check: String,
+    /// Current sessions.
+    pub sessions: u64,
+    /// Session limit. None where there is none.
+    pub limit: Option<u64>,
+    /// Waiting in the queue.
+    pub queued: u64,
+}
+
+/// Client backends of one role, database, client and state, by their process titles.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TitleGroup {
+    /// Role.
+    pub role: String,
+    /// Database.
+    pub database: String,
+    /// Client address without its port; `[local]`.
+    pub client: String,
+    /// `idle`, `idle in transaction`, `SELECT`, `SELECT waiting`, `startup`, `authentication`, ….
+    pub activity: String,
+    /// How many.
+    pub count: u64,
+}
+
+/// What a filesystem is used for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VolumeUse {
+    /// The data directory.
+    #[default]
+    Data,
+    /// pg_wal, where it is a filesystem of its own.
+    Wal,
+    /// A tablespace.
+    Tablespace,
+    /// The log directory, where it is a filesystem of its own.
+    Log,
+}
+
+/// A filesystem as statvfs(3) has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeView {
+    /// What it is used for.
+    pub holds: VolumeUse,
+    /// The path that was asked for.
+    pub path: String,
+    /// Where the filesystem is mounted.
+    pub mount: Option<String>,
+    /// Its type: `ext4`, `tmpfs`.
+    pub kind: Option<String>,
+    /// `f_blocks * f_frsize`.
+    pub total_bytes: u64,
+    /// `f_bavail * f_frsize`: free for an ordinary user (`f_bfree` counts root's reserve).
+    pub available_bytes: u64,
+    /// `f_files`; 0 where the filesystem does not count.
+    pub total_inodes: u64,
+    /// `f_favail`.
+    pub available_inodes: u64,
+    /// Mounted (or remounted) read-only.
+    pub read_only: bool,
+    /// Bytes in it by what holds them, where it could be read in time: `pg_wal`, `base`, `pgsql_tmp`, `log`.
+    pub held: Vec<(String, u64)>,
+}
+
+/// The end of the server's log.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ServerLogView {
+    /// The file.
+    pub path: String,
+    /// The newest FATAL and PANIC lines and abnormal ends of processes, oldest first, at most 20, masked.
+    pub entries: Vec<ServerLogEntry>,
+}
+
+/// One entry of the server's log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServerLogEntry {
+    /// When, by the line itself. None where the line has no time that can be read.
+    pub at: Option<Timestamp>,
+    /// `FATAL`, `PANIC`, `LOG`, ….
+    pub severity: String,
+    /// SQLSTATE, where log_line_prefix has `%e`.
+    pub code: Option<SqlState>,
+    /// The message with its DETAIL, masked, at most 300 characters.
+    pub message: String,
+}

@@ -1,0 +1,3 @@
+//! The room `admission`.
+
+pub mod causes;

@@ -1,0 +1,6 @@
+//! The causes of the room `app`, one file each.
+
+use crate::cause::Cause;
+
+/// Every cause of this room.
+pub static ALL: &[&Cause] = &[];

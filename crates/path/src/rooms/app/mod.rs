@@ -1,0 +1,4 @@
+//! The room `app`.
+
+pub mod causes;
+pub mod evidence;

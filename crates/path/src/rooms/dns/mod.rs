@@ -1,0 +1,4 @@
+//! The room `dns`.
+
+pub mod causes;
+pub mod evidence;

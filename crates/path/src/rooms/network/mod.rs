@@ -1,0 +1,4 @@
+//! The room `network`.
+
+pub mod causes;
+pub mod evidence;

@@ -1,0 +1,4 @@
+//! The room `proxy`.
+
+pub mod causes;
+pub mod evidence;

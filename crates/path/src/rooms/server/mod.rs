@@ -1,0 +1,3 @@
+//! The room `server`.
+
+pub mod causes;

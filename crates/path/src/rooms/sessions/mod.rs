@@ -1,0 +1,3 @@
+//! The room `sessions`.
+
+pub mod causes;

@@ -1,0 +1,4 @@
+//! The room `startup`.
+
+pub mod causes;
+pub mod evidence;

@@ -1,0 +1,3 @@
+//! The room `storage`.
+
+pub mod causes;

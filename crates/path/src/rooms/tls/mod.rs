@@ -1,0 +1,4 @@
+//! The room `tls`.
+
+pub mod causes;
+pub mod evidence;

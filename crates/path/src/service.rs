@@ -1,0 +1,65 @@
+//! What is to be walked: one service, resolved from configuration, a URL or the environment.
+
+use pgmedic_model::{Policy, Target};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// One service. The caller has read every file and environment variable that the configuration names.
+#[derive(Clone, Debug)]
+pub struct Service {
+    /// Its name.
+    pub name: String,
+    /// The way in that the API takes.
+    pub target: Target,
+    /// A role that may use reserved slots.
+    pub rescue: Option<Target>,
+    /// The way around the proxy, with the target's role and database.
+    pub direct: Option<Target>,
+    /// PgBouncer's admin console.
+    pub pooler: Option<Target>,
+    /// The readiness endpoint.
+    pub ready: Option<String>,
+    /// The API's metrics.
+    pub metrics: Option<String>,
+    /// Nameservers to ask by themselves, besides those of /etc/resolv.conf. Where any is given here, the target's
+    /// name is looked up at the first of them instead of the system's resolver if `resolve_here` is set.
+    pub nameservers: Vec<SocketAddr>,
+    /// Look names up at `nameservers` alone: for an API whose resolver is not this host's.
+    pub resolve_here: bool,
+    /// The API's log.
+    pub api_log: Option<LogSource>,
+    /// The window on this host.
+    pub window: Window,
+    /// Thresholds and permissions.
+    pub policy: Policy,
+}
+
+/// A log to look into.
+#[derive(Clone, Debug)]
+pub enum LogSource {
+    /// The end of a file.
+    File(PathBuf),
+    /// Lines that were piped in.
+    Text(String),
+}
+
+/// Whether this host may be looked at for evidence.
+#[derive(Clone, Debug, Default)]
+pub enum Window {
+    /// Only where the target is a loopback address or a unix socket.
+    #[default]
+    ByItself,
+    /// `platform.kind = "host"`: this host is the database's or the API's.
+    Host(HostPaths),
+    /// Never.
+    Off,
+}
+
+/// Where things are on this host, as far as the configuration says.
+#[derive(Clone, Debug, Default)]
+pub struct HostPaths {
+    /// `data_directory`.
+    pub data_directory: Option<PathBuf>,
+    /// `log`: the server's log.
+    pub log: Option<PathBuf>,
+}

@@ -1,0 +1,278 @@
+//! What the server tells of itself: the shape of the one statement's answer. Each field says which view it is from.
+//! What the role may not see is None, and `unseen` says so.
+
+use pgmedic_model::MaskedSql;
+use serde::{Deserialize, Serialize};
+
+/// The server's account of itself.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SqlFacts {
+    /// `server_version_num`, 150018.
+    pub version_num: u32,
+    /// `current_user`, and what it may see.
+    pub me: Me,
+    /// Slots and limits.
+    pub admission: AdmissionFacts,
+    /// The server's state.
+    pub server: ServerFacts,
+    /// Sessions and locks.
+    pub sessions: SessionFacts,
+    /// Storage, as the server sees it.
+    pub storage: StorageFacts,
+}
+
+/// Who asks.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Me {
+    /// `current_user`.
+    pub role: String,
+    /// `current_database()`.
+    pub database: String,
+    /// `pg_backend_pid()`.
+    pub pid: i32,
+    /// Superuser.
+    pub superuser: bool,
+    /// May read all of pg_stat_activity (`pg_read_all_stats`, `pg_monitor`, superuser).
+    pub sees_all: bool,
+    /// May signal other roles' backends (`pg_signal_backend` or superuser).
+    pub may_signal: bool,
+}
+
+/// Slots: who may have how many, and who has them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct AdmissionFacts {
+    /// `max_connections`.
+    pub max_connections: u64,
+    /// `superuser_reserved_connections`.
+    pub superuser_reserved: u64,
+    /// `reserved_connections` (Postgres 16+), else 0.
+    pub reserved: u64,
+    /// Backends that take an ordinary slot: `backend_type = 'client backend'`, pgmedic's own included. A plain role
+    /// sees no backend_type of others; then this counts rows with a database, and `me.sees_all` is false.
+    pub client_backends: u64,
+    /// pgmedic's own sessions among them.
+    pub own: u64,
+    /// Roles that have a CONNECTION LIMIT, with their use.
+    pub role_limits: Vec<LimitFacts>,
+    /// Databases that have a CONNECTION LIMIT or refuse connections, with their use.
+    pub database_limits: Vec<LimitFacts>,
+    /// Client backends by application, role, database, client and state; largest first, at most 50 groups.
+    pub groups: Vec<SessionGroup>,
+}
+
+impl AdmissionFacts {
+    /// Slots for ordinary roles: `max_connections` less both reserves.
+    #[must_use]
+    pub const fn ordinary(&self) -> u64 {
+        self.max_connections.saturating_sub(self.superuser_reserved).saturating_sub(self.reserved)
+    }
+}
+
+/// A CONNECTION LIMIT and its use.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LimitFacts {
+    /// The role or the database.
+    pub name: String,
+    /// `rolconnlimit`, `datconnlimit`; -1 none, -2 an invalid database.
+    pub limit: i64,
+    /// Sessions of it.
+    pub used: u64,
+    /// `datallowconn`; true for a role.
+    pub allows: bool,
+}
+
+/// Client backends that are alike.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SessionGroup {
+    /// `application_name`, empty where none is set (or not seen).
+    pub application: String,
+    /// `usename`.
+    pub role: String,
+    /// `datname`.
+    pub database: String,
+    /// `client_addr`; `[local]` for a unix socket.
+    pub client: String,
+    /// `state`; None where the role may not see it.
+    pub state: Option<String>,
+    /// How many.
+    pub count: u64,
+    /// The longest time since `state_change` among them, in ms.
+    pub oldest_state_ms: Option<f64>,
+    /// How many of them have been in this state for longer than policy `idle_after`.
+    pub over_idle_after: u64,
+}
+
+/// The server's state.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ServerFacts {
+    /// Time since `pg_postmaster_start_time()`, in ms.
+    pub uptime_ms: f64,
+    /// `pg_is_in_recovery()`.
+    pub in_recovery: bool,
+    /// `transaction_read_only` of this very transaction.
+    pub transaction_read_only: bool,
+    /// `default_transaction_read_only` as this session got it.
+    pub default_transaction_read_only: bool,
+    /// Where it is set: (database or empty, role or empty) of `pg_db_role_setting`; both empty for ALTER ROLE ALL.
+    pub read_only_set_for: Vec<(String, String)>,
+    /// Time since the last replayed transaction, in ms; on a standby.
+    pub replay_lag_ms: Option<f64>,
+    /// A WAL receiver is streaming; on a standby.
+    pub receiving: Option<bool>,
+    /// Names of settings with `pending_restart`.
+    pub pending_restart: Vec<String>,
+    /// `system_identifier` of `pg_control_system()`, as text.
+    pub system_identifier: Option<String>,
+    /// Greatest `age(datfrozenxid)`, with its database.
+    pub oldest_xid: Option<(String, u64)>,
+    /// Greatest `mxid_age(datminmxid)`, with its database.
+    pub oldest_mxid: Option<(String, u64)>,
+    /// `autovacuum_freeze_max_age`.
+    pub freeze_max_age: u64,
+}
+
+/// Sessions worth naming, and locks.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SessionFacts {
+    /// Sessions worth naming: idle in transaction, active for over a second, waiting for a lock, blocking; and the
+    /// longest idle. At most 200; the oldest of each class first.
+    pub sessions: Vec<SessionView>,
+    /// Sessions that wait for a lock, in all (also beyond those looked into).
+    pub lock_waiters: u64,
+    /// For each waiting session looked into: who blocks it (`pg_blocking_pids()`; 0 is a prepared transaction).
+    pub waits: Vec<WaitView>,
+    /// `pg_prepared_xacts`, oldest first, at most 50.
+    pub prepared: Vec<PreparedView>,
+    /// How many prepared transactions there are.
+    pub prepared_total: u64,
+    /// Client backends in `idle in transaction` or its aborted form.
+    pub idle_in_transaction: u64,
+    /// Client backends active.
+    pub active: u64,
+    /// Client backends idle.
+    pub idle: u64,
+}
+
+/// One session.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SessionView {
+    /// `pid`.
+    pub pid: i32,
+    /// `backend_start` as text with microseconds, UTC: with the pid, a session's identity.
+    pub backend_start: String,
+    /// `backend_type`.
+    pub backend_type: Option<String>,
+    /// `application_name`.
+    pub application: String,
+    /// `usename`.
+    pub role: String,
+    /// `datname`.
+    pub database: String,
+    /// `client_addr`; `[local]` for a unix socket.
+    pub client: String,
+    /// `state`.
+    pub state: Option<String>,
+    /// `wait_event_type`.
+    pub wait_event_type: Option<String>,
+    /// `wait_event`.
+    pub wait_event: Option<String>,
+    /// Time since `state_change`, in ms.
+    pub state_ms: Option<f64>,
+    /// Time since `xact_start`, in ms.
+    pub xact_ms: Option<f64>,
+    /// Time since `query_start`, in ms.
+    pub query_ms: Option<f64>,
+    /// Its (last) query, masked.
+    pub query: MaskedSql,
+    /// Its role is a superuser.
+    pub superuser: bool,
+    /// Strongest relation lock it holds, with the relation: `AccessExclusiveLock on jobs`. Only for blockers.
+    pub holds: Option<String>,
+    /// It holds advisory locks.
+    pub advisory: bool,
+}
+
+/// One waiting session.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitView {
+    /// Who waits.
+    pub pid: i32,
+    /// Who is in its way: holders, and those ahead in the queue. 0 stands for a prepared transaction.
+    pub blocked_by: Vec<i32>,
+    /// What it waits for: mode and relation or transaction.
+    pub wants: Option<String>,
+}
+
+/// One prepared transaction.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PreparedView {
+    /// `gid`.
+    pub gid: String,
+    /// `owner`.
+    pub owner: String,
+    /// `database`.
+    pub database: String,
+    /// Time since `prepared`, in ms.
+    pub age_ms: f64,
+    /// Sessions that wait for a lock which this transaction holds (rows of `pg_locks` without a pid).
+    pub blocks: u64,
+}
+
+/// Storage, as the server sees it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct StorageFacts {
+    /// `data_directory`; None where the role may not see it.
+    pub data_directory: Option<String>,
+    /// `pg_database_size` of this database, in bytes; None where it would be too dear (very many relations).
+    pub database_bytes: Option<u64>,
+    /// Sum of `temp_bytes` of `pg_stat_database` since its reset.
+    pub temp_bytes: u64,
+    /// `max_slot_wal_keep_size` in bytes; None is unlimited (-1, or before Postgres 13).
+    pub max_slot_wal_keep_bytes: Option<u64>,
+    /// `max_wal_size` in bytes.
+    pub max_wal_bytes: u64,
+    /// `pg_replication_slots`, those that retain most first, at most 50.
+    pub slots: Vec<SlotView>,
+    /// `pg_stat_archiver`, where archiving is on.
+    pub archiver: Option<ArchiverView>,
+}
+
+/// One replication slot.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SlotView {
+    /// `slot_name`.
+    pub name: String,
+    /// `physical` or `logical`.
+    pub kind: String,
+    /// `database` of a logical slot.
+    pub database: Option<String>,
+    /// `active`.
+    pub active: bool,
+    /// `temporary`.
+    pub temporary: bool,
+    /// `wal_status` (Postgres 13+): `reserved`, `extended`, `unreserved`, `lost`.
+    pub wal_status: Option<String>,
+    /// `safe_wal_size` (Postgres 13+), in bytes.
+    pub safe_wal_bytes: Option<i64>,
+    /// WAL it keeps from removal: the current position less `restart_lsn`, in bytes.
+    pub retained_bytes: Option<u64>,
+    /// Time since it became inactive (Postgres 17+), in ms.
+    pub inactive_ms: Option<f64>,
+    /// Greatest age of its `xmin` and `catalog_xmin`.
+    pub xmin_age: Option<u64>,
+}
+
+/// The archiver.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ArchiverView {
+    /// `archived_count`.
+    pub archived: u64,
+    /// `failed_count`.
+    pub failed: u64,
+    /// The last thing it did was to fail.
+    pub failing: bool,
+    /// Time since the last failure, in ms.
+    pub last_failed_ms: Option<f64>,
+    /// Time since the last success, in ms.
+    pub last_archived_ms: Option<f64>,
+}

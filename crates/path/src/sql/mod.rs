@@ -1,0 +1,3 @@
+//! The one statement, and the shape of its answer.
+
+pub mod facts;
