@@ -11,6 +11,9 @@ use crate::sql::facts::SqlFacts;
 use pgmedic_model::{Ms, Policy, ServerError, SslMode, Timestamp};
 use serde::{Deserialize, Serialize};
 
+#[cfg(test)]
+pub(crate) mod fixture;
+
 /// Something that was looked at, or the reason why it was not.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
