@@ -1,7 +1,21 @@
 //! Where a connection goes and how: libpq's connection parameters as one value.
+//!
+//! Not in here: reading the environment or a file. [`Settings`] takes their contents as values.
 
 use crate::Secret;
 use serde::{Deserialize, Serialize};
+
+mod error;
+mod files;
+mod parameters;
+mod parse;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+pub use error::{Place, TargetError};
+pub use parse::is_connection_string;
+pub use settings::{FileText, Settings, Surroundings};
 
 /// The peer's host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,6 +137,28 @@ impl Target {
             Host::Socket(directory) => format!("{directory}/.s.PGSQL.{}", self.port),
             host => format!("{host}:{}", self.port),
         }
+    }
+
+    /// The same role, database and settings by way of another address: `host:port`, `[v6]:port` or
+    /// `/socket/directory:port`.
+    ///
+    /// # Errors
+    /// Where the text is not of that form.
+    pub fn by_way_of(&self, address: &str) -> Result<Self, TargetError> {
+        let wrong = |problem: &str| TargetError { place: Place::Whole, problem: problem.to_owned() };
+        let form = "not of the form host:port ([address]:port for IPv6)";
+        if address.contains(',') {
+            return Err(wrong(parse::SEVERAL));
+        }
+        let (host, port) = address.rsplit_once(':').ok_or_else(|| wrong(form))?;
+        let port = port.parse().ok().filter(|port| *port > 0).ok_or_else(|| wrong(form))?;
+        let host = match host.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')) {
+            Some(v6) => Host::Address(v6.parse::<std::net::Ipv6Addr>().map_err(|_| wrong(form))?.into()),
+            None if host.starts_with(['/', '@']) && host.len() > 1 => Host::Socket(host.to_owned()),
+            None if host.is_empty() || host.contains([':', '/', '@', '?', ' ']) => return Err(wrong(form)),
+            None => host.parse().map_or_else(|_| Host::Name(host.to_owned()), Host::Address),
+        };
+        Ok(Self { host, hostaddr: None, port, ..self.clone() })
     }
 
     /// `postgres://user@host:port/database`: the target without its secrets, for people.
