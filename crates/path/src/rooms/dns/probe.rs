@@ -1,0 +1,349 @@
+//! The lookup of one name: by the system's resolver, as the API does it, and at each nameserver by itself meanwhile. The
+//! walk goes on as soon as the system has answered; the nameservers are collected at its end.
+//!
+//! Not in here: trying the addresses, and any judgement of the answers.
+
+use super::evidence::{
+    Answer, AnswerOutcome, DnsEvidence, NameserverEvidence, Subject, SystemLookup, SystemOutcome,
+};
+use super::nameserver::{self, Limit, MAX_ADDRESSES, Nameserver};
+use super::resolv_conf::{RESOLV_CONF, ResolvConf, answered_without};
+use crate::clock::Stopwatch;
+use crate::service::Service;
+use dns_lookup::{AddrInfoHints, LookupError, LookupErrorKind, SockType};
+use pgmedic_model::{Errno, Host};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::time::Duration;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+/// How long a nameserver has, from the start of the lookup, once the system's resolver has answered.
+const BESIDE_AN_ANSWER: Duration = Duration::from_secs(1);
+/// How long glibc waits for one nameserver before it asks the next (`RES_TIMEOUT` of resolv.h).
+const BEFORE_THE_NEXT: Duration = Duration::from_secs(5);
+/// Nameservers asked for one name.
+const MAX_NAMESERVERS: usize = 8;
+
+/// How names are looked up for a service.
+#[derive(Clone, Debug, Default)]
+pub struct Resolver {
+    /// Nameservers of the configuration.
+    pub nameservers: Vec<SocketAddr>,
+    /// Look up at these alone: the API's resolver is not this host's.
+    pub here: bool,
+}
+
+impl Resolver {
+    /// A service's.
+    #[must_use]
+    pub fn of(service: &Service) -> Self {
+        Self { nameservers: service.nameservers.clone(), here: service.resolve_here }
+    }
+
+    /// True where the configured nameservers stand in for the system's resolver.
+    const fn stands_in(&self) -> bool {
+        self.here && !self.nameservers.is_empty()
+    }
+
+    /// The nameservers to ask, and the names to ask them for.
+    fn plan(&self, name: &str) -> (Vec<Nameserver>, Vec<String>) {
+        let of =
+            |address: &SocketAddr, place: &str| Nameserver { address: *address, configured_in: place.into() };
+        let given = self.nameservers.iter().map(|address| of(address, "pgmedic.toml"));
+        if self.stands_in() {
+            // The search list is this host's; another host's is not known.
+            return (given.take(MAX_NAMESERVERS).collect(), vec![name.trim_end_matches('.').to_owned()]);
+        }
+        let conf = ResolvConf::load();
+        let mut servers: Vec<Nameserver> = conf.servers.iter().map(|a| of(a, RESOLV_CONF)).collect();
+        for server in given {
+            if servers.iter().all(|known| known.address != server.address) && servers.len() < MAX_NAMESERVERS
+            {
+                servers.push(server);
+            }
+        }
+        (servers, conf.candidates(name))
+    }
+}
+
+/// A lookup that has come to addresses or to an end, while single nameservers may still be thinking.
+#[derive(Debug)]
+pub struct Lookup {
+    /// What is known so far: all but the nameservers.
+    pub evidence: DnsEvidence,
+    asking: Option<Asking>,
+}
+
+impl Lookup {
+    /// Waits for the nameservers, each within its limit, and gives the whole evidence.
+    pub async fn settled(mut self) -> DnsEvidence {
+        if let Some(asking) = self.asking.take() {
+            self.evidence.nameservers = asking.all().await;
+        }
+        self.evidence
+    }
+
+    fn without_nameservers(mut evidence: DnsEvidence, why: impl Into<String>) -> Self {
+        evidence.nameservers_skipped = Some(why.into());
+        Self { evidence, asking: None }
+    }
+}
+
+/// Looks a host up. Returns when the system's resolver has answered or failed, at the latest at the deadline.
+pub async fn look(host: &Host, hostaddr: Option<IpAddr>, resolver: &Resolver, deadline: Instant) -> Lookup {
+    let watch = Stopwatch::start();
+    let subject = subject(host, hostaddr);
+    let mut evidence = DnsEvidence {
+        at: watch.at,
+        elapsed_ms: pgmedic_model::Ms(0.0),
+        subject: subject.clone(),
+        system: None,
+        nameservers: Vec::new(),
+        nameservers_skipped: None,
+    };
+    let name = match subject {
+        Subject::Name(name) => name,
+        Subject::Address(_) => {
+            return Lookup::without_nameservers(evidence, "a literal address needs no lookup");
+        }
+        Subject::Socket(_) => return Lookup::without_nameservers(evidence, "a unix socket needs no lookup"),
+    };
+    if let Some(why) = answered_without(&name) {
+        evidence.system = Some(system(&name, deadline).await);
+        evidence.elapsed_ms = watch.elapsed();
+        return Lookup::without_nameservers(evidence, why);
+    }
+    let started = Instant::now();
+    let (servers, names) = resolver.plan(&name);
+    let mut asking = Asking::start(servers, &name, names, deadline);
+    let found =
+        if resolver.stands_in() { asking.stand_in(deadline).await } else { system(&name, deadline).await };
+    if answered(&found.outcome) {
+        asking.bring_nearer(deadline.min(Instant::now().max(started + BESIDE_AN_ANSWER)));
+    }
+    evidence.system = Some(found);
+    evidence.elapsed_ms = watch.elapsed();
+    Lookup { evidence, asking: Some(asking) }
+}
+
+/// The lookup of a side door's name (the API's): the system's answer alone, or the configured nameservers' where they
+/// stand in for it.
+pub async fn look_aside(host: &Host, resolver: &Resolver, deadline: Instant) -> DnsEvidence {
+    if resolver.stands_in() {
+        return look(host, None, resolver, deadline).await.settled().await;
+    }
+    let watch = Stopwatch::start();
+    let subject = subject(host, None);
+    let system = match &subject {
+        Subject::Name(name) => Some(system(name, deadline).await),
+        Subject::Address(_) | Subject::Socket(_) => None,
+    };
+    DnsEvidence {
+        at: watch.at,
+        elapsed_ms: watch.elapsed(),
+        subject,
+        system,
+        nameservers: Vec::new(),
+        nameservers_skipped: Some(
+            "nameservers are asked by themselves for the database's name only".to_owned(),
+        ),
+    }
+}
+
+/// What is to be looked up: `hostaddr` goes before the host's name, as in libpq.
+fn subject(host: &Host, hostaddr: Option<IpAddr>) -> Subject {
+    match (host, hostaddr) {
+        (Host::Socket(directory), _) => Subject::Socket(directory.clone()),
+        (_, Some(ip)) => Subject::Address(ip),
+        (Host::Address(ip), None) => Subject::Address(*ip),
+        (Host::Name(name), None) => Subject::Name(name.clone()),
+    }
+}
+
+/// True where the resolver has said something of the name, be it that there is none.
+fn answered(outcome: &SystemOutcome) -> bool {
+    match outcome {
+        SystemOutcome::Resolved(_) => true,
+        SystemOutcome::Failed { code, .. } => code == "EAI_NONAME" || code == "EAI_NODATA",
+        SystemOutcome::Silent => false,
+    }
+}
+
+/// getaddrinfo(3) for both families, at most until the deadline.
+///
+/// It runs on a thread of its own that is left behind where it hangs: tokio's blocking threads would keep the runtime
+/// from ending, and getaddrinfo cannot be cancelled.
+pub async fn system(name: &str, deadline: Instant) -> SystemLookup {
+    let watch = Stopwatch::start();
+    let (send, receive) = oneshot::channel();
+    let asked = name.to_owned();
+    let spawned = std::thread::Builder::new().name("getaddrinfo".to_owned()).spawn(move || {
+        let _ = send.send(resolve(&asked));
+    });
+    let outcome = match spawned {
+        Err(error) => {
+            failed("EAI_SYSTEM", &Errno::from_number(error.raw_os_error().unwrap_or(0)).to_string())
+        }
+        Ok(_) => match tokio::time::timeout_at(deadline, receive).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => failed("EAI_SYSTEM", "the resolver's thread died"),
+            Err(_) => SystemOutcome::Silent,
+        },
+    };
+    SystemLookup { elapsed_ms: watch.elapsed(), outcome }
+}
+
+/// getaddrinfo(3). A socket type is given, so that each address comes once.
+fn resolve(name: &str) -> SystemOutcome {
+    let hints = AddrInfoHints { socktype: SockType::Stream.into(), ..AddrInfoHints::default() };
+    match dns_lookup::getaddrinfo(Some(name), None, Some(hints)) {
+        Ok(found) => {
+            let mut addresses: Vec<IpAddr> = Vec::new();
+            for ip in found.flatten().map(|info| info.sockaddr.ip()).take(MAX_ADDRESSES) {
+                if !addresses.contains(&ip) {
+                    addresses.push(ip);
+                }
+            }
+            SystemOutcome::Resolved(addresses)
+        }
+        Err(error) => {
+            let code = code(&error);
+            let text = std::io::Error::from(error).to_string();
+            failed(code, text.strip_prefix("failed to lookup address information: ").unwrap_or(&text))
+        }
+    }
+}
+
+fn failed(code: &str, text: &str) -> SystemOutcome {
+    SystemOutcome::Failed { code: code.to_owned(), text: text.to_owned() }
+}
+
+/// The code's name (getaddrinfo(3)).
+fn code(error: &LookupError) -> &'static str {
+    /// glibc's EAI_ADDRFAMILY (netdb.h), which `dns-lookup` has no name for.
+    const ADDRFAMILY: i32 = -9;
+    match error.kind() {
+        LookupErrorKind::Again => "EAI_AGAIN",
+        LookupErrorKind::Badflags => "EAI_BADFLAGS",
+        LookupErrorKind::NoName => "EAI_NONAME",
+        LookupErrorKind::NoData => "EAI_NODATA",
+        LookupErrorKind::Fail => "EAI_FAIL",
+        LookupErrorKind::Family => "EAI_FAMILY",
+        LookupErrorKind::Socktype => "EAI_SOCKTYPE",
+        LookupErrorKind::Service => "EAI_SERVICE",
+        LookupErrorKind::Memory => "EAI_MEMORY",
+        LookupErrorKind::System => "EAI_SYSTEM",
+        _ if error.error_num() == ADDRFAMILY => "EAI_ADDRFAMILY",
+        // A name with a NUL in it never reaches getaddrinfo.
+        _ if error.error_num() == 0 => "EAI_NONAME",
+        _ => "EAI_?",
+    }
+}
+
+/// Nameservers being asked, all at once. Dropped, it asks no more.
+#[derive(Debug)]
+struct Asking {
+    name: String,
+    servers: Vec<Nameserver>,
+    limit: watch::Sender<Instant>,
+    tasks: JoinSet<(usize, NameserverEvidence)>,
+    done: Vec<Option<NameserverEvidence>>,
+}
+
+impl Asking {
+    fn start(servers: Vec<Nameserver>, name: &str, names: Vec<String>, deadline: Instant) -> Self {
+        let (limit, receiver) = watch::channel(deadline);
+        let mut tasks = JoinSet::new();
+        for (place, server) in servers.iter().cloned().enumerate() {
+            let (name, names, limit): (_, _, Limit) = (name.to_owned(), names.clone(), receiver.clone());
+            tasks.spawn(async move { (place, nameserver::ask(server, &name, &names, limit).await) });
+        }
+        let done = vec![None; servers.len()];
+        Self { name: name.to_owned(), servers, limit, tasks, done }
+    }
+
+    fn bring_nearer(&self, deadline: Instant) {
+        self.limit.send_replace(deadline);
+    }
+
+    /// Waits for one more answer. False where there is none to wait for.
+    async fn one_more(&mut self) -> bool {
+        match self.tasks.join_next().await {
+            None => false,
+            Some(Ok((place, evidence))) => {
+                self.done[place] = Some(evidence);
+                true
+            }
+            // What panics in a reader of answers is missed below and said there.
+            Some(Err(_)) => true,
+        }
+    }
+
+    /// Every nameserver's answer, in order.
+    async fn all(mut self) -> Vec<NameserverEvidence> {
+        while self.one_more().await {}
+        let (servers, name) = (self.servers, self.name);
+        let lost = |server| nameserver::unasked(server, &name, "the answer could not be read");
+        self.done
+            .into_iter()
+            .zip(servers)
+            .map(|(done, server)| done.unwrap_or_else(|| lost(server)))
+            .collect()
+    }
+
+    /// The lookup as a resolver with these nameservers would do it: the first that serves decides, and each has glibc's
+    /// five seconds before the next is believed.
+    async fn stand_in(&mut self, deadline: Instant) -> SystemLookup {
+        let watch = Stopwatch::start();
+        let mut patience = Instant::now();
+        for place in 0..self.servers.len() {
+            patience = deadline.min(patience.max(Instant::now()) + BEFORE_THE_NEXT);
+            while self.done[place].is_none() {
+                if !tokio::time::timeout_at(patience, self.one_more()).await.unwrap_or(false) {
+                    break;
+                }
+            }
+            if let Some(outcome) = self.done[place].as_ref().and_then(as_system) {
+                return SystemLookup { elapsed_ms: watch.elapsed(), outcome };
+            }
+        }
+        let silent = |answer: &Answer| answer.outcome == AnswerOutcome::Silent;
+        let heard = self.done.iter().flatten().any(|e| !silent(&e.a) || !silent(&e.aaaa));
+        let outcome = if heard {
+            failed("EAI_AGAIN", "Temporary failure in name resolution")
+        } else {
+            SystemOutcome::Silent
+        };
+        SystemLookup { elapsed_ms: watch.elapsed(), outcome }
+    }
+}
+
+/// One nameserver's answer as getaddrinfo would give it; None where a resolver would ask the next.
+fn as_system(evidence: &NameserverEvidence) -> Option<SystemOutcome> {
+    let outcomes = [&evidence.aaaa.outcome, &evidence.a.outcome];
+    let mut addresses: Vec<IpAddr> = Vec::new();
+    for outcome in outcomes {
+        if let AnswerOutcome::Addresses { addresses: found, .. } = outcome {
+            addresses.extend(found);
+        }
+    }
+    if !addresses.is_empty() {
+        // RFC 6724 rules 1 and 6 with the default table: what this host has no way to goes last, IPv6 goes first.
+        addresses.sort_by_key(|ip| !has_way_to(*ip));
+        return Some(SystemOutcome::Resolved(addresses));
+    }
+    if outcomes.contains(&&AnswerOutcome::NxDomain) {
+        return Some(failed("EAI_NONAME", "Name or service not known"));
+    }
+    outcomes
+        .iter()
+        .all(|outcome| **outcome == AnswerOutcome::NoData)
+        .then(|| failed("EAI_NODATA", "No address associated with hostname"))
+}
+
+/// True where this host has a route and a source address for `ip`. Sends nothing.
+fn has_way_to(ip: IpAddr) -> bool {
+    let any = if ip.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+    UdpSocket::bind(any).is_ok_and(|socket| socket.connect((ip, 53)).is_ok())
+}
