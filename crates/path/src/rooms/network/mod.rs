@@ -1,4 +1,5 @@
-//! The room `network`.
+//! The room `network`: one attempt to each address.
 
 pub mod causes;
 pub mod evidence;
+pub mod probe;

@@ -1,4 +1,8 @@
-//! The room `startup`.
+//! The room `startup`: authentication, pg_hba, database.
 
+mod auth;
 pub mod causes;
 pub mod evidence;
+pub mod probe;
+pub mod session;
+pub mod wire;

@@ -1,0 +1,220 @@
+//! An admitted connection: simple queries within bounds, and an end that leaves nothing behind. Dropping it in any
+//! way closes the socket; its statement is bounded by the server's own `statement_timeout` besides.
+
+use crate::clock::Stopwatch;
+use crate::rooms::network::probe::{Address, attempt};
+use crate::rooms::startup::wire::{End, NOTICE_LIMIT, Wire, readable, server_error};
+use bytes::BytesMut;
+use fallible_iterator::FallibleIterator;
+use pgmedic_model::{Ms, ServerError, Timestamp};
+use postgres_protocol::message::backend::{DataRowBody, Message, RowDescriptionBody};
+use postgres_protocol::message::frontend;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::{Instant, timeout};
+
+/// Most bytes of one answer.
+pub const ANSWER_LIMIT: usize = 4 * 1024 * 1024;
+
+/// Most columns of an answer (Postgres' own limit on a target list, `MaxTupleAttributeNumber`).
+const COLUMN_LIMIT: usize = 1664;
+
+/// Time for a CancelRequest and for a Terminate. They are spent beyond a deadline, so they are short.
+const FAREWELL: Duration = Duration::from_millis(250);
+
+/// An admitted connection.
+pub struct Session {
+    wire: Wire,
+    address: Address,
+    key: Option<(i32, i32)>,
+    /// True where the server took pgmedic's own `statement_timeout` and `lock_timeout` at startup. Where not, a
+    /// caller that needs them sets them itself.
+    pub bounded: bool,
+    in_step: bool,
+}
+
+/// The answer to one simple query.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// When the query was sent.
+    pub at: Timestamp,
+    /// Until ReadyForQuery, or the end.
+    pub elapsed_ms: Ms,
+    /// What came.
+    pub reply: Reply,
+    /// NoticeResponses that came meanwhile, at most 16.
+    pub notices: Vec<ServerError>,
+}
+
+/// What came of one simple query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// Rows of the last statement that gives any, with the columns' names.
+    Rows {
+        /// The columns' names.
+        columns: Vec<String>,
+        /// The rows, in text form.
+        rows: Vec<Vec<Option<String>>>,
+    },
+    /// ErrorResponse.
+    Error(ServerError),
+    /// The peer hung up or reset the connection.
+    Closed,
+    /// No (whole) answer before the deadline; a CancelRequest has been sent.
+    Silent,
+    /// An answer that breaks the protocol or the bounds, with what is wrong.
+    Unreadable(String),
+}
+
+impl Session {
+    /// Takes over a connection that has come to ReadyForQuery.
+    pub(crate) fn new(wire: Wire, address: Address, key: Option<(i32, i32)>, bounded: bool) -> Self {
+        Self { wire, address, key, bounded, in_step: true }
+    }
+
+    /// Sends one simple query, which may be several statements, and reads the whole answer.
+    pub async fn simple_query(&mut self, sql: &str, deadline: Instant) -> Answer {
+        let watch = Stopwatch::start();
+        let mut notices = Vec::new();
+        let reply = if self.in_step {
+            match self.ask(sql, &mut notices, deadline).await {
+                Ok(reply) => reply,
+                Err(end) => self.lost(end).await,
+            }
+        } else {
+            Reply::Unreadable("the connection was given up".to_owned())
+        };
+        Answer { at: watch.at, elapsed_ms: watch.elapsed(), reply, notices }
+    }
+
+    async fn ask(
+        &mut self,
+        sql: &str,
+        notices: &mut Vec<ServerError>,
+        deadline: Instant,
+    ) -> Result<Reply, End> {
+        let mut bytes = BytesMut::new();
+        if frontend::query(sql, &mut bytes).is_err() {
+            return Ok(Reply::Unreadable("the statement holds a NUL".to_owned()));
+        }
+        self.wire.send(&bytes, deadline).await?;
+        let mut sheet = Sheet::default();
+        let mut error = None;
+        loop {
+            let message = match self.wire.message(ANSWER_LIMIT, deadline).await {
+                // A FATAL is the last thing that the server says.
+                Err(End::Closed | End::Reset) if error.is_some() => {
+                    self.in_step = false;
+                    return Ok(error.map_or(Reply::Closed, Reply::Error));
+                }
+                message => message?,
+            };
+            match message {
+                Message::RowDescription(body) => sheet.begin(&body)?,
+                Message::DataRow(body) => sheet.add(&body)?,
+                Message::ErrorResponse(body) => {
+                    error.get_or_insert(server_error(body.fields()));
+                }
+                Message::NoticeResponse(body) if notices.len() < NOTICE_LIMIT => {
+                    notices.push(server_error(body.fields()));
+                }
+                Message::ReadyForQuery(_) => {
+                    return Ok(
+                        error.map_or(Reply::Rows { columns: sheet.columns, rows: sheet.rows }, Reply::Error)
+                    );
+                }
+                Message::CopyInResponse(_) | Message::CopyOutResponse(_) => {
+                    return Err(End::Malformed("a COPY that was not asked for".to_owned()));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The exchange is out of step from here on. A statement that outlived its deadline is cancelled.
+    async fn lost(&mut self, end: End) -> Reply {
+        self.in_step = false;
+        match end {
+            End::Closed | End::Reset => Reply::Closed,
+            End::Silent => {
+                self.cancel().await;
+                Reply::Silent
+            }
+            End::TlsAlert(alert) => Reply::Unreadable(format!("TLS alert {alert}")),
+            End::Protocol2(text) | End::Malformed(text) => Reply::Unreadable(text),
+        }
+    }
+
+    /// Sends a CancelRequest on a connection of its own, in clear as libpq's `PQcancel` does, and waits for the
+    /// server to have taken it (it closes the connection then; Postgres manual, "Canceling Requests in Progress").
+    async fn cancel(&self) {
+        let Some((pid, key)) = self.key else { return };
+        let mut bytes = BytesMut::new();
+        frontend::cancel_request(pid, key, &mut bytes);
+        let request = async {
+            let (_, connected) = attempt(&self.address, Instant::now() + FAREWELL).await;
+            if let Some(mut connected) = connected
+                && connected.io.write_all(&bytes).await.is_ok()
+            {
+                // Either way the request is as done as it will be.
+                let _ = connected.io.read_u8().await;
+            }
+        };
+        let _ = timeout(FAREWELL, request).await;
+    }
+
+    /// Sends Terminate and closes.
+    pub async fn close(mut self) {
+        let deadline = Instant::now() + FAREWELL;
+        let mut bytes = BytesMut::new();
+        frontend::terminate(&mut bytes);
+        if self.wire.send(&bytes, deadline).await.is_ok() {
+            self.wire.shutdown(deadline).await;
+        }
+    }
+}
+
+/// The rows that have come.
+#[derive(Default)]
+struct Sheet {
+    columns: Vec<String>,
+    rows: Vec<Vec<Option<String>>>,
+    bytes: usize,
+}
+
+impl Sheet {
+    /// A RowDescription: the rows of this statement replace those of the one before.
+    fn begin(&mut self, body: &RowDescriptionBody) -> Result<(), End> {
+        self.rows.clear();
+        self.columns = body
+            .fields()
+            .take(COLUMN_LIMIT)
+            .map(|field| Ok(readable(field.name().as_bytes())))
+            .collect()
+            .map_err(|e| End::Malformed(e.to_string()))?;
+        Ok(())
+    }
+
+    fn add(&mut self, body: &DataRowBody) -> Result<(), End> {
+        // A row without columns takes room too: its header is counted (tag, length, count of columns).
+        self.bytes += body.buffer().len() + 7;
+        if self.bytes > ANSWER_LIMIT {
+            return Err(End::Malformed(format!("an answer of more than {ANSWER_LIMIT} bytes")));
+        }
+        let mut row = Vec::new();
+        let mut ranges = body.ranges();
+        while let Some(range) = ranges.next().map_err(|e| End::Malformed(e.to_string()))? {
+            let value = match range {
+                Some(range) => Some(
+                    body.buffer()
+                        .get(range)
+                        .ok_or_else(|| End::Malformed("a value that ends beyond its row".to_owned()))?,
+                ),
+                None => None,
+            };
+            row.push(value.map(|bytes| String::from_utf8_lossy(bytes).into_owned()));
+        }
+        self.rows.push(row);
+        Ok(())
+    }
+}
