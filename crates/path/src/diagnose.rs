@@ -1,10 +1,50 @@
 //! Evidence in, findings out. Pure: no I/O, no clock, the same answer for the same recording.
 
 use crate::evidence::Evidence;
-use pgmedic_model::Finding;
+use crate::explains::{contributes, explains};
+use crate::unrecognised;
+use pgmedic_model::{Finding, Role};
 
-/// Every finding that the evidence shows, with roles: roots first, then contributing, then symptoms.
+/// Every finding that the evidence shows, with roles: roots first (worst and surest first, then in the order of the
+/// path), then contributing, then symptoms.
 #[must_use]
 pub fn diagnose(evidence: &Evidence) -> Vec<Finding> {
-    crate::rooms::causes().filter_map(|cause| (cause.find)(evidence)).collect()
+    let mut findings: Vec<Finding> =
+        crate::rooms::causes().filter_map(|cause| (cause.find)(evidence)).collect();
+    findings.extend(unrecognised::find(evidence, &findings));
+    assign_roles(evidence, &mut findings);
+    findings.sort_by_key(|f| {
+        (role_rank(f.role), std::cmp::Reverse(f.severity), std::cmp::Reverse(f.confidence), f.room)
+    });
+    findings
+}
+
+/// A finding that another one explains is a symptom; one that worsened another is contributing; the rest are roots.
+fn assign_roles(e: &Evidence, findings: &mut [Finding]) {
+    let roles: Vec<(Role, Vec<String>)> = findings
+        .iter()
+        .map(|f| {
+            let role = if findings.iter().any(|g| explains(e, g, f)) {
+                Role::Symptom
+            } else if findings.iter().any(|g| contributes(f, g)) {
+                Role::Contributing
+            } else {
+                Role::Root
+            };
+            let effects = findings.iter().filter(|g| explains(e, f, g)).map(|g| g.cause.clone()).collect();
+            (role, effects)
+        })
+        .collect();
+    for (finding, (role, effects)) in findings.iter_mut().zip(roles) {
+        finding.role = role;
+        finding.explains = effects;
+    }
+}
+
+const fn role_rank(role: Role) -> u8 {
+    match role {
+        Role::Root => 0,
+        Role::Contributing => 1,
+        Role::Symptom => 2,
+    }
 }

@@ -1,4 +1,6 @@
-//! The room `proxy`.
+//! The room `proxy`: the hop in front of the server. The first bytes on a fresh connection, the pooler's console, and
+//! the causes that sit in a HAProxy, a Fly proxy or a PgBouncer.
 
 pub mod causes;
 pub mod evidence;
+pub(crate) mod silence;

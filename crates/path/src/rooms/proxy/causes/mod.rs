@@ -2,5 +2,26 @@
 
 use crate::cause::Cause;
 
+mod console;
+pub mod pooler_client_limit;
+pub mod pooler_database_disabled;
+pub mod pooler_hung;
+pub mod pooler_paused;
+pub mod pooler_pool_exhausted;
+pub mod pooler_upstream_failing;
+pub mod proxy_client_limit;
+pub mod proxy_hung;
+pub mod proxy_without_backend;
+
 /// Every cause of this room.
-pub static ALL: &[&Cause] = &[];
+pub static ALL: &[&Cause] = &[
+    &proxy_without_backend::CAUSE,
+    &proxy_hung::CAUSE,
+    &proxy_client_limit::CAUSE,
+    &pooler_hung::CAUSE,
+    &pooler_paused::CAUSE,
+    &pooler_database_disabled::CAUSE,
+    &pooler_pool_exhausted::CAUSE,
+    &pooler_client_limit::CAUSE,
+    &pooler_upstream_failing::CAUSE,
+];

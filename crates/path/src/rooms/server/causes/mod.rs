@@ -2,5 +2,7 @@
 
 use crate::cause::Cause;
 
+pub mod server_hung;
+
 /// Every cause of this room.
-pub static ALL: &[&Cause] = &[];
+pub static ALL: &[&Cause] = &[&server_hung::CAUSE];

@@ -1,0 +1,174 @@
+//! Which cause explains which: the one place where causes know of each other. Data, and a pure reading of it.
+
+use crate::evidence::Evidence;
+use pgmedic_model::{Finding, Room, Severity};
+
+/// When an edge holds.
+type When = fn(&Evidence) -> bool;
+
+/// `cause` brings about each of `effects`: where both are found, the effect is a symptom.
+struct Edge {
+    cause: &'static str,
+    effects: &'static [&'static str],
+    when: When,
+}
+
+/// What the API shows of whatever keeps it from its database.
+const APP_SYMPTOMS: &[&str] = &["readiness-failing", "api-not-initialised", "pool-starved"];
+
+/// What a server that is not there, or not answering, does to everything in front of it.
+const DOOR_SYMPTOMS: &[&str] =
+    &["port-closed", "proxy-without-backend", "pooler-pool-exhausted", "pooler-upstream-failing"];
+
+/// What uses up slots looks like this from outside.
+const SLOT_SYMPTOMS: &[&str] = &[
+    "slots-exhausted",
+    "all-slots-exhausted",
+    "slots-nearly-exhausted",
+    "role-limit-reached",
+    "database-limit-reached",
+    "pooler-pool-exhausted",
+];
+
+const ALWAYS: When = |_| true;
+
+const EDGES: &[Edge] = &[
+    Edge { cause: "disk-full", effects: DOOR_SYMPTOMS, when: ALWAYS },
+    Edge { cause: "disk-full", effects: DEAD_SERVER, when: ALWAYS },
+    Edge { cause: "disk-full", effects: &["read-only-by-setting", "disk-filling"], when: ALWAYS },
+    Edge { cause: "inodes-exhausted", effects: DEAD_SERVER, when: ALWAYS },
+    Edge { cause: "inodes-exhausted", effects: &["disk-full"], when: ALWAYS },
+    Edge { cause: "wal-volume-full", effects: DOOR_SYMPTOMS, when: ALWAYS },
+    Edge { cause: "wal-volume-full", effects: DEAD_SERVER, when: ALWAYS },
+    Edge { cause: "wal-volume-full", effects: &["disk-full", "disk-filling"], when: ALWAYS },
+    Edge { cause: "filesystem-read-only", effects: DOOR_SYMPTOMS, when: ALWAYS },
+    Edge { cause: "filesystem-read-only", effects: DEAD_SERVER, when: ALWAYS },
+    Edge { cause: "disk-filling", effects: &["read-only-by-setting"], when: ALWAYS },
+    Edge { cause: "server-down", effects: DOOR_SYMPTOMS, when: ALWAYS },
+    Edge { cause: "server-down", effects: &["stopped-by-administrator", "backend-crashed"], when: ALWAYS },
+    Edge { cause: "server-hung", effects: DOOR_SYMPTOMS, when: ALWAYS },
+    Edge { cause: "server-starting", effects: DOOR_SYMPTOMS, when: ALWAYS },
+    Edge { cause: "server-recovering", effects: DOOR_SYMPTOMS, when: ALWAYS },
+    Edge { cause: "server-recovering", effects: &["backend-crashed"], when: ALWAYS },
+    Edge { cause: "backend-crashed", effects: &["proxy-without-backend"], when: ALWAYS },
+    Edge { cause: "server-shutting-down", effects: DOOR_SYMPTOMS, when: ALWAYS },
+    Edge { cause: "server-shutting-down", effects: &["stopped-by-administrator"], when: ALWAYS },
+    Edge { cause: "standby-not-ready", effects: DOOR_SYMPTOMS, when: ALWAYS },
+    Edge {
+        cause: "port-closed",
+        effects: &["proxy-without-backend", "pooler-upstream-failing"],
+        when: ALWAYS,
+    },
+    // Fact 8: a proxy's health check that cannot log in marks the server down and cuts every session.
+    Edge {
+        cause: "slots-exhausted",
+        effects: &["proxy-without-backend", "slots-nearly-exhausted"],
+        when: ALWAYS,
+    },
+    Edge {
+        cause: "all-slots-exhausted",
+        effects: &["proxy-without-backend", "slots-exhausted"],
+        when: ALWAYS,
+    },
+    // In three of five public incidents the slots were full because of locks; ending idle sessions does nothing there.
+    Edge { cause: "lock-pile-up", effects: SLOT_SYMPTOMS, when: locks_hold_the_slots },
+    Edge { cause: "lock-pile-up", effects: APP_SYMPTOMS, when: ALWAYS },
+    Edge {
+        cause: "orphan-prepared-transaction",
+        effects: &["lock-pile-up"],
+        when: a_prepared_transaction_blocks,
+    },
+    Edge { cause: "orphan-prepared-transaction", effects: SLOT_SYMPTOMS, when: locks_hold_the_slots },
+    Edge { cause: "idle-in-transaction", effects: APP_SYMPTOMS, when: ALWAYS },
+    Edge { cause: "long-queries", effects: APP_SYMPTOMS, when: ALWAYS },
+    Edge { cause: "pooler-paused", effects: &["pooler-pool-exhausted", "pooler-client-limit"], when: ALWAYS },
+    Edge { cause: "pooler-database-disabled", effects: &["pooler-pool-exhausted"], when: ALWAYS },
+    Edge { cause: "pooler-hung", effects: &["proxy-hung"], when: ALWAYS },
+    Edge { cause: "pooler-pool-exhausted", effects: &["pooler-client-limit"], when: ALWAYS },
+    Edge { cause: "resolver-silent", effects: &["name-not-found", "name-without-address"], when: ALWAYS },
+    Edge {
+        cause: "api-not-initialised",
+        effects: &["readiness-failing", "api-holds-stale-state"],
+        when: ALWAYS,
+    },
+    Edge { cause: "api-holds-stale-state", effects: &["readiness-failing"], when: ALWAYS },
+    Edge { cause: "pool-starved", effects: &["readiness-failing", "api-holds-stale-state"], when: ALWAYS },
+];
+
+/// What a server that lost its storage dies of.
+const DEAD_SERVER: &[&str] =
+    &["server-down", "server-starting", "server-recovering", "backend-crashed", "stopped-by-administrator"];
+
+/// `cause` made each of `worsened` come sooner or weigh more, without being it.
+const CONTRIBUTES: &[(&str, &[&str])] = &[
+    ("idle-sessions", SLOT_SYMPTOMS),
+    ("idle-in-transaction", SLOT_SYMPTOMS),
+    ("idle-in-transaction", &["lock-pile-up"]),
+    ("long-queries", SLOT_SYMPTOMS),
+    ("long-queries", &["lock-pile-up", "pool-starved"]),
+    ("slots-nearly-exhausted", &["role-limit-reached", "database-limit-reached", "lock-pile-up"]),
+    ("orphan-prepared-transaction", &["lock-pile-up"]),
+    ("slot-retains-wal", &["disk-full", "disk-filling", "wal-volume-full"]),
+    ("disk-filling", &["disk-full", "wal-volume-full"]),
+    ("dead-address-among-answers", &["packets-dropped", "port-closed", "no-route", "firewall-rejects"]),
+    ("resolver-failing", &["resolver-silent"]),
+];
+
+/// Sessions that wait for locks make up a fifth or more of the ordinary slots, or half of what is taken.
+fn locks_hold_the_slots(e: &Evidence) -> bool {
+    if let Some(facts) = e.facts() {
+        let waiters = facts.sessions.lock_waiters;
+        let slots = facts.admission.ordinary().max(1);
+        return waiters * 5 >= slots || waiters * 2 >= facts.admission.client_backends.max(1);
+    }
+    let Some(backends) = e.host.get().and_then(|h| h.backends.as_ref()) else { return false };
+    let all: u64 = backends.iter().map(|g| g.count).sum();
+    let waiting: u64 = backends.iter().filter(|g| g.activity.ends_with(" waiting")).map(|g| g.count).sum();
+    waiting > 0 && waiting * 5 >= all
+}
+
+/// Some session waits for a lock whose holder has no pid.
+fn a_prepared_transaction_blocks(e: &Evidence) -> bool {
+    e.facts().is_some_and(|f| f.sessions.waits.iter().any(|w| w.blocked_by.contains(&0)))
+}
+
+/// True where `cause` brings about `effect`, by the table or because any critical failure on the way to the database
+/// shows in the API.
+pub(crate) fn explains(e: &Evidence, cause: &Finding, effect: &Finding) -> bool {
+    if cause.cause == effect.cause {
+        return false;
+    }
+    let on_the_way = cause.room != Room::App && cause.severity == Severity::Critical;
+    (on_the_way && APP_SYMPTOMS.contains(&effect.cause.as_str()))
+        || EDGES.iter().any(|edge| {
+            edge.cause == cause.cause && edge.effects.contains(&effect.cause.as_str()) && (edge.when)(e)
+        })
+}
+
+/// True where `cause` made `effect` worse.
+pub(crate) fn contributes(cause: &Finding, effect: &Finding) -> bool {
+    CONTRIBUTES.iter().any(|(c, worsened)| *c == cause.cause && worsened.contains(&effect.cause.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn nothing_explains_itself_by_a_detour() {
+        let effects = |id: &str| -> BTreeSet<&str> {
+            EDGES.iter().filter(|e| e.cause == id).flat_map(|e| e.effects.iter().copied()).collect()
+        };
+        for start in EDGES.iter().map(|e| e.cause) {
+            let mut seen = BTreeSet::new();
+            let mut todo: Vec<&str> = effects(start).into_iter().collect();
+            while let Some(id) = todo.pop() {
+                assert_ne!(id, start, "{start} explains itself");
+                if seen.insert(id) {
+                    todo.extend(effects(id));
+                }
+            }
+        }
+    }
+}

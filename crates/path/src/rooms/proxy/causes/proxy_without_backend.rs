@@ -1,0 +1,126 @@
+//! `proxy-without-backend`: the proxy hangs up at once.
+
+use crate::cause::Proof;
+use crate::evidence::Evidence;
+use crate::platform::evidence::HaproxyRow;
+use crate::rooms::proxy::evidence::FirstBytes;
+use pgmedic_model::{Confidence, Fact, Finding, RemedyKind, RemedyPlan, Room, Severity, Source};
+
+cause! {
+    /// The proxy has no healthy server behind it and hangs up without a word.
+    ///
+    /// ## What it is
+    /// TCP connects and the peer closes at once, with not one byte. A Postgres server never does that to a newcomer: it
+    /// answers, or it sends an error. A HAProxy without a healthy backend does. Drivers say `server closed the
+    /// connection unexpectedly`.
+    ///
+    /// ## What proves it
+    /// A FIN with zero bytes after the first message. HAProxy's `show stat` has every server `DOWN` or `MAINT`; the way
+    /// around the proxy (`direct`) either works, and then the proxy's check or its resolver is wrong, or fails, and
+    /// then that failure is the cause.
+    ///
+    /// ## What mends it
+    /// First the database, if `direct` fails as well. If `direct` works: see why the check fails
+    /// (`echo 'show stat' | socat stdio /run/haproxy/haproxy.sock`), mend the check's path or the name it resolves, and
+    /// only then `set server BACKEND/SERVER state ready`.
+    ///
+    /// ## What makes it worse
+    /// Restarting the API: it reconnects into the same nothing. Restarting the proxy while slots are full: its check
+    /// fails because it cannot log in, and all sessions are cut again.
+    ///
+    /// ## What prevents it
+    /// An alert on `haproxy_backend_active_servers == 0`; a check that does not need one of the slots that clients use
+    /// up; API roles that are not superuser, so that the check's reserve stays free.
+    ///
+    /// ## References
+    /// HAProxy management guide, 9.1 (CSV format) and 9.3 (`show stat`, `set server`). Postgres-flex: a `zombie` member
+    /// leaves HAProxy without a backend although Postgres is up.
+    "proxy-without-backend" in Proxy, proved by Proof::Drill;
+}
+
+fn find(e: &Evidence) -> Option<Finding> {
+    let proxy = e.front.proxy.as_ref().filter(|p| p.first == FirstBytes::Closed)?;
+    let said = format!("the peer closed after {} without a byte", proxy.elapsed_ms);
+    let proof = Fact::new(Source::Bytes, proxy.at, &e.front.address, said).value(proxy.elapsed_ms.0);
+    let down = servers_down(e);
+    let direct_ok = e.direct.get().is_some_and(|d| d.admitted());
+    let confidence = if down.is_empty() { Confidence::Likely } else { Confidence::Certain };
+    let around = match (e.direct.get(), direct_ok) {
+        (Some(d), true) => format!("; around it {} answers", d.address),
+        (Some(d), false) => format!("; around it {} fails as well", d.address),
+        (None, _) => String::new(),
+    };
+    let summary =
+        format!("the proxy at {} has no healthy server and hangs up at once{around}", e.front.address);
+    let mut finding =
+        Finding::new(CAUSE.id, Room::Proxy, Severity::Critical, confidence, summary, proof).and_all(down);
+    if let Some(startup) = e.direct.get().filter(|d| d.admitted()).and_then(|d| d.startup.as_ref()) {
+        let place = e.direct.get().map_or_else(String::new, |d| d.address.clone());
+        finding =
+            finding.and(Fact::new(Source::Startup, startup.at, place, "the way around the proxy logs in"));
+    }
+    if confidence == Confidence::Likely {
+        finding = finding.or_else(
+            "server-descriptors-exhausted",
+            "the server's log (`Too many open files`) and /proc/PID/fd of the postmaster",
+        );
+    }
+    Some(finding.mended_by(RemedyPlan::by_hand(
+        "restore-backend",
+        RemedyKind::Advice,
+        "see which servers the proxy holds for down and why; mend the database or the check before the proxy",
+        "echo 'show stat' | socat stdio UNIX-CONNECT:/run/haproxy/haproxy.sock | cut -d, -f1,2,18,37",
+    )))
+}
+
+/// A fact for each server that HAProxy's own account shows as not up.
+fn servers_down(e: &Evidence) -> Vec<Fact> {
+    let Some((host, view)) = e.host.get().and_then(|h| h.haproxy.as_ref().map(|v| (h, v))) else {
+        return Vec::new();
+    };
+    let is_server = |row: &&HaproxyRow| row.server != "FRONTEND" && row.server != "BACKEND";
+    let down = |row: &&HaproxyRow| row.status.starts_with("DOWN") || row.status.starts_with("MAINT");
+    let fact = |row: &HaproxyRow| {
+        let check = if row.check.is_empty() { String::new() } else { format!(", last check {}", row.check) };
+        let said = format!("server {}/{} is {}{check}", row.proxy, row.server, row.status);
+        Fact::new(Source::Host, host.at, &view.socket, said).value(row.status.clone())
+    };
+    view.rows.iter().filter(is_server).filter(down).map(fact).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evidence::Seen;
+    use crate::evidence::fixture::{admitted, first_bytes, healthy, window};
+    use crate::platform::evidence::HaproxyView;
+
+    #[test]
+    fn proxy_without_backend_is_a_fin_without_bytes() {
+        let found = find(&first_bytes(FirstBytes::Closed)).expect("found");
+        assert_eq!(found.confidence, Confidence::Likely);
+        assert_eq!(found.alternatives.len(), 1);
+        assert!(find(&healthy()).is_none());
+        assert!(find(&first_bytes(FirstBytes::Silent)).is_none());
+    }
+
+    #[test]
+    fn proxy_without_backend_is_certain_by_haproxys_own_account() {
+        let mut e = first_bytes(FirstBytes::Closed);
+        e.direct = Seen::Seen(admitted("db:5433"));
+        window(&mut e, |host| {
+            let row = HaproxyRow {
+                proxy: "pg".into(),
+                server: "s1".into(),
+                status: "DOWN".into(),
+                check: "L4CON".into(),
+                ..HaproxyRow::default()
+            };
+            host.haproxy = Some(HaproxyView { rows: vec![row], ..HaproxyView::default() });
+        });
+        let found = find(&e).expect("found");
+        assert_eq!(found.confidence, Confidence::Certain);
+        assert!(found.evidence.iter().any(|f| f.fact.contains("pg/s1 is DOWN, last check L4CON")));
+        assert!(found.summary.contains("around it db:5433 answers"));
+    }
+}

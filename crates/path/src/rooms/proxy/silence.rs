@@ -1,0 +1,276 @@
+//! Who is silent? A hung proxy, a proxy at its limit and a hung postmaster look the same to every client: TCP connects,
+//! then nothing comes. This weighs the windows, the way around the proxy and the pooler's console, once, for the causes
+//! that share the question. Pure.
+
+use super::evidence::FirstBytes;
+use crate::evidence::{Evidence, QueryOutcome, RouteEvidence};
+use crate::platform::evidence::{HaproxyView, HostEvidence, ListenerView, ProcessView};
+use crate::rooms::startup::evidence::StartupOutcome;
+use pgmedic_model::{Confidence, Fact, Finding, Ms, Room, Severity, Source, Timestamp};
+
+/// The party that is silent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Silent {
+    /// A proxy that is stopped or stuck.
+    Proxy,
+    /// A PgBouncer that is stopped or stuck.
+    Pooler,
+    /// A proxy that has as many connections as it may.
+    ProxyLimit,
+    /// The postmaster.
+    Server,
+}
+
+/// Who is silent, how sure that is, and by which facts.
+pub(crate) struct Verdict {
+    pub(crate) who: Silent,
+    silence: Fact,
+    opinion: Opinion,
+}
+
+impl Verdict {
+    /// The verdict as a finding of the cause that it names.
+    pub(crate) fn into_finding(self, cause: &str, room: Room) -> Finding {
+        let Opinion { confidence, summary, facts, alternatives, .. } = self.opinion;
+        let finding =
+            Finding::new(cause, room, Severity::Critical, confidence, summary, self.silence).and_all(facts);
+        alternatives.into_iter().fold(finding, |f, (other, decider)| f.or_else(other, decider))
+    }
+}
+
+/// A verdict before the silence itself is put to it.
+struct Opinion {
+    who: Silent,
+    confidence: Confidence,
+    summary: String,
+    facts: Vec<Fact>,
+    alternatives: Vec<(&'static str, &'static str)>,
+}
+
+/// What would decide between those that are silent.
+const DECIDERS: [(&str, &str); 4] = [
+    (
+        "server-hung",
+        "walk around the proxy (`direct`), or look at the postmaster's state on its host: `ps -o stat,wchan`",
+    ),
+    (
+        "proxy-hung",
+        "walk around the proxy (`direct`); on its host Recv-Q of the listener (`ss -ltn`) and the process state",
+    ),
+    ("proxy-client-limit", "the proxy's own account: CurrConns against Maxconn of HAProxy's `show info`"),
+    ("pooler-hung", "the pooler's console (`pooler`), or the process state on its host"),
+];
+
+/// Every alternative but those in `not`.
+fn others(not: &[&str]) -> Vec<(&'static str, &'static str)> {
+    DECIDERS.into_iter().filter(|(id, _)| !not.contains(id)).collect()
+}
+
+/// Where and for how long a route was silent after TCP had connected, before anything of a login came.
+pub(crate) fn at_the_door(route: &RouteEvidence) -> Option<(Timestamp, Ms, &'static str)> {
+    let proxy = route.proxy.as_ref()?;
+    if proxy.first == FirstBytes::Silent {
+        return Some((proxy.at, proxy.elapsed_ms, "the first byte"));
+    }
+    let startup = route.startup.as_ref()?;
+    let waiting = matches!(&startup.outcome, StartupOutcome::Silent { .. }) && !startup.authenticated;
+    waiting.then_some((startup.at, startup.elapsed_ms, "an answer to the startup message"))
+}
+
+/// Where and for how long a route was silent after the login.
+pub(crate) fn after_the_login(route: &RouteEvidence) -> Option<(Timestamp, Ms, &'static str)> {
+    if let Some(query) = route.query.as_ref().filter(|q| q.outcome == QueryOutcome::Silent) {
+        return Some((query.at, query.elapsed_ms, "the first query's answer"));
+    }
+    let startup = route.startup.as_ref()?;
+    let waiting = matches!(&startup.outcome, StartupOutcome::Silent { .. }) && startup.authenticated;
+    waiting.then_some((startup.at, startup.elapsed_ms, "ready for query"))
+}
+
+/// The fact that a route is silent.
+pub(crate) fn fact(route: &RouteEvidence, (at, span, what): (Timestamp, Ms, &str)) -> Fact {
+    let said = format!("TCP connected, then silence: waited {span} for {what}");
+    Fact::new(Source::Bytes, at, &route.address, said).value(span.0)
+}
+
+/// Who is silent at the front door, if the front is.
+pub(crate) fn weigh(e: &Evidence) -> Option<Verdict> {
+    let silence = at_the_door(&e.front)?;
+    let opinion = by_window(e).or_else(|| by_other_ways(e)).unwrap_or_else(|| unknown(e));
+    Some(Verdict { who: opinion.who, silence: fact(&e.front, silence), opinion })
+}
+
+/// By what this host shows of the processes.
+fn by_window(e: &Evidence) -> Option<Opinion> {
+    let host = e.host.get()?;
+    if let Some(found) = host.proxy.as_ref().and_then(|proxy| proxy_by_window(e, host, proxy)) {
+        return Some(found);
+    }
+    let postmaster = host.postmaster.as_ref()?;
+    let listener = host.front_listener.as_ref();
+    let at_front = host.proxy.is_none() && listener.is_some_and(|l| l.pid == Some(postmaster.pid));
+    let place = format!("pid {}", postmaster.pid);
+    if postmaster.is_frozen() {
+        let how = if postmaster.state == 'D' { "stuck in the kernel" } else { "stopped by a signal" };
+        let summary =
+            format!("the postmaster (pid {}) is {how}; new connections wait for ever", postmaster.pid);
+        let said = format!("the postmaster's state is {} ({how})", postmaster.state);
+        let mut facts =
+            vec![Fact::new(Source::Host, host.at, place, said).value(postmaster.state.to_string())];
+        facts.extend(queue(host, if at_front { listener } else { host.direct_listener.as_ref() }));
+        let confidence = if postmaster.state == 'D' { Confidence::Likely } else { Confidence::Certain };
+        return Some(opinion(Silent::Server, confidence, summary, facts, vec![]));
+    }
+    if !at_front {
+        return None;
+    }
+    let queued = listener.map_or(0, |l| l.recv_q);
+    let (confidence, how) = if queued > 0 {
+        (Confidence::Likely, format!("{queued} connections wait unaccepted at its listener"))
+    } else {
+        (Confidence::Possible, "it accepts, and its backends do not answer".to_owned())
+    };
+    let summary = format!("the postmaster (pid {}) does not answer: {how}", postmaster.pid);
+    let said = format!("the postmaster's state is {}; {how}", postmaster.state);
+    let facts = vec![Fact::new(Source::Host, host.at, place, said).value(queued)];
+    let starved = ("host-starved", "CPU, memory and I/O pressure on the host: /proc/pressure");
+    Some(opinion(Silent::Server, confidence, summary, facts, vec![starved]))
+}
+
+/// By the state of the process behind the front's listener, where that is not the postmaster.
+fn proxy_by_window(e: &Evidence, host: &HostEvidence, proxy: &ProcessView) -> Option<Opinion> {
+    let listener = host.front_listener.as_ref();
+    let recv_q = listener.map_or(0, |l| l.recv_q);
+    let mut facts: Vec<Fact> = queue(host, listener).into_iter().collect();
+    let who = if proxy.program.starts_with("pgbouncer") { Silent::Pooler } else { Silent::Proxy };
+    let name = &proxy.program;
+    let place = format!("pid {}", proxy.pid);
+    if proxy.is_frozen() {
+        let said = format!("{name}'s state is {}: it does not run", proxy.state);
+        facts.push(Fact::new(Source::Host, host.at, place, said).value(proxy.state.to_string()));
+        facts.extend(direct_works(e));
+        let summary =
+            format!("{name} (pid {}) in front of the database is stopped and passes nothing on", proxy.pid);
+        return Some(opinion(who, Confidence::Certain, summary, facts, vec![]));
+    }
+    let haproxy = host.haproxy.as_ref();
+    if let Some((now, max, what)) = haproxy.and_then(at_limit) {
+        let view = haproxy?;
+        let said = format!("HAProxy's own account: {now} of {max} connections ({what})");
+        facts.push(Fact::new(Source::Host, host.at, &view.socket, said).value(now));
+        facts.extend(direct_works(e));
+        let summary =
+            format!("{name} is at its limit: {now} of {max} connections ({what}); newcomers wait unaccepted");
+        return Some(opinion(Silent::ProxyLimit, Confidence::Certain, summary, facts, vec![]));
+    }
+    if let Some((view, failure)) = haproxy.and_then(|view| view.failure.as_ref().map(|f| (view, f))) {
+        facts.push(Fact::new(
+            Source::Host,
+            host.at,
+            &view.socket,
+            format!("HAProxy's stats socket: {failure}"),
+        ));
+        if recv_q > 0 {
+            let summary = format!(
+                "{name} (pid {}) neither accepts connections nor answers its stats socket",
+                proxy.pid
+            );
+            let left = vec![DECIDERS[2]];
+            return Some(opinion(who, Confidence::Likely, summary, facts, left));
+        }
+    }
+    if recv_q == 0 {
+        return None;
+    }
+    let held = proxy.established.map_or(String::new(), |n| format!("; it holds {n} connections"));
+    let said = format!("{name}'s state is {}: it runs, and does not accept{held}", proxy.state);
+    facts.push(Fact::new(Source::Host, host.at, place, said).value(proxy.established.unwrap_or(0)));
+    facts.extend(direct_works(e));
+    let summary = format!("{name} runs but accepts no more connections: {recv_q} wait at its listener{held}");
+    Some(opinion(
+        Silent::ProxyLimit,
+        Confidence::Likely,
+        summary,
+        facts,
+        others(&["proxy-client-limit", "server-hung", "pooler-hung"]),
+    ))
+}
+
+/// Where HAProxy's own account shows a limit reached: how many, of how many, and which limit.
+fn at_limit(view: &HaproxyView) -> Option<(u64, u64, String)> {
+    if let (Some(now), Some(max)) = (view.current, view.max)
+        && now >= max
+        && max > 0
+    {
+        return Some((now, max, "global maxconn".to_owned()));
+    }
+    view.rows.iter().filter(|row| row.server == "FRONTEND").find_map(|row| {
+        let limit = row.limit.filter(|l| *l > 0 && row.sessions >= *l)?;
+        Some((row.sessions, limit, format!("maxconn of {}", row.proxy)))
+    })
+}
+
+/// By the way around the proxy and by the pooler's console.
+fn by_other_ways(e: &Evidence) -> Option<Opinion> {
+    let host = e.host.get();
+    let accepted =
+        host.is_some_and(|h| h.proxy.is_some() && h.front_listener.as_ref().is_some_and(|l| l.recv_q == 0));
+    if let Some(direct) = e.direct.get() {
+        if let Some(silence) = at_the_door(direct) {
+            let facts = vec![fact(direct, silence)];
+            let summary = "the database does not answer, through the proxy or around it".to_owned();
+            return Some(opinion(Silent::Server, Confidence::Likely, summary, facts, vec![DECIDERS[1]]));
+        }
+        if let Some(works) = direct_works(e) {
+            let summary =
+                format!("{} connects and stays silent, while {} answers", e.front.address, direct.address);
+            let left = others(&["server-hung", "proxy-hung"]);
+            return Some(opinion(Silent::Proxy, Confidence::Possible, summary, vec![works], left));
+        }
+    }
+    if let Some(pooler) = e.pooler.get().filter(|p| p.silent) {
+        let said = format!("the console is silent as well: waited {}", pooler.elapsed_ms);
+        let facts = vec![Fact::new(Source::Pooler, pooler.at, &pooler.address, said)];
+        let summary = "PgBouncer connects and stays silent, on its console too".to_owned();
+        return Some(opinion(Silent::Pooler, Confidence::Likely, summary, facts, vec![DECIDERS[0]]));
+    }
+    let (host, proxy) = host.filter(|_| accepted).and_then(|h| h.proxy.as_ref().map(|p| (h, p)))?;
+    let said = format!("{} accepted the connection (nothing waits at its listener)", proxy.program);
+    let facts = vec![Fact::new(Source::Host, host.at, format!("pid {}", proxy.pid), said)];
+    let summary = format!("{} accepts, and the server behind it does not answer", proxy.program);
+    Some(opinion(Silent::Server, Confidence::Likely, summary, facts, vec![DECIDERS[1]]))
+}
+
+/// Nothing decides.
+fn unknown(e: &Evidence) -> Opinion {
+    let summary = format!("{} accepts connections and then says nothing", e.front.address);
+    let behind_a_proxy = e.direct.get().is_some() || e.pooler.get().is_some();
+    let (who, id) =
+        if behind_a_proxy { (Silent::Proxy, "proxy-hung") } else { (Silent::Server, "server-hung") };
+    opinion(who, Confidence::Possible, summary, vec![], others(&[id]))
+}
+
+/// The fact that the way around the proxy is admitted, where it is.
+fn direct_works(e: &Evidence) -> Option<Fact> {
+    let direct = e.direct.get().filter(|d| d.admitted())?;
+    let startup = direct.startup.as_ref()?;
+    let said = format!("around the proxy the server logs in within {}", startup.elapsed_ms);
+    Some(Fact::new(Source::Startup, startup.at, &direct.address, said).value(startup.elapsed_ms.0))
+}
+
+/// The fact that connections wait at a listener, where they do.
+fn queue(host: &HostEvidence, listener: Option<&ListenerView>) -> Option<Fact> {
+    let listener = listener.filter(|l| l.recv_q > 0)?;
+    let said = format!("{} connections completed by the kernel and not accepted (Recv-Q)", listener.recv_q);
+    Some(Fact::new(Source::Host, host.at, &listener.address, said).value(listener.recv_q))
+}
+
+const fn opinion(
+    who: Silent,
+    confidence: Confidence,
+    summary: String,
+    facts: Vec<Fact>,
+    alternatives: Vec<(&'static str, &'static str)>,
+) -> Opinion {
+    Opinion { who, confidence, summary, facts, alternatives }
+}
