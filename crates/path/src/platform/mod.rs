@@ -1,3 +1,15 @@
 //! Windows: what a platform or this host shows when the door is shut.
+//!
+//! Here: this host (`host`), read through /proc and the filesystem, without running a program. Not in here: what the
+//! evidence means, which the causes of the rooms say, and any action.
 
 pub mod evidence;
+pub mod host;
+
+mod closed_door;
+mod listeners;
+mod mask;
+mod place;
+mod postmaster;
+mod procfs;
+mod volumes;
