@@ -1,0 +1,36 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+.PHONY: help demo test lint bench fmt build install
+.DEFAULT_GOAL := help
+
+help:            ## this list
+	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo:            ## breaks a real Postgres in the runbook's four ways and diagnoses each before your eyes
+	@scripts/install-parts
+	@cargo build --release --quiet
+	@target/release/pgmedic drill --runbook
+
+test:            ## every test, on real parts; the last lines count what ran
+	@scripts/install-parts
+	@scripts/test
+
+lint:            ## formatting, clippy, the house's own demands, licences
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --quiet -- --deny warnings
+	cargo run --quiet --package xtask -- tidy
+	@if command -v cargo-deny >/dev/null; then cargo deny --log-level error check bans licenses sources; \
+	 else echo "cargo-deny is not installed: licences and sources are not checked (cargo install --locked cargo-deny)"; fi
+
+bench:           ## a check against psql and the standard plugins, in one run; writes docs/bench.md
+	@scripts/install-parts hyperfine haproxy psql
+	@cargo build --release --quiet
+	@scripts/bench
+
+fmt:             ## formats
+	cargo fmt --all
+
+build:           ## the release binary
+	cargo build --release
+
+install: build   ## copies the binary to ~/.cargo/bin
+	install -D -m 755 target/release/pgmedic $${CARGO_HOME:-$$HOME/.cargo}/bin/pgmedic
