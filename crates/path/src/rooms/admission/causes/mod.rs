@@ -2,5 +2,21 @@
 
 use crate::cause::Cause;
 
+pub mod all_slots_exhausted;
+pub mod database_invalid;
+pub mod database_limit_reached;
+pub mod database_not_accepting;
+pub mod role_limit_reached;
+pub mod slots_exhausted;
+pub mod slots_nearly_exhausted;
+
 /// Every cause of this room.
-pub static ALL: &[&Cause] = &[];
+pub static ALL: &[&Cause] = &[
+    &slots_exhausted::CAUSE,
+    &all_slots_exhausted::CAUSE,
+    &role_limit_reached::CAUSE,
+    &database_limit_reached::CAUSE,
+    &database_not_accepting::CAUSE,
+    &database_invalid::CAUSE,
+    &slots_nearly_exhausted::CAUSE,
+];

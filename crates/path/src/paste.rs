@@ -1,0 +1,114 @@
+//! Commands to paste: SQL and shell text with every name quoted, so that a hostile or odd name stays a name.
+//! Not in here: what to advise; each cause says that itself.
+
+use crate::evidence::{Evidence, Seen};
+
+/// A SQL string literal (Postgres manual, "String Constants"; with escapes where a backslash or control stands in it).
+pub(crate) fn literal(text: &str) -> String {
+    let doubled = text.replace('\'', "''");
+    if !text.contains(|c: char| c == '\\' || c.is_control()) {
+        return format!("'{doubled}'");
+    }
+    let escaped: String = doubled
+        .chars()
+        .map(|c| match c {
+            '\\' => "\\\\".to_owned(),
+            c if c.is_control() => format!("\\u{:04x}", u32::from(c)),
+            c => c.to_string(),
+        })
+        .collect();
+    format!("E'{escaped}'")
+}
+
+/// A SQL identifier, always quoted (Postgres manual, "Identifiers and Key Words").
+pub(crate) fn identifier(name: &str) -> String {
+    let doubled = name.replace('"', "\"\"");
+    if !name.contains(char::is_control) {
+        return format!("\"{doubled}\"");
+    }
+    let escaped: String = doubled
+        .chars()
+        .map(|c| match c {
+            '\\' => "\\\\".to_owned(),
+            c if c.is_control() => format!("\\{:04x}", u32::from(c)),
+            c => c.to_string(),
+        })
+        .collect();
+    format!("U&\"{escaped}\"")
+}
+
+/// One argument for a POSIX shell.
+pub(crate) fn argument(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+/// A SQL statement as one shell argument: in double quotes where it has literals and nothing that a shell would read.
+fn statement(sql: &str) -> String {
+    if sql.contains('\'') && !sql.contains(['"', '$', '`', '\\', '!']) {
+        return format!("\"{sql}\"");
+    }
+    format!("'{}'", sql.replace('\'', "'\\''"))
+}
+
+/// `psql "$…" -c …` as someone who may signal and alter others: the rescue role, or the service's own where that is one.
+pub(crate) fn psql(e: &Evidence, sql: &str) -> String {
+    format!("psql \"${}\" -c {}", variable(e), statement(sql))
+}
+
+/// The same in another database of the same server.
+pub(crate) fn psql_in(e: &Evidence, database: &str, sql: &str) -> String {
+    let connect = argument(&format!("\\connect {}", identifier(database)));
+    format!("psql \"${}\" -c {connect} -c {}", variable(e), statement(sql))
+}
+
+/// The environment variable that names the way in for repairs.
+fn variable(e: &Evidence) -> &'static str {
+    let capable = e.front.facts().is_some_and(|f| f.me.superuser || f.me.may_signal);
+    if capable && !matches!(e.rescue, Seen::Seen(_)) { "DATABASE_URL" } else { "RESCUE_DATABASE_URL" }
+}
+
+/// `pg_isready` for the target: 0 accepting, 1 refusing (57P03), 2 no answer. It says "accepting" with every slot
+/// taken too, so it is only for waiting on a start.
+pub(crate) fn until_ready(e: &Evidence) -> String {
+    format!("until pg_isready -t 3 -h {} -p {}; do sleep 2; done", argument(&e.target.host), e.target.port)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evidence::fixture::{healthy, with_facts};
+
+    #[test]
+    fn names_cannot_leave_their_quotes() {
+        assert_eq!(literal("app"), "'app'");
+        assert_eq!(literal("o'neil"), "'o''neil'");
+        assert_eq!(literal("a\\b\u{1b}[2J"), "E'a\\\\b\\u001b[2J'");
+        assert_eq!(identifier("my \"app\""), "\"my \"\"app\"\"\"");
+        assert_eq!(identifier("a\nb"), "U&\"a\\000ab\"");
+        assert_eq!(argument("/var/lib/x"), "/var/lib/x");
+        assert_eq!(argument("x'; rm -rf /"), "'x'\\''; rm -rf /'");
+        assert_eq!(argument(""), "''");
+    }
+
+    #[test]
+    fn a_statement_is_one_argument_of_the_shell() {
+        assert_eq!(statement("select 'a'"), "\"select 'a'\"");
+        assert_eq!(statement("alter role \"app\" reset all"), "'alter role \"app\" reset all'");
+        assert_eq!(statement("select '$(reboot)'"), "'select '\\''$(reboot)'\\'''");
+    }
+
+    #[test]
+    fn repairs_go_in_by_the_role_that_may_make_them() {
+        assert_eq!(psql(&healthy(), "select 1"), "psql \"$RESCUE_DATABASE_URL\" -c 'select 1'");
+        let mut e = with_facts(|f| f.me.may_signal = true);
+        assert!(psql(&e, "select 1").starts_with("psql \"$DATABASE_URL\""));
+        assert!(psql_in(&e, "app", "vacuum").contains("-c '\\connect \"app\"' -c 'vacuum'"));
+        e.rescue = Seen::Seen(e.front.clone());
+        assert!(psql(&e, "select 1").starts_with("psql \"$RESCUE_DATABASE_URL\""));
+        assert!(until_ready(&e).starts_with("until pg_isready -t 3 -h renderflow-db.internal -p 5432;"));
+    }
+}

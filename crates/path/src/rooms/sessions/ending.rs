@@ -1,0 +1,204 @@
+//! Which sessions may be ended, how many, and the statement that ends exactly those. The rules are causes.md's box
+//! "Terminate safely". Not in here: whether to; each cause says that itself.
+
+use crate::evidence::Evidence;
+use crate::paste::{literal, psql};
+use crate::rooms::admission::slots;
+use crate::sql::facts::{SessionView, SqlFacts};
+use pgmedic_model::{Ms, Policy, RemedyKind, RemedyPlan};
+
+/// Applications whose sessions look idle or long and must be left alone: dumps, base backups, failover managers,
+/// exporters, and pgmedic itself. A trailing `*` matches any ending.
+const NEVER: &[&str] = &[
+    "pg_dump*",
+    "pg_restore*",
+    "pg_basebackup*",
+    "pg_receivewal*",
+    "pgbackrest*",
+    "barman*",
+    "repmgr*",
+    "patroni*",
+    "*migrat*",
+    "*exporter*",
+    "pgmedic*",
+];
+
+/// True for an application that no remedy touches and no finding blames.
+pub(crate) fn is_upkeep(application: &str) -> bool {
+    let name = application.to_lowercase();
+    NEVER.iter().any(|pattern| {
+        let stem = pattern.trim_matches('*');
+        if pattern.starts_with('*') { name.contains(stem) } else { name.starts_with(stem) }
+    })
+}
+
+/// True where this session may be ended: a client's own, of an ordinary role, neither protected nor upkeep.
+pub(crate) fn may_end(policy: &Policy, s: &SessionView) -> bool {
+    s.backend_type.as_deref() == Some("client backend")
+        && !s.superuser
+        && !s.backend_start.is_empty()
+        && !is_upkeep(&s.application)
+        && !policy.protect.covers(&s.application, &s.role)
+}
+
+/// `(pid, backend_start)` of each: a pid is reused, the pair is not.
+fn identities(sessions: &[&SessionView]) -> String {
+    let one = |s: &&SessionView| format!("({}, {}::timestamptz)", s.pid, literal(&instant(&s.backend_start)));
+    sessions.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+/// The time with its zone, which is UTC by the evidence's contract.
+fn instant(backend_start: &str) -> String {
+    let has_zone = backend_start.ends_with('Z') || backend_start.rfind(['+', '-']).is_some_and(|at| at > 10);
+    if has_zone { backend_start.to_owned() } else { format!("{backend_start}+00") }
+}
+
+/// A statement that calls `function` on exactly these sessions, while they are still in `state`.
+fn signal(function: &str, sessions: &[&SessionView], state: &str) -> String {
+    format!(
+        "select pid, {function}(pid) from pg_stat_activity where (pid, backend_start) in ({}) and {state}",
+        identities(sessions)
+    )
+}
+
+/// Ends idle sessions, the longest idle first, and only as many as bring the free slots to policy `keep_free`.
+/// None where slots enough are free, or no session may be ended.
+pub(crate) fn terminate_idle(e: &Evidence) -> Option<RemedyPlan> {
+    let (facts, slots) = (e.facts()?, slots::count(e)?);
+    let mut idle: Vec<_> = facts.sessions.sessions.iter().filter(|s| idles_too_long(&e.policy, s)).collect();
+    idle.sort_by(|a, b| b.state_ms.unwrap_or(0.0).total_cmp(&a.state_ms.unwrap_or(0.0)));
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "a share of some hundred slots"
+    )]
+    let wanted = (slots.ordinary as f64 * e.policy.keep_free).ceil() as u64;
+    let needed = (slots.taken + wanted).saturating_sub(slots.ordinary);
+    let most = usize::try_from(needed.min(u64::from(e.policy.max_terminations))).unwrap_or(usize::MAX);
+    let all = idle.len();
+    idle.truncate(most);
+    let count = idle.len();
+    if count == 0 {
+        return None;
+    }
+    let plan = format!(
+        "terminate {count} of {all} sessions idle over {}, the longest idle first: frees slots up to {wanted} of {}; \
+         if the count is back within a minute, stop and find the owner",
+        Ms(e.policy.idle_after_ms),
+        slots.ordinary
+    );
+    let sql = signal("pg_terminate_backend", &idle, "state = 'idle'");
+    Some(RemedyPlan::by_hand("terminate-idle-sessions", RemedyKind::Sessions, plan, psql(e, &sql)))
+}
+
+fn idles_too_long(policy: &Policy, s: &SessionView) -> bool {
+    s.state.as_deref() == Some("idle")
+        && !s.advisory
+        && s.state_ms.is_some_and(|ms| ms > policy.idle_after_ms)
+        && may_end(policy, s)
+}
+
+/// Ends one session that is idle in a transaction. None where it must be left alone.
+pub(crate) fn terminate_idle_in_transaction(e: &Evidence, s: &SessionView) -> Option<RemedyPlan> {
+    if !may_end(&e.policy, s) || !is_idle_in_transaction(s) {
+        return None;
+    }
+    let sql = signal("pg_terminate_backend", &[s], "state like 'idle in transaction%'");
+    let plan = format!(
+        "terminate {}: its transaction is rolled back, and what waits for it goes on (to cancel it has no effect \
+         while it idles)",
+        named(s)
+    );
+    Some(RemedyPlan::by_hand("terminate-blocker", RemedyKind::Sessions, plan, psql(e, &sql)))
+}
+
+/// Cancels what these sessions are running; they stay connected. None where all must be left alone.
+pub(crate) fn cancel(
+    e: &Evidence,
+    sessions: &[&SessionView],
+    remedy: &str,
+    plan: &str,
+) -> Option<RemedyPlan> {
+    let most = e.policy.max_terminations as usize;
+    let chosen: Vec<_> = sessions.iter().copied().filter(|s| may_end(&e.policy, s)).take(most).collect();
+    if chosen.is_empty() {
+        return None;
+    }
+    let sql = signal("pg_cancel_backend", &chosen, "state = 'active'");
+    Some(RemedyPlan::by_hand(remedy, RemedyKind::Sessions, plan, psql(e, &sql)))
+}
+
+/// `idle in transaction`, or its aborted form.
+pub(crate) fn is_idle_in_transaction(s: &SessionView) -> bool {
+    s.state.as_deref().is_some_and(|state| state.starts_with("idle in transaction"))
+}
+
+/// `pid 4242 (renderflow-api as app)`.
+pub(crate) fn named(s: &SessionView) -> String {
+    let application = if s.application.is_empty() { "no application_name" } else { &s.application };
+    format!("pid {} ({application} as {})", s.pid, s.role)
+}
+
+/// The session with this pid, where it is among those looked at.
+pub(crate) fn session(facts: &SqlFacts, pid: i32) -> Option<&SessionView> {
+    facts.sessions.sessions.iter().find(|s| s.pid == pid)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::evidence::fixture::with_facts;
+
+    /// A client's session of renderflow-api in `state` for `ms`.
+    pub(crate) fn session_of(pid: i32, state: &str, ms: f64) -> SessionView {
+        SessionView {
+            pid,
+            backend_start: "2026-11-23 02:00:00.123456".into(),
+            backend_type: Some("client backend".into()),
+            application: "renderflow-api".into(),
+            role: "app".into(),
+            database: "renderflow".into(),
+            state: Some(state.into()),
+            state_ms: Some(ms),
+            xact_ms: Some(ms),
+            query_ms: Some(ms),
+            ..SessionView::default()
+        }
+    }
+
+    #[test]
+    fn only_as_many_as_needed_and_the_longest_idle_first() {
+        let mut e = with_facts(|f| {
+            (f.admission.client_backends, f.admission.own) = (98, 1);
+            f.sessions.sessions =
+                (1..=60i32).map(|n| session_of(n, "idle", 700_000.0 + f64::from(n))).collect();
+            f.sessions.sessions[59].superuser = true;
+            f.sessions.sessions[58].advisory = true;
+            f.sessions.sessions[57].application = "Repmgrd".into();
+            f.sessions.sessions[56].backend_type = Some("walsender".into());
+            f.sessions.sessions[55].role = "billing".into();
+        });
+        e.policy.protect.roles = vec!["billing".into()];
+        let plan = terminate_idle(&e).unwrap();
+        assert!(plan.plan.starts_with("terminate 20 of 55 sessions idle over 10 min"), "{}", plan.plan);
+        assert!(plan.command.contains("in ((55, '2026-11-23 02:00:00.123456+00'::timestamptz), (54,"));
+        assert!(!plan.command.contains("(35,"));
+        assert!(plan.command.ends_with("and state = 'idle'\""));
+        e.policy.max_terminations = 3;
+        assert!(terminate_idle(&e).unwrap().plan.starts_with("terminate 3 of 55"));
+    }
+
+    #[test]
+    fn nobody_is_ended_where_slots_enough_are_free() {
+        let e = with_facts(|f| f.sessions.sessions = vec![session_of(1, "idle", 700_000.0)]);
+        assert!(terminate_idle(&e).is_none());
+    }
+
+    #[test]
+    fn an_identity_carries_its_zone_once() {
+        assert_eq!(instant("2026-11-23 02:00:00.1"), "2026-11-23 02:00:00.1+00");
+        assert_eq!(instant("2026-11-23 02:00:00.1+00"), "2026-11-23 02:00:00.1+00");
+        assert_eq!(instant("2026-11-23T02:00:00.1Z"), "2026-11-23T02:00:00.1Z");
+    }
+}
