@@ -21,6 +21,7 @@ pub mod service;
 pub mod sql;
 mod unrecognised;
 pub mod walk;
+mod ways;
 
 pub use cause::{Cause, Proof};
 pub use diagnose::diagnose;

@@ -4,4 +4,5 @@ pub mod causes;
 pub mod evidence;
 pub mod nameserver;
 pub mod probe;
+mod reading;
 pub mod resolv_conf;

@@ -1,0 +1,134 @@
+//! On which way in a failure is, and how bad that makes it: the front is the service's own way; `direct` and `rescue`
+//! are help, and their failures are warnings unless they are what the front stumbles over. Not in here: any cause.
+
+use crate::evidence::{Evidence, RouteEvidence};
+use crate::rooms::proxy::evidence::FirstBytes;
+use crate::rooms::startup::evidence::StartupOutcome;
+use pgmedic_model::Severity;
+use pgmedic_model::pooler_words::{Words, says};
+
+/// A failure, with the way in that speaks for it and the others that share it.
+pub(crate) struct Struck<'a> {
+    /// `front`, `direct` or `rescue`.
+    pub(crate) name: &'static str,
+    /// The first way that fails so.
+    pub(crate) route: &'a RouteEvidence,
+    /// The other ways that fail so.
+    pub(crate) others: Vec<&'a RouteEvidence>,
+    /// Critical on the front.
+    pub(crate) severity: Severity,
+}
+
+impl Struck<'_> {
+    /// The end of a summary: which way it is, where that is not the service's own.
+    pub(crate) fn on_the_way(&self) -> &'static str {
+        match self.name {
+            "direct" => ", on the way around the proxy",
+            "rescue" => ", on the way in of the rescue role",
+            _ => "",
+        }
+    }
+}
+
+/// What a failure of the way around the proxy means while the front fails in another manner.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Around {
+    /// Nothing for the service: at most a warning.
+    Aside,
+    /// What a hop that hangs up or stays silent stumbles over as well.
+    BehindAnyHop,
+    /// What a pooler that says it cannot log in stumbles over as well.
+    BehindAPooler,
+}
+
+/// The ways in on which `fails` holds, the front first. None where it holds on none.
+pub(crate) fn struck<'a>(
+    e: &'a Evidence,
+    around: Around,
+    fails: impl Fn(&RouteEvidence) -> bool,
+) -> Option<Struck<'a>> {
+    let mut ways = e.routes().filter(|(_, route)| fails(route));
+    let (name, route) = ways.next()?;
+    let others = ways.map(|(_, route)| route).collect();
+    let hidden = match around {
+        Around::Aside => false,
+        Around::BehindAnyHop => hop_gives_up(&e.front) || pooler_cannot_log_in(&e.front),
+        Around::BehindAPooler => pooler_cannot_log_in(&e.front),
+    };
+    let critical = name == "front" || (name == "direct" && hidden);
+    let severity = if critical { Severity::Critical } else { Severity::Warning };
+    Some(Struck { name, route, others, severity })
+}
+
+/// The peer hangs up or stays silent without a reason.
+fn hop_gives_up(front: &RouteEvidence) -> bool {
+    let at_the_door = front
+        .proxy
+        .as_ref()
+        .is_some_and(|p| matches!(p.first, FirstBytes::Closed | FirstBytes::Reset | FirstBytes::Silent));
+    let inside = front.startup.as_ref().is_some_and(|s| {
+        matches!(s.outcome, StartupOutcome::Closed | StartupOutcome::Reset | StartupOutcome::Silent { .. })
+    });
+    at_the_door || inside
+}
+
+/// A pooler says that it has no way to its server.
+fn pooler_cannot_log_in(front: &RouteEvidence) -> bool {
+    let words = [Words::ServerLoginFailing, Words::ServerConnectionLost, Words::QueryWaitTimeout];
+    front.refusal().is_some_and(|r| words.iter().any(|w| says(&r.message, *w)))
+}
+
+/// The host and port of a route's address, for a command line: the socket's directory, or the host without brackets.
+pub(crate) fn host_and_port(address: &str) -> (&str, &str) {
+    if let Some((directory, number)) = address.rsplit_once("/.s.PGSQL.") {
+        return (directory, number);
+    }
+    let (host, port) = address.rsplit_once(':').unwrap_or((address, "5432"));
+    (host.trim_start_matches('[').trim_end_matches(']'), port)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evidence::Seen;
+    use crate::evidence::fixture::{admitted, first_bytes, healthy, refuse, refused};
+
+    fn with_direct_refused(mut e: Evidence) -> Evidence {
+        let mut direct = admitted("renderflow-db.internal:5433");
+        refuse(&mut direct, StartupOutcome::Closed);
+        e.direct = Seen::Seen(direct);
+        e
+    }
+
+    fn severity(e: &Evidence, around: Around) -> Option<Severity> {
+        struck(e, around, |r| r.address.ends_with(":5433") && !r.admitted()).map(|s| s.severity)
+    }
+
+    #[test]
+    fn a_failure_aside_is_a_warning_unless_the_front_stumbles_over_it() {
+        let warning = with_direct_refused(healthy());
+        assert_eq!(severity(&warning, Around::BehindAnyHop), Some(Severity::Warning));
+        let hop = with_direct_refused(first_bytes(FirstBytes::Closed));
+        assert_eq!(severity(&hop, Around::BehindAnyHop), Some(Severity::Critical));
+        assert_eq!(severity(&hop, Around::BehindAPooler), Some(Severity::Warning));
+        let pooler = with_direct_refused(refused("08P01", "server login has been failing, try again later"));
+        assert_eq!(severity(&pooler, Around::BehindAPooler), Some(Severity::Critical));
+        assert_eq!(severity(&pooler, Around::Aside), Some(Severity::Warning));
+        assert_eq!(severity(&healthy(), Around::Aside), None);
+    }
+
+    #[test]
+    fn the_front_speaks_for_the_others() {
+        let e = with_direct_refused(refused("28P01", "password authentication failed for user \"app\""));
+        let struck = struck(&e, Around::Aside, |r| !r.admitted()).expect("both fail");
+        assert_eq!((struck.name, struck.others.len(), struck.severity), ("front", 1, Severity::Critical));
+        assert_eq!(struck.on_the_way(), "");
+    }
+
+    #[test]
+    fn an_address_is_taken_apart_for_the_command_line() {
+        assert_eq!(host_and_port("db.internal:5432"), ("db.internal", "5432"));
+        assert_eq!(host_and_port("[fdaa::3]:5433"), ("fdaa::3", "5433"));
+        assert_eq!(host_and_port("/var/run/postgresql/.s.PGSQL.5432"), ("/var/run/postgresql", "5432"));
+    }
+}
