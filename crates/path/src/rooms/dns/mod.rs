@@ -1,5 +1,6 @@
 //! The room `dns`.
 
+mod asking;
 pub mod causes;
 pub mod evidence;
 pub mod nameserver;

@@ -3,25 +3,21 @@
 //!
 //! Not in here: trying the addresses, and any judgement of the answers.
 
-use super::evidence::{
-    Answer, AnswerOutcome, DnsEvidence, NameserverEvidence, Subject, SystemLookup, SystemOutcome,
-};
-use super::nameserver::{self, Limit, MAX_ADDRESSES, Nameserver};
+use super::asking::Asking;
+use super::evidence::{DnsEvidence, Subject, SystemLookup, SystemOutcome};
+use super::nameserver::{MAX_ADDRESSES, Nameserver};
 use super::resolv_conf::{RESOLV_CONF, ResolvConf, answered_without};
+use crate::aside::{self, NoResult};
 use crate::clock::Stopwatch;
 use crate::service::Service;
 use dns_lookup::{AddrInfoHints, LookupError, LookupErrorKind, SockType};
-use pgmedic_model::{Errno, Host};
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use pgmedic_model::Host;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
-use tokio::sync::{oneshot, watch};
-use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 /// How long a nameserver has, from the start of the lookup, once the system's resolver has answered.
 const BESIDE_AN_ANSWER: Duration = Duration::from_secs(1);
-/// How long glibc waits for one nameserver before it asks the next (`RES_TIMEOUT` of resolv.h).
-const BEFORE_THE_NEXT: Duration = Duration::from_secs(5);
 /// Nameservers asked for one name.
 const MAX_NAMESERVERS: usize = 8;
 
@@ -171,25 +167,13 @@ fn answered(outcome: &SystemOutcome) -> bool {
 }
 
 /// getaddrinfo(3) for both families, at most until the deadline.
-///
-/// It runs on a thread of its own that is left behind where it hangs: tokio's blocking threads would keep the runtime
-/// from ending, and getaddrinfo cannot be cancelled.
 pub async fn system(name: &str, deadline: Instant) -> SystemLookup {
     let watch = Stopwatch::start();
-    let (send, receive) = oneshot::channel();
     let asked = name.to_owned();
-    let spawned = std::thread::Builder::new().name("getaddrinfo".to_owned()).spawn(move || {
-        let _ = send.send(resolve(&asked));
-    });
-    let outcome = match spawned {
-        Err(error) => {
-            failed("EAI_SYSTEM", &Errno::from_number(error.raw_os_error().unwrap_or(0)).to_string())
-        }
-        Ok(_) => match tokio::time::timeout_at(deadline, receive).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(_)) => failed("EAI_SYSTEM", "the resolver's thread died"),
-            Err(_) => SystemOutcome::Silent,
-        },
+    let outcome = match aside::call("getaddrinfo", deadline, move || resolve(&asked)).await {
+        Ok(outcome) => outcome,
+        Err(NoResult::Silent) => SystemOutcome::Silent,
+        Err(NoResult::Failed(text)) => failed("EAI_SYSTEM", &text),
     };
     SystemLookup { elapsed_ms: watch.elapsed(), outcome }
 }
@@ -215,7 +199,8 @@ fn resolve(name: &str) -> SystemOutcome {
     }
 }
 
-fn failed(code: &str, text: &str) -> SystemOutcome {
+/// A failure by its code and text.
+pub(super) fn failed(code: &str, text: &str) -> SystemOutcome {
     SystemOutcome::Failed { code: code.to_owned(), text: text.to_owned() }
 }
 
@@ -239,111 +224,4 @@ fn code(error: &LookupError) -> &'static str {
         _ if error.error_num() == 0 => "EAI_NONAME",
         _ => "EAI_?",
     }
-}
-
-/// Nameservers being asked, all at once. Dropped, it asks no more.
-#[derive(Debug)]
-struct Asking {
-    name: String,
-    servers: Vec<Nameserver>,
-    limit: watch::Sender<Instant>,
-    tasks: JoinSet<(usize, NameserverEvidence)>,
-    done: Vec<Option<NameserverEvidence>>,
-}
-
-impl Asking {
-    fn start(servers: Vec<Nameserver>, name: &str, names: Vec<String>, deadline: Instant) -> Self {
-        let (limit, receiver) = watch::channel(deadline);
-        let mut tasks = JoinSet::new();
-        for (place, server) in servers.iter().cloned().enumerate() {
-            let (name, names, limit): (_, _, Limit) = (name.to_owned(), names.clone(), receiver.clone());
-            tasks.spawn(async move { (place, nameserver::ask(server, &name, &names, limit).await) });
-        }
-        let done = vec![None; servers.len()];
-        Self { name: name.to_owned(), servers, limit, tasks, done }
-    }
-
-    fn bring_nearer(&self, deadline: Instant) {
-        self.limit.send_replace(deadline);
-    }
-
-    /// Waits for one more answer. False where there is none to wait for.
-    async fn one_more(&mut self) -> bool {
-        match self.tasks.join_next().await {
-            None => false,
-            Some(Ok((place, evidence))) => {
-                self.done[place] = Some(evidence);
-                true
-            }
-            // What panics in a reader of answers is missed below and said there.
-            Some(Err(_)) => true,
-        }
-    }
-
-    /// Every nameserver's answer, in order.
-    async fn all(mut self) -> Vec<NameserverEvidence> {
-        while self.one_more().await {}
-        let (servers, name) = (self.servers, self.name);
-        let lost = |server| nameserver::unasked(server, &name, "the answer could not be read");
-        self.done
-            .into_iter()
-            .zip(servers)
-            .map(|(done, server)| done.unwrap_or_else(|| lost(server)))
-            .collect()
-    }
-
-    /// The lookup as a resolver with these nameservers would do it: the first that serves decides, and each has glibc's
-    /// five seconds before the next is believed.
-    async fn stand_in(&mut self, deadline: Instant) -> SystemLookup {
-        let watch = Stopwatch::start();
-        let mut patience = Instant::now();
-        for place in 0..self.servers.len() {
-            patience = deadline.min(patience.max(Instant::now()) + BEFORE_THE_NEXT);
-            while self.done[place].is_none() {
-                if !tokio::time::timeout_at(patience, self.one_more()).await.unwrap_or(false) {
-                    break;
-                }
-            }
-            if let Some(outcome) = self.done[place].as_ref().and_then(as_system) {
-                return SystemLookup { elapsed_ms: watch.elapsed(), outcome };
-            }
-        }
-        let silent = |answer: &Answer| answer.outcome == AnswerOutcome::Silent;
-        let heard = self.done.iter().flatten().any(|e| !silent(&e.a) || !silent(&e.aaaa));
-        let outcome = if heard {
-            failed("EAI_AGAIN", "Temporary failure in name resolution")
-        } else {
-            SystemOutcome::Silent
-        };
-        SystemLookup { elapsed_ms: watch.elapsed(), outcome }
-    }
-}
-
-/// One nameserver's answer as getaddrinfo would give it; None where a resolver would ask the next.
-fn as_system(evidence: &NameserverEvidence) -> Option<SystemOutcome> {
-    let outcomes = [&evidence.aaaa.outcome, &evidence.a.outcome];
-    let mut addresses: Vec<IpAddr> = Vec::new();
-    for outcome in outcomes {
-        if let AnswerOutcome::Addresses { addresses: found, .. } = outcome {
-            addresses.extend(found);
-        }
-    }
-    if !addresses.is_empty() {
-        // RFC 6724 rules 1 and 6 with the default table: what this host has no way to goes last, IPv6 goes first.
-        addresses.sort_by_key(|ip| !has_way_to(*ip));
-        return Some(SystemOutcome::Resolved(addresses));
-    }
-    if outcomes.contains(&&AnswerOutcome::NxDomain) {
-        return Some(failed("EAI_NONAME", "Name or service not known"));
-    }
-    outcomes
-        .iter()
-        .all(|outcome| **outcome == AnswerOutcome::NoData)
-        .then(|| failed("EAI_NODATA", "No address associated with hostname"))
-}
-
-/// True where this host has a route and a source address for `ip`. Sends nothing.
-fn has_way_to(ip: IpAddr) -> bool {
-    let any = if ip.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
-    UdpSocket::bind(any).is_ok_and(|socket| socket.connect((ip, 53)).is_ok())
 }
