@@ -1,0 +1,18 @@
+//! The API serves, and never made its pool: `Database not initialised`.
+
+use crate::api::Place;
+use crate::{Guard, Lab, LabError};
+use std::sync::Arc;
+
+/// Injects it.
+///
+/// # Errors
+/// Where the lab cannot.
+pub fn inject(lab: &Lab) -> Result<Guard, LabError> {
+    let (api, place) = (Arc::clone(lab.api()?), lab.place());
+    api.redeploy(Place::Uninitialised);
+    Ok(Guard::undone_by(move || {
+        api.redeploy(place);
+        Ok(())
+    }))
+}

@@ -1,0 +1,103 @@
+//! The faults, one file each, named by the cause that each must evoke. A fault breaks a real part of the lab and
+//! gives a guard; dropped, the guard takes the fault away.
+//!
+//! Here is only what several faults do alike.
+
+pub mod all_slots_exhausted;
+pub mod api_not_initialised;
+pub mod api_unreachable;
+pub mod certificate_expired;
+pub mod certificate_wrong_name;
+pub mod database_limit_reached;
+pub mod database_missing;
+pub mod database_not_accepting;
+pub mod dead_address_among_answers;
+pub mod disk_filling;
+pub mod disk_full;
+pub mod hba_rejects;
+pub mod idle_in_transaction;
+pub mod idle_sessions;
+pub mod lock_pile_up;
+pub mod login_not_permitted;
+pub mod long_queries;
+pub mod name_not_found;
+pub mod name_without_address;
+pub mod no_route;
+pub mod orphan_prepared_transaction;
+pub mod packets_dropped;
+pub mod pooler_client_limit;
+pub mod pooler_paused;
+pub mod pooler_pool_exhausted;
+pub mod port_closed;
+pub mod proxy_client_limit;
+pub mod proxy_hung;
+pub mod proxy_without_backend;
+pub mod read_only_by_setting;
+pub mod readiness_failing;
+pub mod resolver_failing;
+pub mod resolver_silent;
+pub mod role_limit_reached;
+pub mod role_missing;
+pub mod routed_to_standby;
+pub mod server_hung;
+pub mod server_recovering;
+pub mod server_shutting_down;
+pub mod server_starting;
+pub mod slot_retains_wal;
+pub mod slots_exhausted;
+pub mod slots_nearly_exhausted;
+pub mod tls_not_offered;
+pub mod tls_required;
+pub mod wrong_password;
+
+use crate::dns::Zone;
+use crate::postgres::Postgres;
+use crate::{Guard, Lab, LabError, wait};
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Has the DNS server serve another zone, until the guard puts the one address back.
+fn serve_zone(lab: &Lab, zone: &Zone) -> Result<Guard, LabError> {
+    let dns = Arc::clone(lab.dns()?);
+    dns.serve(zone)?;
+    lab.restart_api();
+    Ok(Guard::undone_by(move || dns.serve(&Zone::Addresses(vec![Ipv4Addr::LOCALHOST.into()]))))
+}
+
+/// Runs SQL as the superuser, until the guard runs what undoes it.
+fn by_sql(lab: &Lab, statement: &str, undo: String) -> Result<Guard, LabError> {
+    let postgres = Arc::clone(lab.postgres());
+    postgres.sql(statement)?;
+    lab.restart_api();
+    Ok(Guard::undone_by(move || postgres.sql(&undo).map(drop)))
+}
+
+/// Waits until the server refuses new sessions with this SQLSTATE.
+fn wait_refusal(postgres: &Postgres, code: &str) -> Result<(), LabError> {
+    wait::until(&format!("a server that refuses with {code}"), Duration::from_secs(10), || {
+        Ok(match postgres.sql("select 1") {
+            Err(LabError::Sql { code: Some(now), .. }) if now == code => Ok(()),
+            Err(other) => Err(other.to_string()),
+            Ok(_) => Err("it let a session in".to_owned()),
+        })
+    })
+}
+
+/// What recovery waits for.
+const RELEASE: &str = "recovery-may-go-on";
+
+/// From its next start on, the server's recovery waits for the archive (`restore_command`) until it is let go.
+fn hold_recovery(postgres: &Postgres) -> Result<(), LabError> {
+    postgres.remove(RELEASE)?;
+    let waits = format!("while [ ! -e {RELEASE} ]; do sleep 0.02; done; false");
+    postgres.write("fault.conf", &format!("restore_command = '{waits}'\n"))?;
+    postgres.write("recovery.signal", "")
+}
+
+/// Lets recovery go on and waits until the server answers.
+fn let_recovery_go(postgres: &Postgres) -> Result<(), LabError> {
+    postgres.write(RELEASE, "")?;
+    postgres.wait_ready()?;
+    postgres.remove("fault.conf")
+}

@@ -1,0 +1,12 @@
+//! The database's name is gone from the DNS: NXDOMAIN.
+
+use crate::dns::Zone;
+use crate::{Guard, Lab, LabError};
+
+/// Injects it.
+///
+/// # Errors
+/// Where the lab cannot.
+pub fn inject(lab: &Lab) -> Result<Guard, LabError> {
+    super::serve_zone(lab, &Zone::NoSuchName)
+}

@@ -1,0 +1,15 @@
+//! Somebody said PAUSE at the pooler's console, and nobody said RESUME.
+
+use crate::postgres::DATABASE;
+use crate::{Guard, Lab, LabError};
+use std::sync::Arc;
+
+/// Injects it.
+///
+/// # Errors
+/// Where the lab cannot.
+pub fn inject(lab: &Lab) -> Result<Guard, LabError> {
+    let pooler = Arc::clone(lab.pooler()?);
+    pooler.console(&format!("PAUSE {DATABASE}"))?;
+    Ok(Guard::undone_by(move || pooler.console(&format!("RESUME {DATABASE}")).map(drop)))
+}

@@ -1,0 +1,15 @@
+//! Nothing listens on the database's port: the server was stopped.
+
+use crate::postgres::Stop;
+use crate::{Guard, Lab, LabError};
+use std::sync::Arc;
+
+/// Injects it.
+///
+/// # Errors
+/// Where the lab cannot.
+pub fn inject(lab: &Lab) -> Result<Guard, LabError> {
+    let postgres = Arc::clone(lab.postgres());
+    postgres.stop(Stop::Fast)?;
+    Ok(Guard::undone_by(move || postgres.up()))
+}

@@ -1,0 +1,128 @@
+//! A real PgBouncer in front of the server, in transaction mode, with its admin console.
+
+use crate::error::{LabError, Tried as _};
+use crate::postgres::{DATABASE, PASSWORD, Postgres, ROLE, Rows};
+use crate::process::{Account, Launch, Server};
+use crate::{ports, programs, wait};
+use rustix::process::Signal;
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::time::Duration;
+use tokio::runtime::Handle;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The role that may read the console; it may change nothing.
+pub const STATS_ROLE: &str = "stats";
+/// The role that may command the console.
+const ADMIN_ROLE: &str = "pooladmin";
+
+/// A PgBouncer of the lab.
+#[derive(Debug)]
+pub struct Pgbouncer {
+    port: u16,
+    pool_size: u32,
+    runtime: Handle,
+    server: Server,
+}
+
+impl Pgbouncer {
+    /// Starts one in front of `postgres`, with `pool_size` server connections and room for `max_clients`.
+    ///
+    /// # Errors
+    /// Where it is not installed or does not come up.
+    pub fn start(
+        folder: &Path,
+        postgres: &Postgres,
+        pool_size: u32,
+        max_clients: u32,
+    ) -> Result<Self, LabError> {
+        let program = programs::find("pgbouncer")?;
+        let account = Account::for_servers()?;
+        let port = ports::free()?;
+        let (file, users, log) =
+            (folder.join("pgbouncer.ini"), folder.join("userlist.txt"), folder.join("pgbouncer.log"));
+        let list =
+            [ROLE, "monitor", STATS_ROLE, ADMIN_ROLE].map(|user| format!("\"{user}\" \"{PASSWORD}\"\n"));
+        let configuration = format!(
+            "[databases]\n{DATABASE} = host=127.0.0.1 port={upstream} dbname={DATABASE}\n\
+             [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n\
+             auth_type = scram-sha-256\nauth_file = {users}\nadmin_users = {ADMIN_ROLE}\n\
+             stats_users = {STATS_ROLE}\npool_mode = transaction\ndefault_pool_size = {pool_size}\n\
+             max_client_conn = {max_clients}\nserver_login_retry = 1\n\
+             ignore_startup_parameters = extra_float_digits,options\n",
+            upstream = postgres.port(),
+            users = users.display(),
+        );
+        for (path, text) in [(&file, configuration), (&users, list.concat())] {
+            std::fs::write(path, text).tried(|| path.display().to_string())?;
+            Account::give(account.as_ref(), path)?;
+        }
+        let launch = Launch {
+            name: "pgbouncer",
+            program,
+            arguments: vec![file.into()],
+            folder,
+            log: &log,
+            account: account.as_ref(),
+            end: Signal::TERM,
+        };
+        let runtime = postgres.runtime().clone();
+        let mut pooler = Self { port, pool_size, runtime, server: launch.start()? };
+        wait::until("an answering PgBouncer", PATIENCE, || {
+            pooler.server.expect_alive()?;
+            Ok(pooler.console("SHOW VERSION").map(drop))
+        })?;
+        Ok(pooler)
+    }
+
+    /// Its port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// `default_pool_size`.
+    #[must_use]
+    pub fn pool_size(&self) -> usize {
+        usize::try_from(self.pool_size).unwrap_or(usize::MAX)
+    }
+
+    /// Commands the console as its administrator (pgbouncer manual, "Admin console").
+    ///
+    /// # Errors
+    /// Where it refuses.
+    pub fn console(&self, command: &str) -> Result<Rows, LabError> {
+        let refused = |e: tokio_postgres::Error| LabError::sql(command, &e);
+        let mut config = tokio_postgres::Config::new();
+        config.hostaddr(Ipv4Addr::LOCALHOST.into()).port(self.port).dbname("pgbouncer");
+        config.user(ADMIN_ROLE).password(PASSWORD).connect_timeout(PATIENCE);
+        self.runtime.block_on(async {
+            let (client, connection) = config.connect(tokio_postgres::NoTls).await.map_err(refused)?;
+            tokio::spawn(connection);
+            let messages = client.simple_query(command).await.map_err(refused)?;
+            Ok(messages.iter().filter_map(crate::postgres::row).collect())
+        })
+    }
+
+    /// Waits until `SHOW POOLS` has at least `count` in the column of this name, for the API's pool.
+    ///
+    /// # Errors
+    /// Where it has not in time.
+    pub fn wait_pool(&self, column: PoolColumn, count: u64) -> Result<(), LabError> {
+        wait::until(&format!("{column:?} {count}"), PATIENCE, || {
+            let rows = self.console("SHOW POOLS")?;
+            let of_api = rows.iter().find(|row| row.first().is_some_and(|d| d.as_deref() == Some(DATABASE)));
+            let now = of_api.and_then(|row| row.get(column as usize)?.as_ref()?.parse::<u64>().ok());
+            Ok(if now >= Some(count) { Ok(()) } else { Err(format!("{now:?}")) })
+        })
+    }
+}
+
+/// Columns of `SHOW POOLS` in PgBouncer 1.18, by their place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PoolColumn {
+    /// Clients that are served or need nothing.
+    ClientsActive = 2,
+    /// Clients that wait for a server connection.
+    ClientsWaiting = 3,
+}

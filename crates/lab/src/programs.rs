@@ -1,0 +1,70 @@
+//! Finding the programs that the lab runs, and saying what to install where one is missing.
+
+use crate::error::LabError;
+use std::path::{Path, PathBuf};
+
+/// Programs outside of Postgres, each with the Debian package that has it.
+const PACKAGES: &[(&str, &str)] = &[
+    ("setpriv", "util-linux"),
+    ("haproxy", "haproxy"),
+    ("pgbouncer", "pgbouncer"),
+    ("dnsmasq", "dnsmasq-base"),
+    ("iptables", "iptables"),
+    ("ip", "iproute2"),
+    ("mount", "mount"),
+];
+
+/// Finds a program on PATH, or where daemons are kept that an ordinary user's PATH leaves out.
+///
+/// # Errors
+/// [`LabError::MissingProgram`] with the package to install.
+pub fn find(program: &'static str) -> Result<PathBuf, LabError> {
+    let package = PACKAGES.iter().find(|(name, _)| *name == program).map_or(program, |(_, package)| package);
+    folders()
+        .map(|folder| folder.join(program))
+        .find(|path| path.is_file())
+        .ok_or(LabError::MissingProgram { program, package })
+}
+
+/// The folders of PATH, and after them those of the system's daemons.
+fn folders() -> impl Iterator<Item = PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let named: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    named.into_iter().chain(["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from))
+}
+
+/// Finds the folder of Postgres' server programs: `PGMEDIC_PG_BIN`, else PATH, else the newest of Debian's.
+///
+/// # Errors
+/// [`LabError::MissingProgram`] where there is none.
+pub fn postgres_folder() -> Result<PathBuf, LabError> {
+    let named = std::env::var_os("PGMEDIC_PG_BIN").map(PathBuf::from).filter(|folder| is_server(folder));
+    named.or_else(on_path).or_else(debians_newest).ok_or(LabError::MissingProgram {
+        program: "postgres (or PGMEDIC_PG_BIN, the folder that has it)",
+        package: "postgresql",
+    })
+}
+
+/// True where a folder has what it takes to make and run a server.
+fn is_server(folder: &Path) -> bool {
+    ["initdb", "postgres"].iter().all(|program| folder.join(program).is_file())
+}
+
+/// The real folder of the first `initdb` on PATH; a symlink on PATH leads to it.
+fn on_path() -> Option<PathBuf> {
+    folders()
+        .filter_map(|folder| folder.join("initdb").canonicalize().ok())
+        .filter_map(|initdb| initdb.parent().map(Path::to_path_buf))
+        .find(|folder| is_server(folder))
+}
+
+/// `/usr/lib/postgresql/<major>/bin`, the greatest major.
+fn debians_newest() -> Option<PathBuf> {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?.flatten();
+    let major = |entry: &std::fs::DirEntry| entry.file_name().to_str().and_then(|n| n.parse::<u32>().ok());
+    versions
+        .filter_map(|entry| Some((major(&entry)?, entry.path().join("bin"))))
+        .filter(|(_, folder)| is_server(folder))
+        .max()
+        .map(|(_, folder)| folder)
+}
