@@ -1,7 +1,8 @@
-//! The room `app`.
+//! The room `app`: what the API shows of its database: readiness, its pool, its log. Not in here: the walk itself.
 
 pub mod causes;
 pub mod evidence;
 pub mod log;
 mod log_time;
 mod log_words;
+pub(crate) mod readiness;

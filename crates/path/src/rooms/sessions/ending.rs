@@ -88,7 +88,10 @@ pub(crate) fn terminate_idle(e: &Evidence) -> Option<RemedyPlan> {
         Ms(e.policy.idle_after_ms),
         slots.ordinary
     );
-    let sql = signal("pg_terminate_backend", &idle, "state = 'idle'");
+    // Advisory locks are only looked up where somebody waits: the statement itself leaves their holders alone.
+    let unlocked = "state = 'idle' and not exists (select from pg_locks l where l.pid = pg_stat_activity.pid and \
+                    l.locktype = 'advisory')";
+    let sql = signal("pg_terminate_backend", &idle, unlocked);
     Some(RemedyPlan::by_hand("terminate-idle-sessions", RemedyKind::Sessions, plan, psql(e, &sql)))
 }
 
@@ -184,7 +187,7 @@ pub(crate) mod tests {
         assert!(plan.plan.starts_with("terminate 20 of 55 sessions idle over 10 min"), "{}", plan.plan);
         assert!(plan.command.contains("in ((55, '2026-11-23 02:00:00.123456+00'::timestamptz), (54,"));
         assert!(!plan.command.contains("(35,"));
-        assert!(plan.command.ends_with("and state = 'idle'\""));
+        assert!(plan.command.contains("and state = 'idle' and not exists (select from pg_locks"));
         e.policy.max_terminations = 3;
         assert!(terminate_idle(&e).unwrap().plan.starts_with("terminate 3 of 55"));
     }

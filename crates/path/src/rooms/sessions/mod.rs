@@ -3,3 +3,5 @@
 
 pub mod causes;
 pub(crate) mod ending;
+pub(crate) mod strain;
+pub(crate) mod waits;

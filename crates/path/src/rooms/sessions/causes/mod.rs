@@ -2,5 +2,17 @@
 
 use crate::cause::Cause;
 
+pub mod idle_in_transaction;
+pub mod idle_sessions;
+pub mod lock_pile_up;
+pub mod long_queries;
+pub mod orphan_prepared_transaction;
+
 /// Every cause of this room.
-pub static ALL: &[&Cause] = &[];
+pub static ALL: &[&Cause] = &[
+    &lock_pile_up::CAUSE,
+    &orphan_prepared_transaction::CAUSE,
+    &idle_in_transaction::CAUSE,
+    &long_queries::CAUSE,
+    &idle_sessions::CAUSE,
+];

@@ -1,0 +1,127 @@
+//! What the readiness endpoint's answer amounts to. Not in here: asking it (the probe) and what follows (the causes).
+
+use crate::evidence::Evidence;
+use crate::rooms::app::evidence::{HttpOutcome, ReadyEvidence};
+use pgmedic_model::{Fact, Source};
+
+/// Values of the `db` member that say no.
+const DISCONNECTED: &[&str] = &["disconnected", "down", "error", "failed", "unavailable", "unhealthy"];
+
+/// Values of the `db` member that say yes.
+const CONNECTED: &[&str] = &["connected", "ok", "up", "healthy"];
+
+/// A whole answer of the endpoint.
+pub(crate) struct Told<'a> {
+    /// The exchange.
+    pub(crate) ready: &'a ReadyEvidence,
+    /// Status code.
+    pub(crate) status: u16,
+    /// The `db` member.
+    pub(crate) db: Option<&'a str>,
+    /// The `reason` member.
+    pub(crate) reason: Option<&'a str>,
+    /// The start of the body.
+    pub(crate) body: &'a str,
+}
+
+/// What it answered, where it answered.
+pub(crate) fn told(e: &Evidence) -> Option<Told<'_>> {
+    let ready = e.app.ready.get()?;
+    match &ready.outcome {
+        HttpOutcome::Answered { status, db, reason, body, .. } => {
+            Some(Told { ready, status: *status, db: db.as_deref(), reason: reason.as_deref(), body })
+        }
+        _ => None,
+    }
+}
+
+/// True where the endpoint answered, and said no.
+pub(crate) fn failing(e: &Evidence) -> bool {
+    told(e).is_some_and(|t| t.failing())
+}
+
+impl Told<'_> {
+    const fn success(&self) -> bool {
+        matches!(self.status, 200..=299)
+    }
+
+    fn db_is(&self, values: &[&str]) -> bool {
+        self.db.is_some_and(|db| values.contains(&db.to_lowercase().as_str()))
+    }
+
+    /// The API says that it cannot use its database.
+    pub(crate) fn failing(&self) -> bool {
+        !self.success() || self.db_is(DISCONNECTED)
+    }
+
+    /// The API says that it can.
+    pub(crate) fn connected(&self) -> bool {
+        self.success() && (self.db.is_none() || self.db_is(CONNECTED))
+    }
+
+    /// The answer speaks of the database, rather than of a missing page or a missing permission.
+    pub(crate) fn about_the_database(&self) -> bool {
+        self.db.is_some() || self.reason.is_some() || matches!(self.status, 200..=299 | 500..=599)
+    }
+
+    /// `503, db: disconnected (Database not initialised)`.
+    pub(crate) fn phrase(&self) -> String {
+        let db = self.db.map(|db| format!(", db: {db}")).unwrap_or_default();
+        let reason = self.reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+        format!("{}{db}{reason}", self.status)
+    }
+
+    /// It, as a fact. The value is the status.
+    pub(crate) fn fact(&self) -> Fact {
+        let at = self.ready.at.plus(self.ready.elapsed_ms);
+        Fact::new(Source::Http, at, self.ready.url.as_str(), self.phrase()).value(self.status)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::evidence::Seen;
+    use crate::evidence::fixture::{AT, healthy, resolved};
+    use pgmedic_model::Ms;
+
+    /// The endpoint's exchange ended like this.
+    pub(crate) fn ready_says(e: &mut Evidence, outcome: HttpOutcome) {
+        e.app.ready = Seen::Seen(ReadyEvidence {
+            at: AT,
+            elapsed_ms: Ms(3.0),
+            url: "http://renderflow-api.internal:3000/api/v1/ready".into(),
+            dns: resolved(&["10.0.0.9"]),
+            outcome,
+        });
+    }
+
+    /// An answer with this status and `db` member.
+    pub(crate) fn answered(status: u16, db: &str) -> HttpOutcome {
+        HttpOutcome::Answered {
+            status,
+            db: Some(db.into()),
+            state: None,
+            reason: None,
+            body: format!("{{\"db\":\"{db}\"}}"),
+        }
+    }
+
+    #[test]
+    fn an_answer_is_judged_by_status_and_db_member() {
+        for (status, db, failing, connected) in [
+            (200, "connected", false, true),
+            (503, "disconnected", true, false),
+            (200, "Disconnected", true, false),
+            (503, "connected", true, false),
+            (200, "degraded", false, false),
+        ] {
+            let mut e = healthy();
+            ready_says(&mut e, answered(status, db));
+            let told = told(&e).unwrap();
+            assert_eq!((told.failing(), told.connected()), (failing, connected), "{status} {db}");
+            assert!(told.fact().fact.starts_with(&status.to_string()));
+        }
+        assert!(!failing(&healthy()));
+    }
+}

@@ -1,0 +1,185 @@
+//! `lock-pile-up`: sessions queue behind one holder of a lock.
+
+use crate::cause::Proof;
+use crate::evidence::Evidence;
+use crate::rooms::sessions::ending::{self, named};
+use crate::rooms::sessions::strain;
+use crate::rooms::sessions::waits::{self, Tree};
+use crate::sql::facts::{SessionView, SqlFacts};
+use pgmedic_model::{Confidence, Fact, Finding, Ms, Room, Severity, Source, Timestamp};
+
+/// From so many waiters on it is a pile; from so many it keeps the service from its work.
+const PILE: usize = 3;
+const CRITICAL: usize = 5;
+
+cause! {
+    /// Sessions pile up behind one holder of a lock; they fill the pool, then the slots.
+    ///
+    /// ## What it is
+    /// One transaction holds a lock that the others need. It may be idle in transaction, at work, or a statement that
+    /// is itself waiting: an `ALTER TABLE` that waits for one old reader makes every later reader queue behind it.
+    ///
+    /// ## What proves it
+    /// `pg_blocking_pids()` walked from every waiter to the root that waits for nobody: three or more behind one root
+    /// that makes no progress, or most sessions of one application. Waits of milliseconds are a busy server's normal
+    /// life; queues for advisory locks are left out unless something else fails, for elections wait by design.
+    ///
+    /// ## What mends it
+    /// 1. A *waiting* DDL with others behind it: cancel that first, it is often enough.
+    /// 2. A root at work: cancel it. A root idle in transaction: terminate it (a cancel has no effect).
+    /// 3. Look again: the next in the queue may be another blocker.
+    ///
+    /// ## What makes it worse
+    /// Terminating waiters or idle sessions: they come back and queue again. Ending a migration in flight. A restart
+    /// ends the holder too, and costs a recovery.
+    ///
+    /// ## What prevents it
+    /// `lock_timeout` in migrations, `CREATE INDEX CONCURRENTLY`; `idle_in_transaction_session_timeout` per role.
+    ///
+    /// ## References
+    /// Postgres manual: "Explicit Locking", `pg_locks`, `pg_blocking_pids()`, "Client Connection Defaults".
+    "lock-pile-up" in Sessions, proved by Proof::Drill;
+}
+
+fn find(e: &Evidence) -> Option<Finding> {
+    let (facts, at, place) = e.told()?;
+    let trees = waits::trees(facts, !strain::signs(e).is_empty());
+    let tree = trees.iter().find(|t| t.root != 0 && is_pile(facts, t))?;
+    let all = tree.waiters.len();
+    let severity =
+        if all >= CRITICAL || strain::is_critical(e) { Severity::Critical } else { Severity::Warning };
+    let root = tree.session.map_or_else(|| format!("pid {}", tree.root), describe);
+    let least =
+        if facts.sessions.lock_waiters > facts.sessions.waits.len() as u64 { "at least " } else { "" };
+    let head = tree.queue_head.and_then(|w| ending::session(facts, w.pid));
+    let queue = head.map_or_else(String::new, |s| {
+        format!("; most queue behind {}, which waits itself: ending that is often enough", named(s))
+    });
+    let summary = format!("{least}{all} sessions wait behind {root}{queue}");
+    let mut finding = Finding::new(
+        CAUSE.id,
+        Room::Sessions,
+        severity,
+        Confidence::Certain,
+        summary,
+        count(tree, at, place),
+    )
+    .and_all(cited(tree, at, place));
+    if let Some(head) = head {
+        let plan = format!("cancel {}: the queue behind it moves on; it can be run again later", named(head));
+        finding = ending::cancel(e, &[head], "cancel-waiting-statement", &plan)
+            .into_iter()
+            .fold(finding, Finding::mended_by);
+    }
+    Some(end_root(e, tree).into_iter().fold(finding, Finding::mended_by))
+}
+
+/// Three behind one root, or most of an application's sessions; in either case with no progress.
+pub(super) fn is_pile(facts: &SqlFacts, tree: &Tree<'_>) -> bool {
+    tree.stands_still() && (tree.waiters.len() >= PILE || most_of_an_application(facts, tree))
+}
+
+fn most_of_an_application(facts: &SqlFacts, tree: &Tree<'_>) -> bool {
+    let waiting: Vec<_> = tree.waiters.iter().filter_map(|w| ending::session(facts, w.pid)).collect();
+    waiting.iter().any(|s| {
+        let of_it = waiting.iter().filter(|other| other.application == s.application).count() as u64;
+        let groups = facts.admission.groups.iter().filter(|g| g.application == s.application);
+        let total: u64 = groups.map(|g| g.count).sum();
+        !s.application.is_empty() && of_it >= 2 && of_it * 2 > total
+    })
+}
+
+/// `pid 4242 (renderflow-api as app), idle in transaction for 12 s, holding AccessExclusiveLock on jobs`.
+fn describe(s: &SessionView) -> String {
+    let state = s.state.as_deref().unwrap_or("state not visible");
+    let since = if state == "active" { s.query_ms } else { s.state_ms };
+    let since = since.map(|ms| format!(" for {}", Ms(ms))).unwrap_or_default();
+    let holds = s.holds.as_deref().map(|held| format!(", holding {held}")).unwrap_or_default();
+    format!("{}, {state}{since}{holds}", named(s))
+}
+
+fn count(tree: &Tree<'_>, at: Timestamp, place: &str) -> Fact {
+    let text = format!(
+        "{} sessions wait behind pid {}, {} of them directly; the longest statement for {}",
+        tree.waiters.len(),
+        tree.root,
+        tree.direct,
+        Ms(tree.longest_ms)
+    );
+    Fact::new(Source::Sql, at, format!("pg_locks at {place}"), text).value(tree.waiters.len())
+}
+
+fn cited(tree: &Tree<'_>, at: Timestamp, place: &str) -> Vec<Fact> {
+    let view = format!("pg_stat_activity at {place}");
+    let root = tree.session.map(|s| {
+        let transaction =
+            s.xact_ms.map(|ms| format!("; its transaction is {} old", Ms(ms))).unwrap_or_default();
+        let text = format!("{}{transaction}; query: {}", describe(s), s.query);
+        Fact::new(Source::Sql, at, view.as_str(), text).value(s.pid)
+    });
+    let wants = tree.waiters.iter().find_map(|w| w.wants.as_deref().map(|wants| (w.pid, wants)));
+    let wants = wants.map(|(pid, wants)| {
+        Fact::new(Source::Sql, at, format!("pg_locks at {place}"), format!("pid {pid} waits for {wants}"))
+    });
+    root.into_iter().chain(wants).collect()
+}
+
+fn end_root(e: &Evidence, tree: &Tree<'_>) -> Option<pgmedic_model::RemedyPlan> {
+    let session = tree.session?;
+    if ending::is_idle_in_transaction(session) {
+        return ending::terminate_idle_in_transaction(e, session);
+    }
+    let plan = format!("cancel what {} runs; if it is a migration, ask its owner first", named(session));
+    ending::cancel(e, &[session], "cancel-blocker", &plan)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evidence::fixture::with_facts;
+    use crate::rooms::sessions::ending::tests::session_of;
+    use crate::rooms::sessions::waits::tests::wait;
+
+    #[test]
+    fn lock_pile_up_names_the_root_and_how_many_wait() {
+        let e = with_facts(|f| {
+            let mut root = session_of(4242, "idle in transaction", 12_000.0);
+            root.holds = Some("AccessExclusiveLock on jobs".into());
+            f.sessions.sessions.push(root);
+            (1..=20).for_each(|pid| wait(f, pid, "relation", 900.0, &[4242]));
+        });
+        let found = find(&e).unwrap();
+        assert_eq!(found.severity, Severity::Critical);
+        assert_eq!(
+            found.summary,
+            "20 sessions wait behind pid 4242 (renderflow-api as app), idle in transaction for 12.0 s, holding \
+             AccessExclusiveLock on jobs"
+        );
+        assert!(found.remedies[0].command.contains("pg_terminate_backend(pid)"));
+        assert!(found.remedies[0].command.contains("(4242, '2026"));
+    }
+
+    #[test]
+    fn lock_pile_up_behind_a_waiting_ddl_cancels_that_first() {
+        let mut e = with_facts(|f| {
+            f.sessions.sessions.push(session_of(1, "active", 60_000.0));
+            wait(f, 2, "relation", 4_000.0, &[1]);
+            (3..=5).for_each(|pid| wait(f, pid, "relation", 900.0, &[2]));
+        });
+        let found = find(&e).unwrap();
+        assert_eq!(found.severity, Severity::Warning);
+        let ids: Vec<_> = found.remedies.iter().map(|r| r.remedy.as_str()).collect();
+        assert_eq!(ids, ["cancel-waiting-statement", "cancel-blocker"]);
+        e.policy.protect.applications = vec!["renderflow*".into()];
+        assert!(find(&e).unwrap().remedies.is_empty());
+    }
+
+    #[test]
+    fn lock_pile_up_is_not_a_busy_servers_short_waits() {
+        let e = with_facts(|f| {
+            f.sessions.sessions.push(session_of(1, "idle in transaction", 2.0));
+            (2..=19).for_each(|pid| wait(f, pid, "transactionid", 300.0, &[1]));
+        });
+        assert!(find(&e).is_none());
+    }
+}

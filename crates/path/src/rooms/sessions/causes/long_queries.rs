@@ -1,0 +1,121 @@
+//! `long-queries`: statements run for so long that others run out of connections.
+
+use crate::cause::Proof;
+use crate::evidence::Evidence;
+use crate::rooms::sessions::ending::{self, named};
+use crate::rooms::sessions::strain;
+use crate::sql::facts::SessionView;
+use pgmedic_model::{Confidence, Fact, Finding, Ms, Room, Severity, Source};
+
+/// How long is long, in ms, while somebody is kept waiting.
+const LONG_UNDER_STRAIN_MS: f64 = 2_000.0;
+
+cause! {
+    /// Statements run for very long, each holding its connection.
+    ///
+    /// ## What it is
+    /// A missing index, a plan that changed, a report on the primary: each long statement keeps a connection of the
+    /// API's pool (and a slot) for its time, and the requests behind it find the pool empty.
+    ///
+    /// ## What proves it
+    /// `state = 'active'` with an old `query_start`: older than policy `long_query_after`; older than 2 s where
+    /// somebody is kept waiting now (readiness fails, the pool or the pooler has a queue, four fifths of the slots are
+    /// taken). Sessions that wait for a lock, dumps and base backups do not count.
+    ///
+    /// ## What mends it
+    /// Cancel it (`pg_cancel_backend`): the session lives on. Terminate only what does not heed the cancel. Then find
+    /// the plan: `explain (analyze, buffers)` on a copy, `analyze` of the table after a bulk load.
+    ///
+    /// ## What makes it worse
+    /// Raising the pool's size: the queue moves into Postgres. Ending a dump or a base backup. Terminating *idle*
+    /// sessions: none of them is in the way.
+    ///
+    /// ## What prevents it
+    /// `statement_timeout` per role (`alter role x set statement_timeout = '30s'`); reports on a standby.
+    ///
+    /// ## References
+    /// Postgres manual: "Client Connection Defaults" (`statement_timeout`), "Server Signaling Functions".
+    "long-queries" in Sessions, proved by Proof::Drill;
+}
+
+fn find(e: &Evidence) -> Option<Finding> {
+    let (facts, at, place) = e.told()?;
+    let signs = strain::signs(e);
+    let policy = e.policy.long_query_after_ms;
+    let after = if signs.is_empty() { policy } else { policy.min(LONG_UNDER_STRAIN_MS) };
+    let mut long: Vec<_> = facts.sessions.sessions.iter().filter(|s| is_work(s) && age(s) > after).collect();
+    long.sort_by(|a, b| age(b).total_cmp(&age(a)));
+    let worst = *long.first()?;
+    let others = match long.len() {
+        1 => String::new(),
+        n => format!(", and {} more over {}", n - 1, Ms(after)),
+    };
+    let why = signs.first().map(|sign| format!("; meanwhile {sign}")).unwrap_or_default();
+    let summary =
+        format!("{} has been running one statement for {}{others}{why}", named(worst), Ms(age(worst)));
+    let cite = |s: &&SessionView| {
+        let text = format!("{} active for {}: {}", named(s), Ms(age(s)), s.query);
+        Fact::new(Source::Sql, at, format!("pg_stat_activity at {place}"), text).value(age(s))
+    };
+    let mut cited = long.iter().take(3).map(cite);
+    let proof = cited.next()?;
+    let finding =
+        Finding::new(CAUSE.id, Room::Sessions, Severity::Warning, Confidence::Certain, summary, proof)
+            .and_all(cited);
+    let plan =
+        format!("cancel {} statement(s) running for over {}; the sessions live on", long.len(), Ms(after));
+    Some(ending::cancel(e, &long, "cancel-long-queries", &plan).into_iter().fold(finding, Finding::mended_by))
+}
+
+/// A client's statement that is at work: not upkeep, and not waiting for a lock.
+fn is_work(s: &SessionView) -> bool {
+    s.state.as_deref() == Some("active")
+        && s.backend_type.as_deref() == Some("client backend")
+        && s.wait_event_type.as_deref() != Some("Lock")
+        && !ending::is_upkeep(&s.application)
+}
+
+fn age(s: &SessionView) -> f64 {
+    s.query_ms.unwrap_or(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evidence::fixture::with_facts;
+    use crate::rooms::app::readiness::tests::{answered, ready_says};
+    use crate::rooms::sessions::ending::tests::session_of;
+
+    fn running(ms: f64) -> Evidence {
+        with_facts(|f| {
+            let mut waiter = session_of(3, "active", 900_000.0);
+            waiter.wait_event_type = Some("Lock".into());
+            let mut dump = session_of(4, "active", 900_000.0);
+            dump.application = "pg_dump".into();
+            f.sessions.sessions =
+                vec![session_of(1, "active", ms), session_of(2, "active", ms / 2.0), waiter, dump];
+        })
+    }
+
+    #[test]
+    fn long_queries_are_long_by_policy() {
+        assert!(find(&running(299_000.0)).is_none());
+        let found = find(&running(400_000.0)).unwrap();
+        assert_eq!(found.summary, "pid 1 (renderflow-api as app) has been running one statement for 7 min");
+        assert!(found.remedies[0].command.contains("pg_cancel_backend(pid)"));
+        assert!(!found.remedies[0].command.contains("(4, "));
+    }
+
+    #[test]
+    fn long_queries_are_long_sooner_while_the_api_waits() {
+        let mut e = running(5_000.0);
+        assert!(find(&e).is_none());
+        ready_says(&mut e, answered(503, "disconnected"));
+        let found = find(&e).unwrap();
+        assert_eq!(
+            found.summary,
+            "pid 1 (renderflow-api as app) has been running one statement for 5.0 s, and 1 more over 2.0 s; meanwhile \
+             the API's readiness fails"
+        );
+    }
+}
