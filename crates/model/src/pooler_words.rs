@@ -46,8 +46,26 @@ pub enum Words {
     DatabaseNotAccepting,
     /// Postgres: a database whose DROP was interrupted.
     DatabaseInvalid,
-    /// Postgres: wrong password, missing role or expired password; the client is not told which.
+    /// Postgres: wrong password, missing role or expired password; the client is not told which. PgBouncer likewise.
     PasswordFailed,
+    /// Postgres' log alone: the password is not the role's (MD5 and clear; SCRAM logs the matched line only).
+    PasswordMismatch,
+    /// Postgres' log alone: VALID UNTIL has passed.
+    PasswordExpired,
+    /// Postgres' log alone: the role has no password.
+    NoPasswordAssigned,
+    /// Postgres: a method without a password (peer, ident, cert, LDAP, PAM, …) turned the client down.
+    MethodFailed,
+    /// Postgres: the line of pg_hba.conf demands a client certificate.
+    ClientCertificateDemanded,
+    /// Postgres: CONNECT on the database is not granted.
+    ConnectNotGranted,
+    /// PgBouncer: `client_tls_sslmode` demands TLS and the client came without.
+    PoolerDemandsTls,
+    /// PgBouncer: its own `auth_hba_file` has no line for the client, or rejects it.
+    PoolerRejectsLogin,
+    /// rustls: no protocol version or cipher suite in common.
+    PeerIncompatible,
     /// Postgres: starting up.
     StartingUp,
     /// Postgres: in recovery (crash recovery).
@@ -101,9 +119,20 @@ pub const TABLE: &[Row] = rows! {
     DatabaseLimit: "too many connections for database", "Postgres 12 to 18", "too many connections for database \"app\"";
     HbaRejects: "pg_hba.conf rejects connection", "Postgres 12 to 18", "pg_hba.conf rejects connection for host \"127.0.0.1\", user \"app\", database \"app\", no encryption";
     NoHbaEntry: "no pg_hba.conf entry", "Postgres 12 to 18", "no pg_hba.conf entry for host \"127.0.0.1\", user \"app\", database \"app\", no encryption";
-    NoEncryption: "no encryption", "Postgres 14 to 18 (13 and before: SSL off)", "connection matched nothing, no encryption";
+    PoolerDemandsTls: "SSL required", "PgBouncer 1.18", "SSL required";
+    PoolerRejectsLogin: "login rejected", "PgBouncer 1.18", "login rejected";
+    NoEncryption: ", no encryption", "Postgres 14 to 18", "no pg_hba.conf entry for host \"127.0.0.1\", user \"app\", database \"app\", no encryption";
+    NoEncryption: ", SSL off", "Postgres 12 and 13", "no pg_hba.conf entry for host \"127.0.0.1\", user \"app\", database \"app\", SSL off";
     RoleNotPermittedToLogIn: "is not permitted to log in", "Postgres 12 to 18", "role \"app\" is not permitted to log in";
+    PasswordMismatch: "Password does not match for user", "Postgres 12 to 18, log", "Password does not match for user \"app\".";
+    PasswordExpired: "has an expired password", "Postgres 12 to 18, log", "User \"app\" has an expired password.";
+    NoPasswordAssigned: "has no password assigned", "Postgres 12 to 18, log", "User \"app\" has no password assigned.";
     PasswordFailed: "password authentication failed", "Postgres 12 to 18, PgBouncer 1.18", "password authentication failed for user \"app\"";
+    PasswordFailed: "SASL authentication failed", "PgBouncer 1.18", "SASL authentication failed";
+    MethodFailed: "authentication failed for user", "Postgres 12 to 18", "Peer authentication failed for user \"app\"";
+    ClientCertificateDemanded: "requires a valid client certificate", "Postgres 12 to 18", "connection requires a valid client certificate";
+    ConnectNotGranted: "permission denied for database", "Postgres 12 to 18", "permission denied for database \"app\"";
+    RoleDoesNotExist: "\"trust\" authentication failed", "PgBouncer 1.18, auth_type trust", "\"trust\" authentication failed";
     DatabaseNotAccepting: "is not currently accepting connections", "Postgres 12 to 18", "database \"app\" is not currently accepting connections";
     DatabaseInvalid: "cannot connect to invalid database", "Postgres 15.4 to 18", "cannot connect to invalid database \"app\"";
     StartingUp: "the database system is starting up", "Postgres 12 to 18", "the database system is starting up";
@@ -114,11 +143,13 @@ pub const TABLE: &[Row] = rows! {
     ReadOnlyFileSystem: "Read-only file system", "glibc strerror(EROFS)", "could not open file \"base/5/2601\": Read-only file system";
     InitFile: "could not write init file", "Postgres 15", "could not write init file";
     CouldNotFork: "could not fork new process for connection", "Postgres 12 to 18", "could not fork new process for connection: Resource temporarily unavailable";
+    PeerIncompatible: "peer is incompatible", "rustls 0.23", "peer is incompatible: ServerDoesNotSupportTls12Or13";
 };
 
 /// Words with two texts around a quoted name: (meaning, before, after).
 const AROUND_A_NAME: &[(Words, &str, &str)] = &[
     (Words::RoleDoesNotExist, "role \"", "\" does not exist"),
+    (Words::RoleDoesNotExist, "Role \"", "\" does not exist"),
     (Words::RoleDoesNotExist, "no such user", ""),
     (Words::DatabaseDoesNotExist, "database \"", "\" does not exist"),
 ];
@@ -145,10 +176,15 @@ mod tests {
     #[test]
     fn each_row_is_found_by_its_recorded_sample() {
         for row in TABLE {
-            assert_eq!(meaning(row.sample), Some(row.words), "{}", row.sample);
+            assert!(says(row.sample, row.words), "{}", row.sample);
+            // How the client came stands at the end of a message that means something else in the first place.
+            if row.words != Words::NoEncryption {
+                assert_eq!(meaning(row.sample), Some(row.words), "{}", row.sample);
+            }
             assert!(!row.origin.is_empty());
         }
         assert_eq!(meaning("role \"x\" does not exist"), Some(Words::RoleDoesNotExist));
+        assert_eq!(meaning("Role \"x\" does not exist."), Some(Words::RoleDoesNotExist));
         assert_eq!(meaning("database \"x\" does not exist"), Some(Words::DatabaseDoesNotExist));
         assert_eq!(meaning("something else"), None);
     }
