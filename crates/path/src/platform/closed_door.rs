@@ -26,7 +26,11 @@ pub(super) fn look(question: &HostQuestion, page: &Page, until: Instant) {
         blind.push("not every process was looked at".to_owned());
     }
     page.step("the listeners");
+    let blind_before = blind.len();
     let sockets = Sockets::read(&mut blind);
+    let read = blind.len() == blind_before;
+    page.evidence().front_listener_sought = read && !question.front.is_empty();
+    page.evidence().direct_listener_sought = read && !question.direct.is_empty();
     let front = fullest(&sockets, &question.front);
     let direct = fullest(&sockets, &question.direct);
     let wanted = front.iter().chain(&direct).map(|listener| listener.inode).collect();

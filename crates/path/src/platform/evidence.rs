@@ -16,6 +16,13 @@ pub struct HostEvidence {
     pub front_listener: Option<ListenerView>,
     /// The listener that the `direct` address leads to.
     pub direct_listener: Option<ListenerView>,
+    /// True where the front target's address is this host's and the tables of listeners were read: then a missing
+    /// `front_listener` means that nothing listens there.
+    #[serde(default)]
+    pub front_listener_sought: bool,
+    /// The same for `direct_listener`.
+    #[serde(default)]
+    pub direct_listener_sought: bool,
     /// The process behind the front listener, where it is not the postmaster: a proxy or a pooler.
     pub proxy: Option<ProcessView>,
     /// What HAProxy's own stats socket says, where the proxy is a HAProxy whose configuration names one.

@@ -3,3 +3,4 @@
 pub mod causes;
 pub mod evidence;
 pub mod probe;
+mod reading;
