@@ -11,7 +11,7 @@ use crate::{Guard, Lab, LabError};
 pub fn inject(lab: &Lab) -> Result<Guard, LabError> {
     let pooler = lab.pooler()?;
     let login = Login::of_api(lab.postgres()).through(pooler.port());
-    let busy = Sessions::open(lab.postgres(), &login, pooler.pool_size())?;
+    let busy = Sessions::open(lab.postgres(), &login.clone().named("renderflow-report"), pooler.pool_size())?;
     busy.begin("select pg_sleep(600)");
     busy.wait_state("state = 'active'")?;
     let waiting = Sessions::open(lab.postgres(), &login, 1)?;
