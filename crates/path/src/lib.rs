@@ -17,6 +17,7 @@ pub mod platform;
 pub mod record;
 pub mod report;
 pub mod rooms;
+pub mod route;
 mod said;
 pub mod service;
 pub mod sql;

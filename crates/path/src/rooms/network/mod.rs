@@ -3,4 +3,5 @@
 pub mod causes;
 pub mod evidence;
 pub mod probe;
+pub mod reach;
 mod reading;

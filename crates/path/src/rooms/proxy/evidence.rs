@@ -36,7 +36,8 @@ pub enum FirstBytes {
     TlsOffered,
     /// `N`: TLS is not offered.
     TlsNotOffered,
-    /// A protocol-3 message other than an error, by its tag.
+    /// A protocol-3 message by its tag: any but an error after an SSLRequest; any, `E` included, after a
+    /// StartupMessage, whose answer is the room `startup`'s to read.
     Message(char),
     /// A protocol-3 ErrorResponse.
     Error(ServerError),

@@ -3,4 +3,6 @@
 
 pub mod causes;
 pub mod evidence;
+mod first_bytes;
+pub mod probe;
 pub(crate) mod silence;

@@ -114,6 +114,12 @@ pub async fn exchange(
     Startup { evidence, key, tls_alert }
 }
 
+/// The evidence of a startup that this side could not begin or see through.
+#[must_use]
+pub fn unsent(target: &Target, outcome: StartupOutcome) -> StartupEvidence {
+    StartupEvidence { outcome, ..blank(target, Stopwatch::start()) }
+}
+
 fn blank(target: &Target, watch: Stopwatch) -> StartupEvidence {
     StartupEvidence {
         at: watch.at,

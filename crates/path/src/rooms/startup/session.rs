@@ -11,7 +11,7 @@ use postgres_protocol::message::backend::{DataRowBody, Message, RowDescriptionBo
 use postgres_protocol::message::frontend;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 
 /// Most bytes of one answer.
 pub const ANSWER_LIMIT: usize = 4 * 1024 * 1024;
@@ -30,6 +30,8 @@ pub struct Session {
     /// True where the server took pgmedic's own `statement_timeout` and `lock_timeout` at startup. Where not, a
     /// caller that needs them sets them itself.
     pub bounded: bool,
+    /// When the last farewell must have been said.
+    last: Instant,
     in_step: bool,
 }
 
@@ -68,8 +70,19 @@ pub enum Reply {
 
 impl Session {
     /// Takes over a connection that has come to ReadyForQuery.
-    pub(crate) fn new(wire: Wire, address: Address, key: Option<(i32, i32)>, bounded: bool) -> Self {
-        Self { wire, address, key, bounded, in_step: true }
+    pub(crate) fn new(
+        wire: Wire,
+        address: Address,
+        key: Option<(i32, i32)>,
+        bounded: bool,
+        last: Instant,
+    ) -> Self {
+        Self { wire, address, key, bounded, last, in_step: true }
+    }
+
+    /// The end of a farewell that begins now.
+    fn farewell(&self) -> Instant {
+        self.last.min(Instant::now() + FAREWELL)
     }
 
     /// Sends one simple query, which may be several statements, and reads the whole answer.
@@ -151,8 +164,9 @@ impl Session {
         let Some((pid, key)) = self.key else { return };
         let mut bytes = BytesMut::new();
         frontend::cancel_request(pid, key, &mut bytes);
+        let deadline = self.farewell();
         let request = async {
-            let (_, connected) = attempt(&self.address, Instant::now() + FAREWELL).await;
+            let (_, connected) = attempt(&self.address, deadline).await;
             if let Some(mut connected) = connected
                 && connected.io.write_all(&bytes).await.is_ok()
             {
@@ -160,12 +174,12 @@ impl Session {
                 let _ = connected.io.read_u8().await;
             }
         };
-        let _ = timeout(FAREWELL, request).await;
+        let _ = timeout_at(deadline, request).await;
     }
 
     /// Sends Terminate and closes.
     pub async fn close(mut self) {
-        let deadline = Instant::now() + FAREWELL;
+        let deadline = self.farewell();
         let mut bytes = BytesMut::new();
         frontend::terminate(&mut bytes);
         if self.wire.send(&bytes, deadline).await.is_ok() {

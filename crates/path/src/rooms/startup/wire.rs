@@ -16,6 +16,9 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 /// A stream to a peer, boxed.
 pub type Io = Box<dyn Duplex>;
 
+/// Keeps a connection open for as long as it lives: what a silent hop does upstream with it is evidence.
+pub type Held = Box<dyn Send>;
+
 /// Longest message that is read before the server is ready, in bytes. libpq reads at most 30,000 bytes of an error
 /// and 2,000 of anything else (`fe-connect.c`, `MAX_ERRLEN`).
 pub const STARTUP_LIMIT: usize = 64 * 1024;

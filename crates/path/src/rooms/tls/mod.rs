@@ -1,4 +1,9 @@
-//! The room `tls`.
+//! The room `tls`: the handshake and the certificate, as libpq's `sslmode` has it.
 
 pub mod causes;
+mod certificate;
+mod chain;
 pub mod evidence;
+mod files;
+pub mod probe;
+mod verify;

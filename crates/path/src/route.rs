@@ -1,0 +1,167 @@
+//! One way in, from the name to ReadyForQuery: each room takes the one before's proof of passage. The statement, and what
+//! happens beside the way, are not in here.
+
+mod knock;
+
+use crate::events::{Event, Observer};
+use crate::evidence::RouteEvidence;
+use crate::rooms::dns::probe::{Lookup, Resolver, look};
+use crate::rooms::network::probe::Address;
+use crate::rooms::network::reach::{Reach, reach};
+use crate::rooms::startup::probe::Bounds;
+use crate::rooms::startup::session::Session;
+use crate::rooms::startup::wire::Held;
+use pgmedic_model::{Ms, Room, Target};
+use std::net::IpAddr;
+use tokio::time::Instant;
+
+/// A way to be walked.
+#[derive(Clone, Copy)]
+pub struct Way<'a> {
+    /// `front`, `direct`, `rescue`; `pooler` for its console.
+    pub name: &'static str,
+    /// Where to.
+    pub target: &'a Target,
+    /// How names are looked up.
+    pub resolver: &'a Resolver,
+    /// The settings to ask for at startup. None where the peer is known to refuse them.
+    pub bounds: Option<Bounds>,
+    /// When its stages end.
+    pub deadlines: Deadlines,
+    /// Is told of each room.
+    pub observer: Observer<'a>,
+}
+
+/// When the stages of a way end.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadlines {
+    /// The lookup.
+    pub dns: Instant,
+    /// The attempts to connect.
+    pub network: Instant,
+    /// The rest, to ReadyForQuery.
+    pub end: Instant,
+    /// Cancel requests and farewells.
+    pub last: Instant,
+}
+
+impl Deadlines {
+    /// Two fifths of the time for the lookup, three for the lookup and the attempts, and all of it for the whole.
+    #[must_use]
+    pub fn until(end: Instant, last: Instant) -> Self {
+        let now = Instant::now();
+        let span = end.saturating_duration_since(now);
+        Self { dns: now + span * 2 / 5, network: now + span * 3 / 5, end, last }
+    }
+}
+
+/// A way that has been walked as far as it goes. Nameservers and further addresses may still be thinking.
+pub struct Walked {
+    address: String,
+    lookup: Lookup,
+    reach: Option<Reach>,
+    knock: knock::Knock,
+}
+
+impl Way<'_> {
+    pub(crate) fn entered(&self, room: Room) {
+        (self.observer)(&Event::Entered { route: self.name, room });
+    }
+
+    pub(crate) fn left(&self, room: Room, passed: bool, elapsed: Ms) {
+        (self.observer)(&Event::Left { route: self.name, room, passed, elapsed });
+    }
+
+    /// Walks it to its end.
+    pub async fn walk(&self) -> Walked {
+        let (lookup, addresses) = self.resolve().await;
+        let mut walked =
+            Walked { address: self.target.address(), lookup, reach: None, knock: knock::Knock::default() };
+        let addresses = Address::of(self.target, &addresses);
+        if addresses.is_empty() {
+            return walked;
+        }
+        self.entered(Room::Network);
+        let (reach, connected) = reach(addresses, self.deadlines.network).await;
+        self.left(Room::Network, connected.is_some(), reach.elapsed());
+        walked.reach = Some(reach);
+        if let Some(connected) = connected {
+            walked.knock = knock::enter(self, connected).await;
+        }
+        walked
+    }
+
+    /// The name, to addresses. A unix socket has none and needs none.
+    async fn resolve(&self) -> (Lookup, Vec<IpAddr>) {
+        self.entered(Room::Dns);
+        let lookup = look(&self.target.host, self.target.hostaddr, self.resolver, self.deadlines.dns).await;
+        let addresses = lookup.evidence.addresses();
+        let passed = !addresses.is_empty() || matches!(self.target.host, pgmedic_model::Host::Socket(_));
+        self.left(Room::Dns, passed, lookup.evidence.elapsed_ms);
+        (lookup, addresses)
+    }
+}
+
+impl Walked {
+    /// The addresses that the name led to.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<IpAddr> {
+        self.lookup.evidence.addresses()
+    }
+
+    /// The admitted connection, once.
+    pub fn take_session(&mut self) -> Option<Session> {
+        self.knock.session.take()
+    }
+
+    /// The version that the server told at startup.
+    #[must_use]
+    pub fn server_version(&self) -> Option<&str> {
+        self.knock.startup.as_ref()?.server_version.as_deref()
+    }
+
+    /// The backend's process id.
+    #[must_use]
+    pub fn backend_pid(&self) -> Option<u32> {
+        self.knock.startup.as_ref()?.backend_pid
+    }
+
+    /// The connection of a peer that fell silent, once.
+    pub fn take_held(&mut self) -> Option<Held> {
+        self.knock.held.take()
+    }
+
+    /// The evidence, once nameservers and further addresses have had their time. Closes what is still open.
+    pub async fn settle(self) -> RouteEvidence {
+        let network = async {
+            match self.reach {
+                Some(reach) => Some(reach.settle().await),
+                None => None,
+            }
+        };
+        let (dns, network) = tokio::join!(self.lookup.settled(), network);
+        RouteEvidence {
+            address: self.address,
+            dns,
+            network,
+            proxy: self.knock.proxy,
+            tls: self.knock.tls,
+            startup: self.knock.startup,
+            query: None,
+        }
+    }
+}
+
+/// Opens a session on a target: the whole way in, walked once. The evidence says how far it came.
+pub async fn open(
+    target: &Target,
+    resolver: &Resolver,
+    bounds: Option<Bounds>,
+    deadline: Instant,
+) -> (RouteEvidence, Option<Session>) {
+    let deadlines = Deadlines::until(deadline, deadline);
+    let way = Way { name: "pooler", target, resolver, bounds, deadlines, observer: &|_| {} };
+    let mut walked = way.walk().await;
+    let session = walked.take_session();
+    (walked.settle().await, session)
+}
