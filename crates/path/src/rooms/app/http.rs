@@ -1,0 +1,198 @@
+//! One GET, stage by stage: name, connection, TLS, answer. No redirect is followed and nothing is tried twice; every
+//! length and time is bounded. What an answer means is not in here.
+
+use super::evidence::HttpOutcome;
+use super::url::Endpoint;
+use crate::aside;
+use crate::clock::Stopwatch;
+use crate::rooms::dns::evidence::DnsEvidence;
+use crate::rooms::dns::probe::{Resolver, look_aside};
+use crate::rooms::network::evidence::ConnectOutcome;
+use crate::rooms::network::probe::{Address, attempt};
+use crate::rooms::startup::wire::Io;
+use http_body_util::{BodyExt, Empty};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{ACCEPT, AUTHORIZATION, CONNECTION, HOST, USER_AGENT};
+use hyper::{Request, Response, client::conn::http1};
+use hyper_util::rt::TokioIo;
+use pgmedic_model::{Host, Ms, Timestamp, mask};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, RootCertStore};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsConnector;
+
+/// Bytes of the answer's head that are read.
+const HEAD: usize = 64 * 1024;
+/// Addresses tried, one after the other.
+const MAX_TRIES: u32 = 8;
+/// Characters of a peer's words that are shown.
+const WORDS: usize = 200;
+
+/// What came of one GET.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    /// When it began.
+    pub(super) at: Timestamp,
+    /// The whole of it.
+    pub(super) elapsed_ms: Ms,
+    /// The lookup of its name.
+    pub(super) dns: DnsEvidence,
+    /// The answer, or how it ended without one.
+    pub(super) result: Result<Answer, HttpOutcome>,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(super) struct Answer {
+    /// Status code.
+    pub(super) status: u16,
+    /// The body, cut at the caller's limit.
+    pub(super) body: Vec<u8>,
+}
+
+/// Asks for an endpoint once. At most `limit` bytes of the body are read.
+pub(super) async fn get(
+    endpoint: &Endpoint,
+    resolver: &Resolver,
+    limit: usize,
+    deadline: Instant,
+) -> Exchange {
+    let watch = Stopwatch::start();
+    let dns = look_aside(&endpoint.host, resolver, deadline).await;
+    let result = match dns.addresses() {
+        addresses if addresses.is_empty() => Err(HttpOutcome::NotResolved),
+        addresses => talk(endpoint, &addresses, limit, deadline).await,
+    };
+    Exchange { at: watch.at, elapsed_ms: watch.elapsed(), dns, result }
+}
+
+async fn talk(
+    endpoint: &Endpoint,
+    addresses: &[IpAddr],
+    limit: usize,
+    deadline: Instant,
+) -> Result<Answer, HttpOutcome> {
+    let io = connect(addresses, endpoint.port, deadline).await.map_err(HttpOutcome::NotConnected)?;
+    let silent = |_| HttpOutcome::Silent;
+    let io = if endpoint.tls {
+        timeout_at(deadline, secure(io, endpoint, deadline)).await.map_err(silent)??
+    } else {
+        io
+    };
+    timeout_at(deadline, ask(io, endpoint, limit)).await.map_err(silent)?
+}
+
+/// Tries the addresses in order, as the API's clients do; each has its share of the time that is left. Where none
+/// connects, the first one's end stands for all.
+async fn connect(addresses: &[IpAddr], port: u16, deadline: Instant) -> Result<Io, ConnectOutcome> {
+    let mut first = None;
+    let tries = u32::try_from(addresses.len()).unwrap_or(MAX_TRIES).min(MAX_TRIES);
+    for (left, ip) in (1..=tries).rev().zip(addresses) {
+        let share = deadline.saturating_duration_since(Instant::now()) / left;
+        let (tried, connected) =
+            attempt(&Address::Tcp(SocketAddr::new(*ip, port)), Instant::now() + share).await;
+        match connected {
+            Some(connected) => return Ok(connected.io),
+            None => first = first.or(Some(tried.outcome)),
+        }
+    }
+    Err(first.unwrap_or(ConnectOutcome::CannotTry))
+}
+
+/// The TLS handshake, against this host's trusted roots.
+async fn secure(io: Io, endpoint: &Endpoint, deadline: Instant) -> Result<Io, HttpOutcome> {
+    let failed = |text: String| HttpOutcome::TlsFailed(mask::excerpt(&text, WORDS));
+    let config = aside::call("read-roots", deadline, client_config)
+        .await
+        .map_err(|error| failed(error.to_string()))?;
+    let name = match &endpoint.host {
+        Host::Address(ip) => ServerName::IpAddress((*ip).into()),
+        host => ServerName::try_from(host.to_string()).map_err(|error| failed(error.to_string()))?,
+    };
+    let connector = TlsConnector::from(Arc::new(config.map_err(failed)?));
+    match connector.connect(name, io).await {
+        Ok(stream) => Ok(Box::new(stream)),
+        Err(error) if error.get_ref().is_none_or(|inner| !inner.is::<rustls::Error>()) => {
+            Err(HttpOutcome::Closed)
+        }
+        Err(error) => Err(failed(error.to_string())),
+    }
+}
+
+/// What the handshake needs: this host's roots (`SSL_CERT_FILE` and `SSL_CERT_DIR` go before them).
+fn client_config() -> Result<ClientConfig, String> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    let (taken, _) = roots.add_parsable_certificates(found.certs);
+    if taken == 0 {
+        let why = found.errors.first().map_or_else(String::new, |error| format!(": {error}"));
+        return Err(format!("no trusted root certificate on this host{why}"));
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let mut config =
+        builder.map_err(|error| error.to_string())?.with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+/// The request and its answer.
+async fn ask(io: Io, endpoint: &Endpoint, limit: usize) -> Result<Answer, HttpOutcome> {
+    let mut builder = http1::Builder::new();
+    let (mut sender, connection) =
+        builder.max_buf_size(HEAD).handshake(TokioIo::new(io)).await.map_err(|error| ended(&error))?;
+    // Dropped with this function, and the connection with it.
+    let mut driver = JoinSet::new();
+    driver.spawn(connection);
+    let request = request(endpoint).map_err(HttpOutcome::NotHttp)?;
+    match sender.send_request(request).await {
+        Ok(response) => Ok(read(response, limit).await),
+        // The reason is the connection's: the sender only knows that it is gone.
+        Err(error) if error.is_canceled() || error.is_closed() => Err(match driver.join_next().await {
+            Some(Ok(Err(reason))) => ended(&reason),
+            _ => HttpOutcome::Closed,
+        }),
+        Err(error) => Err(ended(&error)),
+    }
+}
+
+fn request(endpoint: &Endpoint) -> Result<Request<Empty<Bytes>>, String> {
+    let mut request = Request::get(&endpoint.resource)
+        .header(HOST, &endpoint.authority)
+        .header(USER_AGENT, "pgmedic")
+        .header(ACCEPT, "*/*")
+        .header(CONNECTION, "close");
+    if let Some(secret) = &endpoint.authorization {
+        request = request.header(AUTHORIZATION, secret.reveal());
+    }
+    request.body(Empty::new()).map_err(|error| format!("the request cannot be made: {error}"))
+}
+
+/// Reads the body up to the limit. A peer that hangs up in the midst of it has answered all the same.
+async fn read(response: Response<Incoming>, limit: usize) -> Answer {
+    let status = response.status().as_u16();
+    let mut incoming = response.into_body();
+    let mut body = Vec::new();
+    while let Some(Ok(frame)) = incoming.frame().await {
+        if let Ok(data) = frame.into_data() {
+            let room = limit - body.len();
+            body.extend_from_slice(&data[..data.len().min(room)]);
+        }
+        if body.len() >= limit {
+            break;
+        }
+    }
+    Answer { status, body }
+}
+
+/// What an error of hyper says of the peer.
+fn ended(error: &hyper::Error) -> HttpOutcome {
+    let by_the_system = std::error::Error::source(error).is_some_and(|source| source.is::<std::io::Error>());
+    if error.is_incomplete_message() || error.is_canceled() || error.is_closed() || by_the_system {
+        return HttpOutcome::Closed;
+    }
+    HttpOutcome::NotHttp(mask::excerpt(&error.to_string(), WORDS))
+}
