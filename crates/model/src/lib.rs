@@ -25,5 +25,5 @@ pub use room::{Room, RoomStatus};
 pub use secret::{MaskedSql, Secret};
 pub use server_error::ServerError;
 pub use sqlstate::SqlState;
-pub use target::{Host, SslMode, Target};
+pub use target::{Host, SslMode, Target, TargetError};
 pub use time::{Ms, Timestamp};

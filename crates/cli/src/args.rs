@@ -1,0 +1,164 @@
+//! The command line: verbs, options, and help that teaches. Parsed without effects.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// First response for Postgres connection failures.
+///
+/// Walks the path that a connection takes from the API to the disk (app, dns, network, proxy, tls, startup,
+/// admission, server, sessions, storage), says where it breaks and why, and what mends it.
+#[derive(Debug, Parser)]
+#[command(name = "pgmedic", version, propagate_version = true, disable_help_subcommand = true)]
+#[command(after_help = crate::help::TOP)]
+pub(crate) struct Cli {
+    /// Colours: only on a terminal, always, or never
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_default_value = true)]
+    pub(crate) color: When,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Walk to the database and say where the path breaks, and why
+    Check(Box<CheckArgs>),
+    /// What a cause means, what proves it, what mends it, what prevents it
+    Explain(ExplainArgs),
+    /// Write completions for a shell to stdout
+    Completions(CompletionsArgs),
+}
+
+/// When to do something that suits terminals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum When {
+    Auto,
+    Always,
+    Never,
+}
+
+/// How a report is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReportFormat {
+    /// One screen for a person
+    Human,
+    /// One document, schema pgmedic.report/1
+    Json,
+    /// One line with perfdata, as monitoring plugins write it
+    Nagios,
+    /// For a chat or an issue
+    Markdown,
+}
+
+/// How a page is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PageFormat {
+    /// For a terminal
+    Human,
+    /// One document
+    Json,
+    /// As it stands in the documentation
+    Markdown,
+}
+
+/// `pgmedic check`.
+#[derive(Debug, Args)]
+#[command(after_help = crate::help::CHECK)]
+pub(crate) struct CheckArgs {
+    /// A service of pgmedic.toml, or a connection string (a postgres:// URL or key=value pairs)
+    #[arg(value_name = "SERVICE|URL")]
+    pub(crate) what: Option<String>,
+    /// How the report is written
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub(crate) format: ReportFormat,
+    /// The longest that the whole walk may take
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = timeout)]
+    pub(crate) timeout: Duration,
+    /// Save the evidence, to be replayed or attached to a report; it holds no secrets
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record: Option<PathBuf>,
+    /// Diagnose saved evidence and touch nothing (- reads stdin)
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["what", "record", "config", "timeout", "Sides"])]
+    pub(crate) replay: Option<PathBuf>,
+    /// The configuration instead of ./pgmedic.toml
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) sides: Sides,
+}
+
+/// What else to look at. Each overrides the configuration's.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "What else to look at (each overrides pgmedic.toml)")]
+#[group(id = "Sides", multiple = true)]
+pub(crate) struct Sides {
+    /// The way around the proxy
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) direct: Option<String>,
+    /// PgBouncer's admin console
+    #[arg(long, value_name = "URL")]
+    pub(crate) pooler: Option<String>,
+    /// A role that may use reserved slots; tried only when the ordinary one is refused for want of slots
+    #[arg(long, value_name = "URL")]
+    pub(crate) rescue: Option<String>,
+    /// The API's readiness endpoint
+    #[arg(long, value_name = "URL")]
+    pub(crate) ready: Option<String>,
+    /// The API's metrics (pg_pool_*)
+    #[arg(long, value_name = "URL")]
+    pub(crate) metrics: Option<String>,
+    /// The API's log (- reads stdin)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) api_log: Option<PathBuf>,
+    /// A nameserver to ask by itself; may be given several times
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) nameserver: Vec<String>,
+    /// Look names up at the nameservers given, not at this host's resolver
+    #[arg(long)]
+    pub(crate) resolve_here: bool,
+    /// Do not look at this host's processes, listeners, disks and logs
+    #[arg(long)]
+    pub(crate) no_window: bool,
+}
+
+/// `pgmedic explain`.
+#[derive(Debug, Args)]
+#[command(after_help = crate::help::EXPLAIN)]
+pub(crate) struct ExplainArgs {
+    /// The cause's id; without it, every cause by room
+    #[arg(value_name = "CAUSE")]
+    pub(crate) cause: Option<String>,
+    /// How the page is written
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub(crate) format: PageFormat,
+}
+
+/// `pgmedic completions`.
+#[derive(Debug, Args)]
+#[command(after_help = crate::help::COMPLETIONS)]
+pub(crate) struct CompletionsArgs {
+    /// Which shell
+    #[arg(value_name = "SHELL")]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// `--timeout`: from 100 ms to an hour.
+fn timeout(text: &str) -> Result<Duration, String> {
+    let span = crate::config::units::duration(text)?;
+    if span < Duration::from_millis(100) || span > Duration::from_secs(3600) {
+        return Err("a walk takes from 100ms to 1h".to_owned());
+    }
+    Ok(span)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

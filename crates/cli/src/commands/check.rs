@@ -1,0 +1,75 @@
+//! `pgmedic check`: walk (or replay), diagnose, report.
+
+mod recording;
+mod stdin;
+
+use crate::args::{CheckArgs, When};
+use crate::failure::Failure;
+use crate::output;
+use crate::render::progress::Progress;
+use crate::render::{self, style::Look};
+use crate::select;
+use crate::surroundings::Surroundings;
+use pgmedic_model::Status;
+use pgmedic_path::service::LogSource;
+use pgmedic_path::{Evidence, Service, diagnose, report, walk};
+use recording::Recording;
+use std::path::Path;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Checks, writes the report, and gives the exit code of its verdict.
+pub(crate) fn run(args: &CheckArgs, color: When) -> Result<i32, Failure> {
+    let evidence = match &args.replay {
+        Some(file) => recording::replay(file)?,
+        None => live(args)?,
+    };
+    let report = report(&evidence, diagnose(&evidence));
+    output::stdout(&render::report(&report, args.format, &Look::of_stdout(color)));
+    Ok(match report.status {
+        Status::Ok => 0,
+        Status::Warning => 1,
+        Status::Critical => 2,
+        Status::Unknown => 3,
+    })
+}
+
+/// Walks, and records where that is asked for. A recording that cannot be begun is refused before anything is
+/// touched; one that cannot be finished costs a word, not the diagnosis.
+fn live(args: &CheckArgs) -> Result<Evidence, Failure> {
+    let mut around = Surroundings::default();
+    let mut service = select::service(args, &mut around)?;
+    for note in &around.notes {
+        output::stderr(&format!("pgmedic: {}\n", render::text::visible(note)));
+    }
+    let recording = args.record.as_deref().map(Recording::begin).transpose()?;
+    if args.sides.api_log.as_deref() == Some(Path::new("-")) {
+        service.api_log = Some(LogSource::Text(stdin::piped(args.timeout / 2)));
+    }
+    let evidence = walked(&service, args.timeout)?;
+    match recording {
+        None => Ok(evidence),
+        Some(recording) => recording.finish(evidence),
+    }
+}
+
+/// The walk, until it ends or a signal stops it.
+fn walked(service: &Service, timeout: Duration) -> Result<Evidence, Failure> {
+    let broken = |error: std::io::Error| Failure::Defect(format!("no runtime: {error}"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(broken)?;
+    let progress = Progress::on_stderr();
+    let tell = |event: &_| progress.tell(event);
+    let outcome = runtime.block_on(async {
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(broken)?;
+        let mut terminate = signal(SignalKind::terminate()).map_err(broken)?;
+        tokio::select! {
+            biased;
+            _ = interrupt.recv() => Err(Failure::Signal { name: "SIGINT", exit: 130 }),
+            _ = terminate.recv() => Err(Failure::Signal { name: "SIGTERM", exit: 143 }),
+            evidence = walk(service, timeout, &tell) => Ok(evidence),
+        }
+    });
+    progress.erase();
+    runtime.shutdown_background();
+    outcome
+}

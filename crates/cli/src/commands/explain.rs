@@ -1,0 +1,97 @@
+//! `pgmedic explain`: the pages of the causes, offline.
+
+use crate::args::{ExplainArgs, PageFormat, When};
+use crate::failure::Failure;
+use crate::output;
+use crate::render::{json, page, style::Look};
+use pgmedic_model::Room;
+use pgmedic_model::nearest::nearest;
+use pgmedic_path::{Cause, rooms};
+use serde::Serialize;
+
+/// Writes one page, or the list of all.
+pub(crate) fn run(args: &ExplainArgs, color: When) -> Result<i32, Failure> {
+    let look = Look::of_stdout(color);
+    let text = match &args.cause {
+        None => list(args.format, &look)?,
+        Some(id) => one(find(id)?, args.format, &look)?,
+    };
+    output::stdout(&text);
+    Ok(0)
+}
+
+fn find(id: &str) -> Result<&'static Cause, Failure> {
+    rooms::causes().find(|cause| cause.id == id).ok_or_else(|| {
+        let near = nearest(id, rooms::causes().map(|cause| cause.id));
+        let near =
+            near.map_or("; pgmedic explain lists them".to_owned(), |near| format!("; nearest: {near}"));
+        Failure::Usage(format!("no cause {id:?}{near}"))
+    })
+}
+
+/// One cause as JSON: schema `pgmedic.cause/1`, or a member of `pgmedic.causes/1`.
+#[derive(Serialize)]
+struct Entry {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schema: Option<&'static str>,
+    id: &'static str,
+    room: Room,
+    title: &'static str,
+    page: String,
+}
+
+impl Entry {
+    fn of(cause: &Cause, schema: Option<&'static str>) -> Self {
+        Self {
+            schema,
+            id: cause.id,
+            room: cause.room,
+            title: cause.title(),
+            page: page::markdown(cause.page),
+        }
+    }
+}
+
+/// Every cause as JSON.
+#[derive(Serialize)]
+struct All {
+    schema: &'static str,
+    causes: Vec<Entry>,
+}
+
+fn document(value: &impl Serialize) -> Result<String, Failure> {
+    json::document(value).map_err(|error| Failure::Defect(error.to_string()))
+}
+
+fn one(cause: &Cause, format: PageFormat, look: &Look) -> Result<String, Failure> {
+    Ok(match format {
+        PageFormat::Human => page::human(cause.id, cause.room, &page::markdown(cause.page), look),
+        PageFormat::Json => document(&Entry::of(cause, Some("pgmedic.cause/1")))?,
+        PageFormat::Markdown => format!("# {}\n\n{}\n", cause.id, page::markdown(cause.page)),
+    })
+}
+
+fn list(format: PageFormat, look: &Look) -> Result<String, Failure> {
+    let by_room = Room::ALL.map(|room| (room, rooms::causes().filter(move |cause| cause.room == room)));
+    let mut out = String::new();
+    match format {
+        PageFormat::Json => {
+            let causes = rooms::causes().map(|cause| Entry::of(cause, None)).collect();
+            return document(&All { schema: "pgmedic.causes/1", causes });
+        }
+        PageFormat::Markdown => {
+            for (room, causes) in by_room {
+                out.push_str(&format!("## {room}\n\n"));
+                out.extend(causes.map(|cause| format!("- `{}`: {}\n", cause.id, cause.title())));
+                out.push('\n');
+            }
+        }
+        PageFormat::Human => {
+            for (room, causes) in by_room {
+                let rows: Vec<_> = causes.map(|cause| (cause.id, cause.title())).collect();
+                out.push_str(&page::group(room, &rows, look));
+            }
+        }
+    }
+    Ok(out)
+}

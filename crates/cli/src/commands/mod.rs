@@ -1,0 +1,5 @@
+//! One file for each verb: from its arguments to its exit code.
+
+pub(crate) mod check;
+pub(crate) mod completions;
+pub(crate) mod explain;

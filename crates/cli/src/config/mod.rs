@@ -1,0 +1,157 @@
+//! `pgmedic.toml`: what it may say, and what each mistake in it is answered with.
+//!
+//! The whole contract is read and checked, also the keys that only `fix` and `watch` heed. Secrets are fetched only
+//! for the service that is asked for. Not in here: connection strings, which `pgmedic_model::target` reads.
+
+mod document;
+mod error;
+mod platform;
+mod policy;
+mod resolve;
+pub(crate) mod units;
+mod watch;
+
+use document::{At, Document, Section};
+pub(crate) use error::ConfigError;
+use error::Show;
+use pgmedic_model::Policy;
+use pgmedic_path::service::Window;
+pub(crate) use resolve::{http_url, nameserver};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// A configuration, read and checked.
+pub(crate) struct Config {
+    file: String,
+    /// The folder that relative paths start from.
+    folder: PathBuf,
+    text: String,
+    services: Vec<Entry>,
+}
+
+/// One `[[service]]`. Its secrets are not fetched yet.
+struct Entry {
+    name: At<String>,
+    database: At<String>,
+    rescue: Option<At<String>>,
+    direct: Option<At<String>>,
+    pooler: Option<At<String>>,
+    ready: Option<At<String>>,
+    metrics: Option<At<String>>,
+    nameservers: Vec<SocketAddr>,
+    resolve_here: bool,
+    api_log: Option<PathBuf>,
+    window: Window,
+    policy: Policy,
+}
+
+/// The keys of `[[service]]`.
+const KEYS: &[&str] = &[
+    "name",
+    "database",
+    "rescue",
+    "direct",
+    "pooler",
+    "ready",
+    "metrics",
+    "nameservers",
+    "resolve_here",
+    "api_log",
+    "platform",
+    "policy",
+];
+
+impl Config {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// Where it cannot be read, is not TOML, or breaks the contract.
+    pub(crate) fn load(path: &Path) -> Result<Self, ConfigError> {
+        let file = path.display().to_string();
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| ConfigError::whole(&file, format!("cannot be read: {error}")))?;
+        let folder = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
+        Self::parse(file, folder, text)
+    }
+
+    fn parse(file: String, folder: PathBuf, text: String) -> Result<Self, ConfigError> {
+        let document = Document { file: &file, text: &text };
+        let root = document.parse()?;
+        let top = Section::new(document, "the file", root.get_ref(), 0..0, &["service", "watch"])?;
+        watch::check(&top)?;
+        let sections = top.tables("service", "[[service]]", KEYS)?;
+        if sections.is_empty() {
+            return Err(ConfigError::whole(&file, "no [[service]]: name at least one, with its database"));
+        }
+        let mut services: Vec<Entry> = Vec::new();
+        for section in &sections {
+            let entry = entry(section, &folder)?;
+            if let Some(first) = services.iter().find(|other| other.name.value == entry.name.value) {
+                let line = text[..first.name.span.start].matches('\n').count() + 1;
+                let problem =
+                    format!("a second service named {:?}; the first is on line {line}", entry.name.value);
+                return Err(document.error(entry.name.span, problem, Show::Text));
+            }
+            services.push(entry);
+        }
+        Ok(Self { file, folder, text, services })
+    }
+
+    /// The names of the services, in the order of the file.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.services.iter().map(|entry| entry.name.value.as_str())
+    }
+
+    fn document(&self) -> Document<'_> {
+        Document { file: &self.file, text: &self.text }
+    }
+}
+
+/// Reads one `[[service]]`.
+fn entry(section: &Section<'_, '_>, folder: &Path) -> Result<Entry, ConfigError> {
+    let name = section.required("name")?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if !name.value.chars().all(plain) {
+        let problem = "a service's name is made of letters, digits, dots, dashes and underscores";
+        return Err(section.document.error(name.span, problem, Show::Text));
+    }
+    let direct = section.string("direct")?;
+    if let Some(at) = &direct {
+        resolve::check_way_around(at).map_err(|problem| {
+            section.document.error(at.span.clone(), format!("direct: {problem}"), Show::KeysOnly)
+        })?;
+    }
+    let mut nameservers = Vec::new();
+    for found in section.strings("nameservers")? {
+        nameservers.push(resolve::nameserver(&found.value).map_err(|problem| {
+            section.document.error(found.span, format!("nameservers: {problem}"), Show::Text)
+        })?);
+    }
+    let resolve_here = section.boolean("resolve_here")?.unwrap_or(false);
+    if resolve_here && nameservers.is_empty() {
+        let problem = "resolve_here = true needs nameservers to resolve at";
+        return Err(section.document.error(name.span, problem, Show::Text));
+    }
+    let platform = platform::read(section, folder)?;
+    let api_log = match section.string("api_log")? {
+        Some(path) => Some(platform::existing(section.document, folder, "api_log", &path)?),
+        None => platform.api_log,
+    };
+    Ok(Entry {
+        database: section.required("database")?,
+        rescue: section.string("rescue")?,
+        pooler: section.string("pooler")?,
+        ready: section.string("ready")?,
+        metrics: section.string("metrics")?,
+        window: platform.window,
+        policy: policy::read(section)?,
+        name,
+        direct,
+        nameservers,
+        resolve_here,
+        api_log,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,166 @@
+//! The configuration: the whole contract parses, and every mistake is refused at its place.
+
+use super::*;
+use crate::surroundings::Surroundings;
+
+const WHOLE: &str = include_str!("../../tests/pgmedic.toml");
+
+fn parse(text: &str) -> Result<Config, ConfigError> {
+    Config::parse("pgmedic.toml".to_owned(), PathBuf::new(), text.to_owned())
+}
+
+fn service(text: &str, name: &str) -> Result<pgmedic_path::Service, ConfigError> {
+    parse(text)?.service(name, &mut Surroundings::default()).unwrap()
+}
+
+#[test]
+fn the_whole_contract_is_read() {
+    let config = parse(WHOLE).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(config.names().collect::<Vec<_>>(), ["renderflow", "here", "unit"]);
+    let here = service(WHOLE, "here").unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(here.target.address(), "127.0.0.1:5432");
+    assert_eq!(here.direct.unwrap().address(), "127.0.0.1:5433");
+    assert_eq!(here.nameservers, ["127.0.0.1:5300".parse().unwrap(), "127.0.0.53:53".parse().unwrap()]);
+    assert!(here.resolve_here);
+    assert_eq!(here.policy.idle_after_ms, 5_400_000.0);
+    assert_eq!(here.policy.keep_free, 0.25);
+    assert!(here.policy.protect.covers("billing-1", ""));
+    assert!(matches!(here.window, Window::Host(ref paths) if paths.data_directory.is_some()));
+    assert!(matches!(here.api_log, Some(pgmedic_path::service::LogSource::File(_))));
+}
+
+#[test]
+fn every_mistake_has_its_place_and_the_nearest_word() {
+    let head = "[[service]]\nname = \"a\"\ndatabase = \"postgres://u@h/d\"\n";
+    for (tail, said) in [
+        (
+            "dirct = \"h:1\"",
+            "pgmedic.toml:4:1: unknown key dirct in [[service]]; nearest: direct\n 4 | dirct = \"***\"",
+        ),
+        ("direct = \"h\"", "pgmedic.toml:4:10: direct: not of the form host:port"),
+        ("direct = 5", "pgmedic.toml:4:10: direct in [[service]] is a string, not of the type integer"),
+        ("ready = \"h/ready\"", "needs checking at resolution"),
+        ("nameservers = [\"x\"]", "pgmedic.toml:4:16: nameservers: a nameserver is an address"),
+        ("nameservers = \"x\"", "pgmedic.toml:4:15: nameservers in [[service]] is a list of strings"),
+        ("resolve_here = true", "pgmedic.toml:2:8: resolve_here = true needs nameservers"),
+        ("resolve_here = \"yes\"", "pgmedic.toml:4:16: resolve_here in [[service]] is true or false"),
+        ("api_log = \"/nowhere/api.log\"", "pgmedic.toml:4:11: api_log: /nowhere/api.log cannot be reached"),
+        ("platform = 3", "pgmedic.toml:4:12: platform in [[service]] is a table"),
+        (
+            "[service.platform]\nknd = \"fly\"",
+            "pgmedic.toml:5:1: unknown key knd in [service.platform]; nearest: kind",
+        ),
+        (
+            "[service.platform]\nkind = \"flye\"",
+            "pgmedic.toml:5:8: kind takes fly, docker, kubernetes, systemd, host; nearest: fly",
+        ),
+        ("[service.platform]\napi = \"x\"", "pgmedic.toml:4:1: [service.platform] has no kind"),
+        (
+            "[service.platform]\nkind = \"fly\"\nlog = \"/x\"",
+            "pgmedic.toml:6:1: unknown key log in a [service.platform] of this kind",
+        ),
+        (
+            "[service.platform]\nkind = \"host\"\nlog = \"/nowhere/log\"",
+            "pgmedic.toml:6:7: log: /nowhere/log cannot be reached",
+        ),
+        (
+            "[service.platform]\nkind = \"host\"\nstart_db = \"pg_ctl start\"",
+            "pgmedic.toml:6:12: start_db in a [service.platform] of this kind is a list",
+        ),
+        (
+            "[service.policy]\nidle_aftr = \"1m\"",
+            "pgmedic.toml:5:1: unknown key idle_aftr in [service.policy]; nearest: idle_after",
+        ),
+        (
+            "[service.policy]\nidle_after = \"1 fortnight\"",
+            "pgmedic.toml:5:14: idle_after: not a duration; write 500ms, 10s, 10m, 1h30m or 2d\n 5 | idle_after = \"1 fortnight\"\n   |              ^^^^^^^^^^^^^",
+        ),
+        (
+            "[service.policy]\nidle_after = 10",
+            "pgmedic.toml:5:14: idle_after in [service.policy] is a string, not of the type integer",
+        ),
+        (
+            "[service.policy]\nkeep_free = \"120%\"",
+            "pgmedic.toml:5:13: keep_free: a share lies between 0% and 100%",
+        ),
+        ("[service.policy]\nauto = [\"session\"]", "pgmedic.toml:5:9: auto takes advice, sessions"),
+        ("[service.policy]\nauto = [\"session\"]", "nearest: sessions"),
+        (
+            "[service.policy]\nmax_terminations = -1",
+            "pgmedic.toml:5:20: max_terminations is a whole number from 0 up",
+        ),
+        (
+            "[service.policy]\nprotect = { role = [] }",
+            "pgmedic.toml:5:13: unknown key role in protect; nearest: roles",
+        ),
+        ("[watch]\ninterval = \"soon\"", "pgmedic.toml:5:12: interval: not a duration"),
+        ("[watch]\nlisten = \"9187\"", "pgmedic.toml:5:10: listen: not address:port"),
+        ("[watch]\nalerts = [{ kind = \"pager\" }]", "nearest: pagerduty"),
+        ("[watch]\nalerts = [{ url = \"http://x\" }]", "an alert has no kind"),
+        (
+            "[[service]]\nname = \"a\"\ndatabase = \"x\"",
+            "pgmedic.toml:5:8: a second service named \"a\"; the first is on line 2",
+        ),
+        ("[[service]]\nname = \"b c\"\ndatabase = \"x\"", "pgmedic.toml:5:8: a service's name is made of"),
+        ("[[service]]\nname = \"b\"", "[[service]] has no database"),
+        ("[servcie]\nname = \"b\"", "pgmedic.toml:4:2: unknown key servcie in the file; nearest: service"),
+        ("direct = h:1", "pgmedic.toml:4:"),
+        ("[service", "pgmedic.toml:4:"),
+    ] {
+        let text = format!("{head}{tail}\n");
+        match parse(&text) {
+            Ok(_) => assert_eq!(said, "needs checking at resolution", "{tail}"),
+            Err(error) => assert!(error.to_string().contains(said), "{tail}\nsaid   {error}\nwanted {said}"),
+        }
+    }
+    assert!(parse("").err().unwrap().to_string().contains("no [[service]]"));
+}
+
+#[test]
+fn secrets_are_fetched_for_the_service_that_is_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("url"), "postgres://u:hunter2@filed/d\n").unwrap();
+    let text = "[[service]]\nname = \"f\"\ndatabase = \"file:url\"\n\n\
+                [[service]]\nname = \"gone\"\ndatabase = \"file:nope\"\n\n\
+                [[service]]\nname = \"unset\"\ndatabase = \"env:PGMEDIC_TEST_UNSET\"\n\n\
+                [[service]]\nname = \"url\"\ndatabase = \"postgres://u:hunter2@h:x/d\"\n\n\
+                [[service]]\nname = \"odd\"\ndatabase = \"env:postgres://u:hunter2@h/d\"\n\n\
+                [[service]]\nname = \"ready\"\ndatabase = \"postgres://u@h/d\"\nready = \"u:hunter2@h\"\n";
+    let config = Config::parse("f.toml".into(), dir.path().to_path_buf(), text.to_owned()).unwrap();
+    let get = |name: &str| config.service(name, &mut Surroundings::default()).unwrap();
+    let target = get("f").unwrap_or_else(|e| panic!("{e}")).target;
+    assert_eq!(target.address(), "filed:5432");
+    for (name, said) in [
+        ("gone", "f.toml:7:12: database: "),
+        ("unset", "f.toml:11:12: database: the environment variable PGMEDIC_TEST_UNSET is not set"),
+        ("url", "f.toml:15:12: database: character 24: the port is not a number"),
+        ("odd", "f.toml:19:12: database: after env: comes the name of a variable"),
+        ("ready", "f.toml:24:9: ready: a URL begins with http:// or https://"),
+    ] {
+        let error = get(name).err().unwrap().to_string();
+        assert!(error.contains(said), "{error}\nwanted {said}");
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+}
+
+#[test]
+fn no_mistake_shows_a_secret() {
+    for text in [
+        "password = \"hunter2\"",
+        "password = hunter2",
+        "[[service]]\nname = 1\ndatabase = \"hunter2\"",
+        "[[service]]\nname = \"a\"\ndatabase = \"postgres://u:hunter2@h/d",
+        "[[service]]\nname = \"a\"\ndatabase = postgres://u:hunter2@h/d",
+        "[[service]]\nname = \"a\"\ndatabase = \"postgres://u:x\"hunter2@h/d\"",
+        "[[service]]\nname = \"a\"\ndatabase = \"x\"\nplatform = \"hunter2\"",
+        "[[service]]\nname = \"a\"\ndatabase = \"x\"\ndirect = \"u:hunter2@h\"",
+        "[[service]]\nname = \"a\"\ndatabase = \"x\"\n[service.platform]\nkind = \"host\"\nrestart_api = [\n  [\"hunter2\"],\n]",
+        "[[service]]\nname = \"a\"\ndatabase = \"x\"\n[service.platform]\nkind = \"host\"\nrestart_api = \"curl hunter2\"",
+        "[watch]\nalerts = [{ kind = \"slack\", url = \"hooks/hunter2\" }]",
+        "[watch]\nalerts = [{ kind = \"slack\", uri = \"https://hooks/hunter2\" }]",
+        "x = \"\"\"\nhunter2\n",
+    ] {
+        let error = parse(text).err().unwrap_or_else(|| panic!("taken: {text}"));
+        assert!(!format!("{error}{error:?}").contains("hunter2"), "{text}\n{error}");
+    }
+}

@@ -1,0 +1,144 @@
+//! Which service is meant: by name, by URL, the only one configured, `DATABASE_URL`, or libpq's environment.
+
+use crate::args::{CheckArgs, Sides};
+use crate::config::Config;
+use crate::config::{http_url, nameserver};
+use crate::failure::Failure;
+use crate::surroundings::Surroundings;
+use crate::usage::may_hold_a_secret;
+use pgmedic_model::target::is_connection_string;
+use pgmedic_model::{Policy, Target};
+use pgmedic_path::Service;
+use pgmedic_path::service::{LogSource, Window};
+use std::path::Path;
+
+/// The configuration that is read where none is named.
+const DEFAULT: &str = "pgmedic.toml";
+
+/// The service that the command line means, its side doors included.
+///
+/// # Errors
+/// Where none is meant, or what is meant cannot be read.
+pub(crate) fn service(args: &CheckArgs, around: &mut Surroundings) -> Result<Service, Failure> {
+    let mut service = match args.what.as_deref() {
+        Some(url) if is_connection_string(url) => {
+            if args.config.is_some() {
+                return Err(Failure::Usage("either a URL or --config, not both".to_owned()));
+            }
+            bare(around.target(Some(url)).map_err(|error| Failure::url("the URL", &error))?)
+        }
+        Some(name) => named(name, &configured(args)?, around)?,
+        None => unnamed(args, around)?,
+    };
+    apply(&args.sides, &mut service, around)?;
+    Ok(service)
+}
+
+/// The configuration: the one named, else ./pgmedic.toml where there is one.
+fn configured(args: &CheckArgs) -> Result<Option<Config>, Failure> {
+    match &args.config {
+        Some(path) => Ok(Some(Config::load(path)?)),
+        None if Path::new(DEFAULT).exists() => Ok(Some(Config::load(Path::new(DEFAULT))?)),
+        None => Ok(None),
+    }
+}
+
+fn named(name: &str, config: &Option<Config>, around: &mut Surroundings) -> Result<Service, Failure> {
+    let shown = if may_hold_a_secret(name) { "that name".to_owned() } else { format!("{name:?}") };
+    let Some(config) = config else {
+        let problem =
+            format!("no service {shown}: there is no {DEFAULT} here; name one by --config, or give a URL");
+        return Err(Failure::Usage(problem));
+    };
+    if let Some(service) = config.service(name, around) {
+        return Ok(service?);
+    }
+    let names: Vec<&str> = config.names().collect();
+    let near = pgmedic_model::nearest::nearest(name, names.iter().copied());
+    let near = near.map_or(String::new(), |near| format!("; nearest: {near}"));
+    Err(Failure::Usage(format!("no service {shown}; there is {}{near}", names.join(", "))))
+}
+
+fn unnamed(args: &CheckArgs, around: &mut Surroundings) -> Result<Service, Failure> {
+    if let Some(config) = configured(args)? {
+        let names: Vec<&str> = config.names().collect();
+        if let [name] = names.as_slice()
+            && let Some(service) = config.service(name, around)
+        {
+            return Ok(service?);
+        }
+        return Err(Failure::Usage(format!(
+            "several services are configured; name one: {}",
+            names.join(", ")
+        )));
+    }
+    if let Some(url) = around.variable("DATABASE_URL").filter(|url| !url.is_empty()) {
+        let target = around.target(Some(&url));
+        return target.map(bare).map_err(|error| Failure::Environment(format!("DATABASE_URL: {error}")));
+    }
+    if !around.names_a_connection() && !around.has_default_socket() {
+        let problem = "nothing to check: give a URL, or name a service in ./pgmedic.toml, or set DATABASE_URL or PGHOST";
+        return Err(Failure::Usage(problem.to_owned()));
+    }
+    around.target(None).map(bare).map_err(|error| Failure::Environment(error.to_string()))
+}
+
+/// A service of which only the way in is known. It is called as its database is.
+fn bare(target: Target) -> Service {
+    Service {
+        name: target.database.clone(),
+        target,
+        rescue: None,
+        direct: None,
+        pooler: None,
+        ready: None,
+        metrics: None,
+        nameservers: Vec::new(),
+        resolve_here: false,
+        api_log: None,
+        window: Window::ByItself,
+        policy: Policy::default(),
+    }
+}
+
+/// What the command line says of the side doors.
+fn apply(sides: &Sides, service: &mut Service, around: &mut Surroundings) -> Result<(), Failure> {
+    if let Some(address) = &sides.direct {
+        let direct = service.target.by_way_of(address).map_err(|error| Failure::url("--direct", &error))?;
+        service.direct = Some(direct);
+    }
+    for (option, url, slot) in
+        [("--pooler", &sides.pooler, &mut service.pooler), ("--rescue", &sides.rescue, &mut service.rescue)]
+    {
+        if let Some(url) = url {
+            *slot = Some(around.target(Some(url)).map_err(|error| Failure::url(option, &error))?);
+        }
+    }
+    for (option, url, slot) in
+        [("--ready", &sides.ready, &mut service.ready), ("--metrics", &sides.metrics, &mut service.metrics)]
+    {
+        if let Some(url) = url {
+            *slot = Some(http_url(url).map_err(|problem| Failure::Usage(format!("{option}: {problem}")))?);
+        }
+    }
+    if !sides.nameserver.is_empty() {
+        let read = |text: &String| {
+            nameserver(text).map_err(|problem| Failure::Usage(format!("--nameserver: {problem}")))
+        };
+        service.nameservers = sides.nameserver.iter().map(read).collect::<Result<_, _>>()?;
+    }
+    if sides.resolve_here && service.nameservers.is_empty() {
+        return Err(Failure::Usage("--resolve-here needs a --nameserver to resolve at".to_owned()));
+    }
+    service.resolve_here |= sides.resolve_here;
+    if let Some(path) = sides.api_log.as_ref().filter(|path| path.as_os_str() != "-") {
+        std::fs::metadata(path).map_err(|error| {
+            Failure::Usage(format!("--api-log: {} cannot be reached: {error}", path.display()))
+        })?;
+        service.api_log = Some(LogSource::File(path.clone()));
+    }
+    if sides.no_window {
+        service.window = Window::Off;
+    }
+    Ok(())
+}
