@@ -6,4 +6,5 @@ mod chain;
 pub mod evidence;
 mod files;
 pub mod probe;
+mod reading;
 mod verify;
