@@ -82,6 +82,16 @@ pub enum Words {
     InitFile,
     /// Postgres: fork failed (a protocol-2 error).
     CouldNotFork,
+    /// Postgres' log alone: a process of the server was killed or crashed.
+    TerminatedBySignal,
+    /// Postgres' log alone: pg_hba.conf (or pg_ident.conf) is broken, the old one stays in force.
+    NotReloaded,
+    /// Postgres' log alone: a configuration file has errors.
+    ConfigurationErrors,
+    /// Postgres' log alone: someone stops the server.
+    ShutdownRequest,
+    /// Any: EMFILE's text.
+    TooManyOpenFiles,
 }
 
 /// One row: meaning, the words, who says them since when, a recorded sample.
@@ -143,6 +153,11 @@ pub const TABLE: &[Row] = rows! {
     ReadOnlyFileSystem: "Read-only file system", "glibc strerror(EROFS)", "could not open file \"base/5/2601\": Read-only file system";
     InitFile: "could not write init file", "Postgres 15", "could not write init file";
     CouldNotFork: "could not fork new process for connection", "Postgres 12 to 18", "could not fork new process for connection: Resource temporarily unavailable";
+    TerminatedBySignal: "was terminated by signal", "Postgres 12 to 18, log", "server process (PID 4711) was terminated by signal 9: Killed";
+    NotReloaded: "was not reloaded", "Postgres 12 to 18, log", "pg_hba.conf was not reloaded";
+    ConfigurationErrors: "contains errors", "Postgres 12 to 18, log", "configuration file \"/data/postgresql.conf\" contains errors; unaffected changes were applied";
+    ShutdownRequest: "shutdown request", "Postgres 12 to 18, log", "received fast shutdown request";
+    TooManyOpenFiles: "Too many open files", "glibc strerror(EMFILE)", "epoll_create1 failed: Too many open files";
     PeerIncompatible: "peer is incompatible", "rustls 0.23", "peer is incompatible: ServerDoesNotSupportTls12Or13";
 };
 

@@ -3,76 +3,221 @@
 //! Each step adds to the page what it saw, so that a look that is cut off still tells the rest. Not in here: how each
 //! thing is read, which its own module knows.
 
+use super::clusters;
+use super::conf::{self, Settings};
+use super::haproxy::{self, Configuration};
 use super::host::{Endpoint, HostQuestion, Page};
-use super::listeners::{Holders, Listener, Sockets};
+use super::listeners::{Holders, Sockets};
 use super::place::Place;
-use super::postmaster::Postmaster;
+use super::postmaster::{self, Postmaster};
 use super::procfs::{self, Process};
+use super::server_log::{self, Known};
+use super::titles;
+use super::trail::{Door, Ground};
 use super::volumes::{self, Care};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// The most time spent on what holds a tight volume.
 const BREAKDOWN: Duration = Duration::from_millis(300);
+/// Postgres' default of superuser_reserved_connections.
+const SUPERUSER_RESERVED: u64 = 3;
 
 /// Looks at everything, in the order of the path.
 pub(super) fn look(question: &HostQuestion, page: &Page, until: Instant) {
-    let mut blind = Vec::new();
     page.step("the processes");
     let (processes, cut) = procfs::processes(until);
     if processes.is_empty() {
         return page.blind(vec!["this host has no /proc to look at".to_owned()]);
     }
     if cut {
-        blind.push("not every process was looked at".to_owned());
+        page.blind(vec!["not every process was looked at".to_owned()]);
     }
     page.step("the listeners");
-    let blind_before = blind.len();
+    let mut blind = Vec::new();
     let sockets = Sockets::read(&mut blind);
-    let read = blind.len() == blind_before;
-    page.evidence().front_listener_sought = read && !question.front.is_empty();
-    page.evidence().direct_listener_sought = read && !question.direct.is_empty();
-    let front = fullest(&sockets, &question.front);
-    let direct = fullest(&sockets, &question.direct);
-    let wanted = front.iter().chain(&direct).map(|listener| listener.inode).collect();
-    let holders = Holders::find(&wanted, &processes, until);
-    if holders.denied > 0 {
-        blind.push(format!(
-            "descriptors of {} processes: permission denied (root would see them)",
-            holders.denied
-        ));
-    }
     page.blind(blind);
-    let behind =
-        |listener: &Option<Listener>| listener.as_ref().and_then(|l| holders.server(l.inode)).cloned();
-    let (front_process, direct_process) = (behind(&front), behind(&direct));
-    let view = |listener: &Option<Listener>, process: &Option<Process>| {
-        listener.as_ref().map(|l| l.view(process.as_ref().map(|p| p.pid), None))
-    };
-    page.evidence().front_listener = view(&front, &front_process);
-    page.evidence().direct_listener = view(&direct, &direct_process);
-    let postmaster =
-        [(&direct, direct_process), (&front, front_process)].into_iter().find_map(|(listener, process)| {
-            let (listener, process) = (listener.as_ref()?, process.filter(Process::is_postgres)?);
-            Some(Postmaster::new(process, format!("listens on {}", listener.address)))
-        });
-    let place = postmaster.as_ref().and_then(Postmaster::place);
-    let place = place.or_else(|| question.data_directory.as_deref().map(Place::here));
-    if let Some(found) = postmaster {
-        page.evidence().postmaster = Some(procfs::view(&found.process, None));
-        page.evidence().postmaster_by = Some(found.by);
+    let (front, direct) = look_at_doors(question, &sockets, &processes, page, until);
+    let proxy = front.process.as_ref().filter(|process| !process.is_postgres());
+    let haproxy = proxy.map(|proxy| look_at_proxy(proxy, &front, &sockets, page, until)).unwrap_or_default();
+    page.step("the postmaster");
+    let (question, front, direct, haproxy) = (question, &front, &direct, &haproxy);
+    let ground =
+        Ground { question, processes: &processes, sockets: &sockets, front, direct, proxy, haproxy, until };
+    let postmaster = ground.postmaster();
+    if let Some(found) = &postmaster {
+        tell_postmaster(found, &ground, page);
     }
-    if let Some(place) = place {
+    look_at_disk(question, postmaster.as_ref(), &ground, page, until);
+}
+
+/// The listeners of front and direct, and who holds them.
+fn look_at_doors(
+    question: &HostQuestion,
+    sockets: &Sockets,
+    processes: &[Process],
+    page: &Page,
+    until: Instant,
+) -> (Door, Door) {
+    // Of several addresses the one with the most waiting: that is where it sticks.
+    let fullest = |endpoints: &[Endpoint]| {
+        endpoints
+            .iter()
+            .filter_map(|endpoint| sockets.listener(endpoint))
+            .max_by_key(|listener| listener.recv_q)
+    };
+    let (front, direct) = (fullest(&question.front), fullest(&question.direct));
+    let wanted = front.iter().chain(&direct).map(|listener| listener.inode).collect();
+    let holders = Holders::find(&wanted, processes, until);
+    let door = |listener: Option<super::listeners::Listener>| {
+        let process = listener.as_ref().and_then(|l| holders.server(l.inode)).cloned();
+        Door { listener, process }
+    };
+    let (front, direct) = (door(front), door(direct));
+    for door in [&front, &direct] {
+        if let (Some(listener), None) = (&door.listener, &door.process) {
+            let why = match holders.denied {
+                _ if holders.cut => "no time was left".to_owned(),
+                0 => "no process of this pid namespace does".to_owned(),
+                denied => format!("descriptors of {denied} processes may not be read (root may)"),
+            };
+            page.blind(vec![format!("which process listens on {}: {why}", listener.address)]);
+        }
+    }
+    let view = |door: &Door| {
+        let pid = door.process.as_ref().map(|process| process.pid);
+        door.listener.as_ref().map(|listener| listener.view(pid, None))
+    };
+    let mut evidence = page.evidence();
+    evidence.front_listener = view(&front);
+    evidence.front_listener_sought = sockets.whole && !question.front.is_empty();
+    evidence.direct_listener = view(&direct);
+    evidence.direct_listener_sought = sockets.whole && !question.direct.is_empty();
+    drop(evidence);
+    (front, direct)
+}
+
+/// The proxy; and where it is a HAProxy, what its configuration and its stats socket say.
+fn look_at_proxy(
+    proxy: &Process,
+    front: &Door,
+    sockets: &Sockets,
+    page: &Page,
+    until: Instant,
+) -> Configuration {
+    page.step("the proxy");
+    let established = front.listener.as_ref().map(|listener| sockets.accepted(listener));
+    page.evidence().proxy = Some(procfs::view(proxy, established));
+    if proxy.program != "haproxy" {
+        return Configuration::default();
+    }
+    let arguments = procfs::arguments(proxy.pid).unwrap_or_default();
+    let cwd = std::fs::read_link(procfs::of(proxy.pid, "cwd")).unwrap_or_else(|_| PathBuf::from("/"));
+    let configuration = haproxy::configuration(&arguments, &cwd);
+    page.step("HAProxy's stats socket");
+    let view = haproxy::ask(&configuration.stats, until);
+    if view.is_none() {
+        page.blind(vec![
+            "HAProxy's own account: its configuration names no stats socket that is a file".to_owned(),
+        ]);
+    }
+    page.evidence().haproxy = view;
+    configuration
+}
+
+/// The postmaster's process, and what its children say of themselves.
+fn tell_postmaster(found: &Postmaster, ground: &Ground<'_>, page: &Page) {
+    let own_door = [ground.direct, ground.front]
+        .into_iter()
+        .find(|door| door.process.as_ref().is_some_and(|process| process.pid == found.process.pid));
+    let accepted = own_door.and_then(|door| door.listener.as_ref()).map(|l| ground.sockets.accepted(l));
+    let view = procfs::view(&found.process, accepted);
+    let children = ground.processes.iter().filter(|p| p.parent == found.process.pid && p.state != 'Z');
+    let words: Vec<Vec<String>> = children.filter_map(|child| procfs::arguments(child.pid)).collect();
+    let titles = titles::read(words.iter().filter_map(|words| words.first()).map(String::as_str));
+    let mut evidence = page.evidence();
+    evidence.postmaster = Some(view);
+    evidence.postmaster_by = Some(found.by.clone());
+    evidence.backends = Some(titles.backends);
+    evidence.auxiliaries = titles.auxiliaries;
+}
+
+/// Settings, volumes and the log, where a data directory is known.
+fn look_at_disk(
+    question: &HostQuestion,
+    postmaster: Option<&Postmaster>,
+    ground: &Ground<'_>,
+    page: &Page,
+    until: Instant,
+) {
+    page.step("the data directory");
+    let place = find_place(question, postmaster, ground, page, until);
+    let settings = match &place {
+        Some(place) => tell_settings(place, postmaster, page, until),
+        None => {
+            page.blind(vec![
+                "the data directory is not known: platform.data_directory would name it".to_owned(),
+            ]);
+            Settings::default()
+        }
+    };
+    page.step("the server's log");
+    let pid = postmaster.map(|found| found.process.pid);
+    let known =
+        Known { given: question.log.as_deref(), place: place.as_ref(), postmaster: pid, settings: &settings };
+    match server_log::read(&known) {
+        Ok(log) => page.evidence().log = Some(log),
+        Err(why) => page.blind(vec![why]),
+    }
+    if let Some(place) = &place {
         page.step("the volumes");
-        page.evidence().data_directory = Some(place.data().display().to_string());
+        let folder =
+            page.evidence().log.as_ref().and_then(|log| Path::new(&log.path).parent().map(Path::to_owned));
         let mut blind = Vec::new();
         let care = Care { mounts: true, breakdown: BREAKDOWN };
-        let seen = volumes::volumes(&place, None, care, until, &mut blind);
+        let seen = volumes::volumes(place, folder.as_deref(), care, until, &mut blind);
         page.evidence().volumes = seen;
         page.blind(blind);
     }
 }
 
-/// The listener of several addresses that has the most waiting.
-fn fullest(sockets: &Sockets, endpoints: &[Endpoint]) -> Option<Listener> {
-    endpoints.iter().filter_map(|endpoint| sockets.listener(endpoint)).max_by_key(|listener| listener.recv_q)
+/// The data directory: the postmaster's, else the one that is given, else that of the only cluster on disk with the
+/// port that is asked for.
+fn find_place(
+    question: &HostQuestion,
+    postmaster: Option<&Postmaster>,
+    ground: &Ground<'_>,
+    page: &Page,
+    until: Instant,
+) -> Option<Place> {
+    let given = question.data_directory.as_deref();
+    match postmaster {
+        Some(found) => found.place().or_else(|| given.map(|data| Place::of_process(found.process.pid, data))),
+        None => given.map(Place::here).or_else(|| {
+            let cluster = clusters::on_ports(&ground.ports(), clusters::DISTRIBUTIONS, until)?;
+            page.evidence().postmaster_by = Some(cluster.by);
+            Some(Place::here(&cluster.data))
+        }),
+    }
+}
+
+/// Slots as the settings have them, and the status line of postmaster.pid.
+fn tell_settings(place: &Place, postmaster: Option<&Postmaster>, page: &Page, until: Instant) -> Settings {
+    let arguments = postmaster.map_or(&[][..], |found| &found.arguments);
+    let settings = conf::settings(place, arguments, until);
+    let status = postmaster::pid_file(place)
+        .filter(|file| postmaster.is_some_and(|found| found.process.pid == file.pid))
+        .and_then(|file| file.status);
+    let mut evidence = page.evidence();
+    evidence.data_directory = Some(place.data().display().to_string());
+    evidence.postmaster_status = status;
+    evidence.max_connections = settings.number("max_connections");
+    // Defaults mean something only where the settings were read at all.
+    if evidence.max_connections.is_some() {
+        evidence.superuser_reserved =
+            Some(settings.number("superuser_reserved_connections").unwrap_or(SUPERUSER_RESERVED));
+        evidence.reserved = Some(settings.number("reserved_connections").unwrap_or(0));
+    }
+    drop(evidence);
+    settings
 }

@@ -29,6 +29,16 @@ pub enum Endpoint {
     Unix(PathBuf),
 }
 
+impl Endpoint {
+    /// The port, or the number at the end of a unix socket's name.
+    pub(super) fn port(&self) -> Option<u16> {
+        match self {
+            Self::Tcp(address) => Some(address.port()),
+            Self::Unix(path) => path.extension()?.to_str()?.parse().ok(),
+        }
+    }
+}
+
 /// What is to be looked at.
 #[derive(Clone, Debug, Default)]
 pub struct HostQuestion {

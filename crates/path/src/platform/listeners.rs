@@ -45,6 +45,8 @@ pub(super) struct Sockets {
     /// Established, where either end is a port that something listens on here.
     pub(super) established: Vec<TcpRow>,
     unix: Vec<UnixRow>,
+    /// The tables were read: what is not in them does not listen.
+    pub(super) whole: bool,
 }
 
 /// A listener found for an endpoint.
@@ -121,7 +123,9 @@ impl Sockets {
                 String::new()
             })
         };
-        Self::parse(&[table("/proc/net/tcp"), table("/proc/net/tcp6")], &table("/proc/net/unix"))
+        let tcp = [table("/proc/net/tcp"), table("/proc/net/tcp6")];
+        let sockets = Self::parse(&tcp, &table("/proc/net/unix"));
+        Self { whole: tcp.iter().all(|t| (t.len() as u64) < TABLE_BYTES) && !tcp[0].is_empty(), ..sockets }
     }
 
     fn parse(tcp: &[String], unix: &str) -> Self {
@@ -130,7 +134,12 @@ impl Sockets {
         let ports: HashSet<u16> = listening.iter().map(|row| row.local.port()).collect();
         let known = |row: &TcpRow| ports.contains(&row.local.port()) || ports.contains(&row.remote.port());
         let established = rows().filter(|row| row.state == ESTABLISHED && known(row)).collect();
-        Self { listening, established, unix: unix.lines().skip(1).filter_map(parse_unix).collect() }
+        Self {
+            listening,
+            established,
+            unix: unix.lines().skip(1).filter_map(parse_unix).collect(),
+            whole: true,
+        }
     }
 
     /// The listener that a connection to `endpoint` reaches. Of several on one port (SO_REUSEPORT) the fullest.

@@ -7,9 +7,16 @@ pub mod evidence;
 pub mod host;
 
 mod closed_door;
+mod clusters;
+mod conf;
+mod haproxy;
 mod listeners;
-mod mask;
+mod log_lines;
+mod log_prefix;
 mod place;
 mod postmaster;
 mod procfs;
+mod server_log;
+mod titles;
+mod trail;
 mod volumes;

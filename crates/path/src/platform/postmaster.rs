@@ -35,7 +35,7 @@ impl Postmaster {
     }
 
     /// True where it runs in that data directory, by whichever name. None where that cannot be seen.
-    fn runs_in(&self, told: &Path) -> Option<bool> {
+    pub(super) fn runs_in(&self, told: &Path) -> Option<bool> {
         let place = self.place()?;
         let identity = |path: &Path| std::fs::metadata(place.locate(path)).map(|m| (m.dev(), m.ino())).ok();
         Some(identity(place.data())? == identity(told)?)
@@ -55,6 +55,27 @@ pub(super) fn option(arguments: &[String], letter: char) -> Option<&str> {
         "" => arguments.get(at + 1).map(String::as_str),
         joined => Some(joined),
     }
+}
+
+/// What matters of postmaster.pid (miscinit.c, pidfile.h: one item a line).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct PidFile {
+    /// Line 1.
+    pub(super) pid: u32,
+    /// Line 4.
+    pub(super) port: Option<u16>,
+    /// Line 8: `starting`, `stopping`, `ready`, `standby`, padded.
+    pub(super) status: Option<String>,
+}
+
+/// Reads postmaster.pid of a data directory. A file left behind by a crash reads like any other.
+pub(super) fn pid_file(place: &Place) -> Option<PidFile> {
+    let text = procfs::read_text(&place.locate(&place.data().join("postmaster.pid")), 4096).ok()?;
+    let mut lines = text.lines().map(str::trim);
+    let pid = lines.next()?.parse().ok()?;
+    let port = lines.nth(2).and_then(|line| line.parse().ok());
+    let status = lines.nth(3).filter(|line| !line.is_empty()).map(str::to_owned);
+    Some(PidFile { pid, port, status })
 }
 
 /// True where a command line is a title that a child has written over it: `postgres: app app [local] idle`.
@@ -104,6 +125,22 @@ mod tests {
         assert_eq!(option(&words("postgres -D"), 'D'), None);
         assert!(is_title(&["postgres: app app [local] idle".to_owned()]));
         assert!(!is_title(&words("/usr/lib/postgresql/15/bin/postgres -D /data")));
+    }
+
+    #[test]
+    fn the_pid_file_tells_pid_port_and_status() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let place = Place::here(folder.path());
+        let read = |text: &str| {
+            std::fs::write(folder.path().join("postmaster.pid"), text).expect("a file");
+            pid_file(&place).map(|file| (file.pid, file.port, file.status.unwrap_or_default()))
+        };
+        assert_eq!(pid_file(&place), None);
+        // Recorded on Postgres 15.18.
+        let whole = "1513\n/data\n1795444033\n24800\n/run\n127.0.0.1\n 10575874     32778\nready   \n";
+        assert_eq!(read(whole), Some((1513, Some(24_800), "ready".to_owned())));
+        assert_eq!(read("1513\n/data\n"), Some((1513, None, String::new())));
+        assert_eq!(read(""), None);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! (`listeners`), and what a process title means (`titles`).
 
 use super::evidence::ProcessView;
-use super::mask;
+use pgmedic_model::{Secret, mask};
 use std::collections::HashSet;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
@@ -145,7 +145,7 @@ pub(super) fn descriptors(pid: u32) -> Option<(u64, u64)> {
 /// A process as evidence shows it. The state is read anew: it may have changed since the list was made.
 pub(super) fn view(process: &Process, established: Option<u64>) -> ProcessView {
     let state = self::process(process.pid).map_or('X', |now| now.state);
-    let command = arguments(process.pid).map(|words| mask::command(&words, COMMAND_LIMIT));
+    let command = arguments(process.pid).map(|words| shown(&words));
     ProcessView {
         pid: process.pid,
         program: process.program.clone(),
@@ -154,6 +154,21 @@ pub(super) fn view(process: &Process, established: Option<u64>) -> ProcessView {
         established,
         descriptors: descriptors(process.pid),
     }
+}
+
+/// A command line in one line without what may be a secret: `--password=x`, `--password x`, passwords in URLs.
+fn shown(words: &[String]) -> String {
+    let names_a_secret =
+        |word: &str| mask::excerpt(&format!("{word}=x"), COMMAND_LIMIT).ends_with(Secret::MASK);
+    let mut line = String::new();
+    let mut value_follows = false;
+    for word in words {
+        line.push_str(if value_follows { Secret::MASK } else { word });
+        line.push(' ');
+        value_follows =
+            !value_follows && word.starts_with('-') && !word.contains('=') && names_a_secret(word);
+    }
+    mask::excerpt(&line, COMMAND_LIMIT)
 }
 
 #[cfg(test)]
@@ -194,6 +209,20 @@ mod tests {
         assert_eq!(arguments(u32::MAX), None);
         assert_eq!(descriptors(u32::MAX), None);
         assert!(socket_inodes(u32::MAX, Instant::now()).is_err());
+    }
+
+    #[test]
+    fn a_command_line_shows_its_options_and_no_secret() {
+        for (line, expected) in [
+            ("postgres -D /data -p 5432", "postgres -D /data -p 5432"),
+            ("postgres -c ssl_passphrase_command=hunter2", "postgres -c ssl_passphrase_command=***"),
+            ("proxy --password hunter2 -v", "proxy --password *** -v"),
+            ("proxy --token=hunter2 postgres://a:hunter2@h/db", "proxy --token=*** postgres://a:***@h/db"),
+        ] {
+            let words: Vec<_> = line.split(' ').map(str::to_owned).collect();
+            assert_eq!(shown(&words), expected);
+        }
+        assert_eq!(shown(&["x".repeat(1000)]).chars().count(), COMMAND_LIMIT);
     }
 
     #[test]
