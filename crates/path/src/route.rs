@@ -5,14 +5,19 @@ mod knock;
 
 use crate::events::{Event, Observer};
 use crate::evidence::RouteEvidence;
+use crate::rooms::dns::evidence::{DnsEvidence, Subject, SystemLookup, SystemOutcome};
 use crate::rooms::dns::probe::{Lookup, Resolver, look};
 use crate::rooms::network::probe::Address;
 use crate::rooms::network::reach::{Reach, reach};
+use crate::rooms::proxy::evidence::{FirstBytes, ProxyEvidence};
+use crate::rooms::startup::evidence::{StartupEvidence, StartupOutcome};
 use crate::rooms::startup::probe::Bounds;
 use crate::rooms::startup::session::Session;
 use crate::rooms::startup::wire::Held;
-use pgmedic_model::{Ms, Room, Target};
+use futures_util::FutureExt;
+use pgmedic_model::{Host, Ms, Room, ServerError, Target};
 use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
 use tokio::time::Instant;
 
 /// A way to be walked.
@@ -58,7 +63,9 @@ impl Deadlines {
 /// A way that has been walked as far as it goes. Nameservers and further addresses may still be thinking.
 pub struct Walked {
     address: String,
-    lookup: Lookup,
+    dns: DnsEvidence,
+    /// The nameservers, while they think. None where the lookup panicked.
+    lookup: Option<Lookup>,
     reach: Option<Reach>,
     knock: knock::Knock,
 }
@@ -74,10 +81,15 @@ impl Way<'_> {
 
     /// Walks it to its end.
     pub async fn walk(&self) -> Walked {
-        let (lookup, addresses) = self.resolve().await;
-        let mut walked =
-            Walked { address: self.target.address(), lookup, reach: None, knock: knock::Knock::default() };
-        let addresses = Address::of(self.target, &addresses);
+        let (dns, lookup) = self.resolve().await;
+        let addresses = Address::of(self.target, &dns.addresses());
+        let mut walked = Walked {
+            address: self.target.address(),
+            dns,
+            lookup,
+            reach: None,
+            knock: knock::Knock::default(),
+        };
         if addresses.is_empty() {
             return walked;
         }
@@ -92,13 +104,36 @@ impl Way<'_> {
     }
 
     /// The name, to addresses. A unix socket has none and needs none.
-    async fn resolve(&self) -> (Lookup, Vec<IpAddr>) {
+    async fn resolve(&self) -> (DnsEvidence, Option<Lookup>) {
         self.entered(Room::Dns);
-        let lookup = look(&self.target.host, self.target.hostaddr, self.resolver, self.deadlines.dns).await;
-        let addresses = lookup.evidence.addresses();
-        let passed = !addresses.is_empty() || matches!(self.target.host, pgmedic_model::Host::Socket(_));
-        self.left(Room::Dns, passed, lookup.evidence.elapsed_ms);
-        (lookup, addresses)
+        let Target { host, hostaddr, .. } = self.target;
+        let looking = AssertUnwindSafe(look(host, *hostaddr, self.resolver, self.deadlines.dns));
+        let (dns, lookup) = match looking.catch_unwind().await {
+            Ok(lookup) => (lookup.evidence.clone(), Some(lookup)),
+            Err(_) => (lookup_panicked(host), None),
+        };
+        let passed = !dns.addresses().is_empty() || matches!(host, Host::Socket(_));
+        self.left(Room::Dns, passed, dns.elapsed_ms);
+        (dns, lookup)
+    }
+}
+
+fn lookup_panicked(host: &Host) -> DnsEvidence {
+    let text = "a defect in pgmedic: the lookup panicked".to_owned();
+    DnsEvidence {
+        at: crate::clock::now(),
+        elapsed_ms: Ms::default(),
+        subject: match host {
+            Host::Name(name) => Subject::Name(name.clone()),
+            Host::Address(ip) => Subject::Address(*ip),
+            Host::Socket(directory) => Subject::Socket(directory.clone()),
+        },
+        system: Some(SystemLookup {
+            elapsed_ms: Ms::default(),
+            outcome: SystemOutcome::Failed { code: "EAI_SYSTEM".to_owned(), text: text.clone() },
+        }),
+        nameservers: Vec::new(),
+        nameservers_skipped: Some(text),
     }
 }
 
@@ -106,7 +141,17 @@ impl Walked {
     /// The addresses that the name led to.
     #[must_use]
     pub fn addresses(&self) -> Vec<IpAddr> {
-        self.lookup.evidence.addresses()
+        self.dns.addresses()
+    }
+
+    /// The error that refused the way in, in the first bytes or in the startup.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&ServerError> {
+        match (&self.knock.startup, &self.knock.proxy) {
+            (Some(StartupEvidence { outcome: StartupOutcome::Error(error), .. }), _)
+            | (None, Some(ProxyEvidence { first: FirstBytes::Error(error), .. })) => Some(error),
+            _ => None,
+        }
     }
 
     /// The admitted connection, once.
@@ -139,7 +184,14 @@ impl Walked {
                 None => None,
             }
         };
-        let (dns, network) = tokio::join!(self.lookup.settled(), network);
+        let dns = async {
+            match self.lookup {
+                // What the system said stands, whatever becomes of the nameservers.
+                Some(lookup) => AssertUnwindSafe(lookup.settled()).catch_unwind().await.unwrap_or(self.dns),
+                None => self.dns,
+            }
+        };
+        let (dns, network) = tokio::join!(dns, network);
         RouteEvidence {
             address: self.address,
             dns,

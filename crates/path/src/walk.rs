@@ -1,11 +1,85 @@
 //! The walk: every room in order, on every way in, within one deadline. It observes; it judges nothing.
+//!
+//! The ways and the looks from the side go on side by side; each is bounded by a share of the timeout ([`budget`]), and
+//! what panics in one of them becomes what that one came to.
 
+mod budget;
+mod statement;
+mod ways;
+mod window;
+
+use crate::clock::Stopwatch;
 use crate::events::Observer;
-use crate::evidence::Evidence;
+use crate::evidence::{Evidence, Seen, TargetView};
+use crate::rooms::app;
+use crate::rooms::app::evidence::AppEvidence;
+use crate::rooms::dns::probe::Resolver;
+use crate::rooms::proxy::evidence::PoolerEvidence;
 use crate::service::Service;
+use budget::Budget;
+use futures_util::FutureExt;
+use pgmedic_model::Target;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
+/// What stands in a look's place where it panicked.
+const PANICKED: &str = "a defect in pgmedic: the look panicked";
+
 /// Walks a service and gives what was seen. Never fails and never takes longer than `timeout`.
-pub async fn walk(_service: &Service, _timeout: Duration, _observer: Observer<'_>) -> Evidence {
-    unimplemented!("landed by the way-in branch")
+pub async fn walk(service: &Service, timeout: Duration, observer: Observer<'_>) -> Evidence {
+    let watch = Stopwatch::start();
+    let budget = Budget::new(timeout);
+    let resolver = Resolver::of(service);
+    let (app, pooler, seen) = tokio::join!(
+        unharmed(app::probe::look(service, budget.sides())),
+        unharmed(look_at_console(service)),
+        ways::walk(service, &resolver, &budget, observer),
+    );
+    Evidence {
+        schema: Evidence::SCHEMA.to_owned(),
+        pgmedic: env!("CARGO_PKG_VERSION").to_owned(),
+        service: service.name.clone(),
+        started_at: watch.at,
+        elapsed_ms: watch.elapsed(),
+        timeout_ms: timeout.into(),
+        target: view(&service.target),
+        policy: service.policy.clone(),
+        app: app.unwrap_or_else(|| AppEvidence { ready: panicked(), metrics: panicked(), log: panicked() }),
+        front: seen.front,
+        direct: seen.direct,
+        rescue: seen.rescue,
+        pooler: pooler.unwrap_or_else(panicked),
+        host: seen.host,
+    }
+}
+
+/// The pooler's console, where one is configured.
+async fn look_at_console(service: &Service) -> Seen<PoolerEvidence> {
+    match &service.pooler {
+        Some(_) => Seen::NotSeen("this build does not read a pooler's console yet".to_owned()),
+        None => Seen::NotSeen("pooler is not configured: it names PgBouncer's admin console".to_owned()),
+    }
+}
+
+/// A target as it may be shown.
+fn view(target: &Target) -> TargetView {
+    TargetView {
+        url: target.display(),
+        address: target.address(),
+        host: target.host.to_string(),
+        port: target.port,
+        user: target.user.clone(),
+        database: target.database.clone(),
+        ssl_mode: target.tls.mode,
+        has_password: target.password.is_some(),
+    }
+}
+
+fn panicked<T>() -> Seen<T> {
+    Seen::NotSeen(PANICKED.to_owned())
+}
+
+/// Runs a look; None where it panicked.
+async fn unharmed<T>(look: impl Future<Output = T>) -> Option<T> {
+    AssertUnwindSafe(look).catch_unwind().await.ok()
 }

@@ -1,0 +1,180 @@
+//! The ways in: front and direct side by side, rescue where the front is full, the statement on the first that is
+//! admitted, and the window on this host before any held connection is let go.
+
+use super::budget::Budget;
+use super::statement;
+use super::window::{Ways, look_through};
+use crate::events::Observer;
+use crate::evidence::{QueryEvidence, QueryOutcome, RouteEvidence, Seen};
+use crate::platform::evidence::HostEvidence;
+use crate::rooms::dns::probe::Resolver;
+use crate::rooms::startup::session::Session;
+use crate::route::{Deadlines, Walked, Way};
+use crate::service::Service;
+use crate::sql::facts::SqlFacts;
+use pgmedic_model::pooler_words::{Words, meaning};
+use pgmedic_model::{Room, ServerError, SqlState, Target};
+
+/// The rooms that the statement looks into, with one answer.
+const ROOMS_OF_THE_STATEMENT: [Room; 4] = [Room::Admission, Room::Server, Room::Sessions, Room::Storage];
+
+/// What the ways came to.
+pub(super) struct SeenOnTheWays {
+    pub(super) front: RouteEvidence,
+    pub(super) direct: Seen<RouteEvidence>,
+    pub(super) rescue: Seen<RouteEvidence>,
+    pub(super) host: Seen<HostEvidence>,
+}
+
+/// What all ways of a walk have in common.
+struct Guide<'a> {
+    service: &'a Service,
+    resolver: &'a Resolver,
+    budget: &'a Budget,
+    observer: Observer<'a>,
+}
+
+/// A way that has been walked.
+struct Gone<'a> {
+    way: Way<'a>,
+    walked: Walked,
+}
+
+/// Where a way that was admitted has led: the session while it is open, and the one query if it was asked here.
+#[derive(Default)]
+struct Desk {
+    session: Option<Session>,
+    query: Option<QueryEvidence>,
+}
+
+/// Walks every way in.
+pub(super) async fn walk(
+    service: &Service,
+    resolver: &Resolver,
+    budget: &Budget,
+    observer: Observer<'_>,
+) -> SeenOnTheWays {
+    let guide = Guide { service, resolver, budget, observer };
+    let only = service.direct.is_none();
+    let front = async {
+        let (gone, mut desk) = guide.go("front", &service.target, budget.ways(), only).await;
+        guide.ask(&gone, &mut desk, only).await;
+        (gone, desk)
+    };
+    let direct = async {
+        match &service.direct {
+            Some(target) => Some(guide.go("direct", target, budget.ways(), false).await),
+            None => None,
+        }
+    };
+    let ((mut front, front_desk), direct) = tokio::join!(front, direct);
+    let (mut direct, mut direct_desk) =
+        direct.map_or_else(Default::default, |(gone, desk)| (Some(gone), desk));
+
+    // The windows run while a silent hop still has its connection: what it does upstream with it is evidence.
+    let held = (front.walked.take_held(), direct.as_mut().and_then(|direct| direct.walked.take_held()));
+    let facts = front_desk.facts();
+    let view = Ways {
+        front: &front.walked,
+        direct: direct.as_ref().map(|direct| &direct.walked),
+        data_directory: facts.and_then(|facts| facts.storage.data_directory.clone()),
+        healthy: facts.is_some() && (direct.is_none() || direct_desk.session.is_some()),
+    };
+    let elsewhere = async {
+        if let (Some(direct), None) = (&direct, facts) {
+            guide.ask(direct, &mut direct_desk, true).await;
+        }
+        guide.rescue(&front, facts.or(direct_desk.facts()).is_some()).await
+    };
+    let (host, rescue) = tokio::join!(look_through(service, &view, budget.window()), elsewhere);
+    drop(held);
+
+    let direct = async {
+        match direct {
+            Some(direct) => Seen::Seen(direct.end(direct_desk).await),
+            None => Seen::NotSeen("direct is not configured: it names the way around the proxy".to_owned()),
+        }
+    };
+    let rescue = async {
+        match rescue {
+            Seen::Seen((gone, desk)) => Seen::Seen(gone.end(desk).await),
+            Seen::NotSeen(why) => Seen::NotSeen(why),
+        }
+    };
+    let (front, direct, rescue) = tokio::join!(front.end(front_desk), direct, rescue);
+    SeenOnTheWays { front, direct, rescue, host }
+}
+
+impl<'a> Guide<'a> {
+    async fn go(
+        &self,
+        name: &'static str,
+        target: &'a Target,
+        deadlines: Deadlines,
+        only: bool,
+    ) -> (Gone<'a>, Desk) {
+        let (resolver, observer) = (self.resolver, self.observer);
+        let way = Way { name, target, resolver, bounds: Some(self.budget.bounds(only)), deadlines, observer };
+        let mut walked = way.walk().await;
+        let session = walked.take_session();
+        (Gone { way, walked }, Desk { session, query: None })
+    }
+
+    /// Asks the one query where the way was admitted. `only` where it can be asked on no other.
+    async fn ask(&self, gone: &Gone<'a>, desk: &mut Desk, only: bool) {
+        let Some(session) = &mut desk.session else { return };
+        for room in ROOMS_OF_THE_STATEMENT {
+            gone.way.entered(room);
+        }
+        let version = gone.walked.server_version();
+        let query = statement::ask(session, version, &self.service.policy, self.budget, only).await;
+        for room in ROOMS_OF_THE_STATEMENT {
+            gone.way.left(room, matches!(query.outcome, QueryOutcome::Answered(_)), query.elapsed_ms);
+        }
+        desk.query = Some(query);
+    }
+
+    /// The way by reserved slots, where the front was refused for want of others and nobody else has told.
+    async fn rescue(&self, front: &Gone<'a>, told: bool) -> Seen<(Gone<'a>, Desk)> {
+        let Some(target) = &self.service.rescue else {
+            return Seen::NotSeen(
+                "rescue is not configured: it names a role that may use reserved slots".to_owned(),
+            );
+        };
+        if !front.walked.refusal().is_some_and(is_want_of_slots) {
+            return Seen::NotSeen("the front was not refused for want of slots".to_owned());
+        }
+        if told {
+            return Seen::NotSeen("the direct way told enough".to_owned());
+        }
+        let (gone, mut desk) = self.go("rescue", target, self.budget.rescue(), false).await;
+        self.ask(&gone, &mut desk, true).await;
+        Seen::Seen((gone, desk))
+    }
+}
+
+impl Desk {
+    fn facts(&self) -> Option<&SqlFacts> {
+        match &self.query {
+            Some(QueryEvidence { outcome: QueryOutcome::Answered(facts), .. }) => Some(facts),
+            _ => None,
+        }
+    }
+}
+
+impl Gone<'_> {
+    /// Closes the session and gives the evidence.
+    async fn end(self, desk: Desk) -> RouteEvidence {
+        if let Some(session) = desk.session {
+            session.close().await;
+        }
+        RouteEvidence { query: desk.query, ..self.walked.settle().await }
+    }
+}
+
+/// True where an error refuses for want of a slot: 53300, or its words where a pooler has put a code of its own on them.
+fn is_want_of_slots(error: &ServerError) -> bool {
+    let words = [Words::SlotsReserved, Words::TooManyClients, Words::RoleLimit, Words::DatabaseLimit];
+    error.is(SqlState::TOO_MANY_CONNECTIONS)
+        || meaning(&error.message).is_some_and(|said| words.contains(&said))
+}

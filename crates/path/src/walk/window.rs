@@ -1,0 +1,74 @@
+//! The window on this host: whether it may be looked through for this service, and what it is asked.
+
+use crate::aside;
+use crate::evidence::Seen;
+use crate::platform::evidence::HostEvidence;
+use crate::platform::host::{Endpoint, HostQuestion, is_of_this_host, look, may_look, may_look_at};
+use crate::route::Walked;
+use crate::service::{Service, Window};
+use pgmedic_model::{Host, Target};
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use tokio::time::Instant;
+
+/// What the ways have come to, as far as the window needs to know.
+pub(super) struct Ways<'a> {
+    pub(super) front: &'a Walked,
+    pub(super) direct: Option<&'a Walked>,
+    /// `data_directory`, where the server told.
+    pub(super) data_directory: Option<String>,
+    /// True where every way was admitted and the server told of itself.
+    pub(super) healthy: bool,
+}
+
+/// Looks at this host where the service allows it.
+pub(super) async fn look_through(service: &Service, ways: &Ways<'_>, until: Instant) -> Seen<HostEvidence> {
+    let why = match allowed(service, &ways.front.addresses()) {
+        Ok(why) => why,
+        Err(why) => return Seen::NotSeen(why),
+    };
+    let (data_directory, log) = match &service.window {
+        Window::Host(paths) => (paths.data_directory.clone(), paths.log.clone()),
+        Window::ByItself | Window::Off => (None, None),
+    };
+    let question = HostQuestion {
+        why,
+        front: endpoints(&service.target, &ways.front.addresses()),
+        direct: match (&service.direct, ways.direct) {
+            (Some(target), Some(walked)) => endpoints(target, &walked.addresses()),
+            _ => Vec::new(),
+        },
+        admitted_backend_pid: ways.front.backend_pid().or_else(|| ways.direct.and_then(Walked::backend_pid)),
+        data_directory: data_directory.or_else(|| ways.data_directory.clone().map(PathBuf::from)),
+        log,
+        healthy: ways.healthy,
+    };
+    let limit = until.into_std();
+    match aside::call("window", until + SLACK, move || look(&question, limit)).await {
+        Ok(seen) => Seen::Seen(seen),
+        Err(error) => Seen::NotSeen(error.to_string()),
+    }
+}
+
+/// The look ends itself in time; this is for the thread to say so.
+const SLACK: std::time::Duration = std::time::Duration::from_millis(50);
+
+/// Why this host may be looked at: by the service's word or the target's, or because the name led to it.
+fn allowed(service: &Service, addresses: &[IpAddr]) -> Result<String, String> {
+    may_look(service).or_else(|why| match service.window {
+        Window::ByItself => addresses.iter().find_map(|ip| may_look_at(*ip).ok()).ok_or(why),
+        Window::Host(_) | Window::Off => Err(why),
+    })
+}
+
+/// The addresses of a target that are this host's.
+fn endpoints(target: &Target, addresses: &[IpAddr]) -> Vec<Endpoint> {
+    match &target.host {
+        Host::Socket(_) => vec![Endpoint::Unix(PathBuf::from(target.address()))],
+        Host::Name(_) | Host::Address(_) => addresses
+            .iter()
+            .filter(|ip| is_of_this_host(**ip))
+            .map(|ip| Endpoint::Tcp(SocketAddr::new(*ip, target.port)))
+            .collect(),
+    }
+}
