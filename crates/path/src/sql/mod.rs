@@ -1,27 +1,43 @@
 //! The one statement in which the server tells of itself, and the reading of its answer.
 //!
-//! One statement, one row, one column: a JSON document of [`facts::SqlFacts`] and of the locks from which [`read`]
-//! completes it. Every name and operator in it is qualified, for it runs under any search_path. It calls no function
-//! whose use is not granted to PUBLIC: the executor checks that when it starts, and no CASE protects from it. Functions
-//! instead of the views over them, where there are any: the server then opens and plans a tenth of the relations.
+//! One statement, one row, one column. It runs for every role that may connect, on a standby, in a read-only
+//! transaction and under any search_path: every name and operator in it is qualified, and it calls no function that is
+//! not granted to PUBLIC (the executor checks that before it runs anything, so that no CASE protects from it). It asks
+//! functions instead of the views over them and leaves joining, naming and judging to [`read`]: a server that has just
+//! forked a backend spends its time on planning, which costs by the clause.
 //!
 //! Not in here: sending it, and its deadline.
 
+mod answer;
+mod assemble;
 pub mod facts;
 mod locks;
 mod version;
 
+pub use answer::{ReadError, read};
 pub use version::version_num;
 
-use facts::SqlFacts;
 use pgmedic_model::Policy;
-use serde::Deserialize;
 
 const STATEMENT: &str = include_str!("statement.sql");
 
+/// Settings that the statement asks for, as `SHOW` writes them; one that this version lacks is NULL.
+const SETTINGS: [&str; 11] = [
+    "archive_mode",
+    "autovacuum_freeze_max_age",
+    "default_transaction_read_only",
+    "is_superuser",
+    "max_connections",
+    "max_slot_wal_keep_size",
+    "max_wal_size",
+    "reserved_connections",
+    "server_version_num",
+    "superuser_reserved_connections",
+    "transaction_read_only",
+];
+
 /// The statement for a server of this `server_version_num`, 120000 or later. Its only column is text, to be given to
-/// [`read`]; it changes nothing, runs in a read-only transaction and on a standby, and for a role with no more than
-/// CONNECT.
+/// [`read`].
 #[must_use]
 pub fn statement(version_num: u32, policy: &Policy) -> String {
     let major = version_num / 10_000;
@@ -31,109 +47,108 @@ pub fn statement(version_num: u32, policy: &Policy) -> String {
         .filter(|line| !line.starts_with("--"))
         .flat_map(|line| [line, "\n"])
         .collect();
-    pieces(major, policy).iter().fold(sql, |sql, (name, piece)| sql.replace(name, piece))
+    pieces(major, policy).iter().fold(sql, |sql, (mark, piece)| sql.replace(mark, piece))
 }
 
-/// What stands in the statement's marked places.
-fn pieces(major: u32, policy: &Policy) -> [(&'static str, String); 8] {
+/// What stands in the statement's marked places. The marks of times come last, for pieces contain them.
+fn pieces(major: u32, policy: &Policy) -> [(&'static str, String); 7] {
+    let settings = SETTINGS.map(|name| format!("'{name}', pg_catalog.current_setting('{name}', true),\n"));
     // Until Postgres 14 membership alone opened pg_stat_activity, also without INHERIT (`HAS_PGSTAT_PERMISSIONS`).
     let stats = if major < 15 { "MEMBER" } else { "USAGE" };
-    // Until Postgres 17 walsenders counted towards the limits of roles and databases (`CountUserBackends`).
-    let walsenders = if major < 18 { "OR a.backend_type OPERATOR(pg_catalog.=) 'walsender'" } else { "" };
     let wal_status = if major < 13 {
-        "NULL::pg_catalog.text AS wal_status, NULL::bigint AS safe_wal_bytes"
+        "NULL AS wal_status, NULL AS safe_wal_bytes"
     } else {
-        "s.wal_status, s.safe_wal_size AS safe_wal_bytes"
+        "wal_status, safe_wal_size AS safe_wal_bytes"
     };
-    let inactive = if major < 17 { "NULL::float8" } else { "{SINCE} s.inactive_since {MS}" };
+    let inactive = if major < 17 { "NULL" } else { "{US}inactive_since{/US}" };
     // Until Postgres 14 these were read from a file of the statistics collector, after a wait for a new one: 10 ms as
-    // a rule, 10 s where it cannot be written because the disk is full.
-    let (temp_bytes, archiver) =
-        if major < 15 { ("0", "NULL::pg_catalog.json") } else { (TEMP_BYTES, ARCHIVER) };
+    // a rule, 10 s where it cannot be written because the disk is full (`backend_read_statsfile`).
+    let statistics = if major < 15 { "" } else { STATISTICS };
     [
+        ("{SETTINGS}", settings.concat()),
         ("{STATS}", stats.to_owned()),
-        ("{WALSENDERS}", walsenders.to_owned()),
-        ("{SLOT_COLUMNS}", format!("{wal_status}, {inactive} AS inactive_ms")),
-        ("{TEMP_BYTES}", temp_bytes.to_owned()),
-        ("{ARCHIVER}", archiver.to_owned()),
-        ("{IDLE_AFTER_MS}", whole_ms(policy.idle_after_ms).to_string()),
-        ("{SINCE}", SINCE.to_owned()),
-        ("{MS}", MS.to_owned()),
+        ("{SLOT_COLUMNS}", format!("{wal_status}, {inactive} AS inactive_since")),
+        ("{STATISTICS}", statistics.to_owned()),
+        ("{IDLE_AFTER_US}", whole_us(policy.idle_after_ms).to_string()),
+        ("{US}", "(pg_catalog.date_part('epoch', ".to_owned()),
+        ("{/US}", ") OPERATOR(pg_catalog.*) 1000000)::bigint".to_owned()),
     ]
 }
 
-/// Opens an expression of milliseconds since a time, which [`MS`] closes.
-const SINCE: &str =
-    "pg_catalog.round(pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-)";
-const MS: &str = ") OPERATOR(pg_catalog.*) 1000)";
-
-const TEMP_BYTES: &str =
-    "(SELECT COALESCE(pg_catalog.sum(pg_catalog.pg_stat_get_db_temp_bytes(oid)), 0)::bigint FROM d)";
-
-const ARCHIVER: &str = "(SELECT pg_catalog.json_build_object(
-'archived', s.archived_count,
-'failed', s.failed_count,
-'failing', s.last_failed_time IS NOT NULL AND (s.last_archived_time IS NULL
-OR s.last_failed_time OPERATOR(pg_catalog.>) s.last_archived_time),
-'last_failed_ms', {SINCE} s.last_failed_time {MS},
-'last_archived_ms', {SINCE} s.last_archived_time {MS})
-FROM pg_catalog.pg_stat_get_archiver() s
+const STATISTICS: &str = ",
+'temp_bytes', (SELECT pg_catalog.sum(pg_catalog.pg_stat_get_db_temp_bytes(oid))::bigint FROM pg_catalog.pg_database),
+'archiver', (SELECT pg_catalog.json_build_object('archived', archived_count, 'failed', failed_count,
+'archived_at', {US}last_archived_time{/US}, 'failed_at', {US}last_failed_time{/US})
+FROM pg_catalog.pg_stat_get_archiver()
 WHERE pg_catalog.current_setting('archive_mode') OPERATOR(pg_catalog.<>) 'off')";
 
-/// A finite, whole number of milliseconds, as SQL writes it.
+/// A finite, whole number of microseconds, as SQL writes it.
 #[allow(clippy::cast_possible_truncation, reason = "clamped; not a number becomes 0")]
-fn whole_ms(ms: f64) -> i64 {
-    ms.clamp(0.0, 1e15) as i64
+fn whole_us(ms: f64) -> i64 {
+    (ms.clamp(0.0, 1e12) * 1000.0) as i64
 }
 
-/// Why an answer could not be read.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// Not in bytea's escape format: something other than [`statement`] was answered.
-    #[error("the answer is not in bytea's escape format at byte {0}")]
-    Escape(usize),
-    /// Not the document that [`statement`] asks for.
-    #[error("the answer is not the document asked for: {0}")]
-    Json(#[from] serde_json::Error),
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// The statement's whole document.
-#[derive(Deserialize)]
-struct Answer {
-    facts: SqlFacts,
-    #[serde(flatten)]
-    locks: locks::Locks,
-}
+    /// Names that may stand before a parenthesis without a schema: they are the grammar's, not the catalogue's.
+    const GRAMMAR: [&str; 19] = [
+        "AND",
+        "ANY",
+        "ARRAY",
+        "AS",
+        "BY",
+        "COALESCE",
+        "EXISTS",
+        "FILTER",
+        "FROM",
+        "GREATEST",
+        "IN",
+        "LATERAL",
+        "MATERIALIZED",
+        "NOT",
+        "OPERATOR",
+        "OR",
+        "THEN",
+        "WHERE",
+        "u",
+    ];
 
-/// Reads the one column that [`statement`] answers with.
-///
-/// # Errors
-/// [`ReadError`] where it is not such an answer.
-pub fn read(json: &str) -> Result<SqlFacts, ReadError> {
-    let bytes = unescape(json)?;
-    let answer: Answer = serde_json::from_str(&String::from_utf8_lossy(&bytes))?;
-    let mut facts = answer.facts;
-    answer.locks.complete(&mut facts.sessions);
-    Ok(facts)
-}
-
-/// Undoes `encode(…, 'escape')`: `\\` and three octal digits for a byte that is not ASCII. The server sends the document
-/// so because texts from databases of other encodings stand in it, which it could not convert for the client.
-fn unescape(text: &str) -> Result<Vec<u8>, ReadError> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some(at) = rest.iter().position(|b| *b == b'\\') {
-        out.extend_from_slice(&rest[..at]);
-        let (byte, length) = match &rest[at + 1..] {
-            [b'\\', ..] => (b'\\', 2),
-            [a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', ..] => {
-                ((a - b'0') * 64 + (b - b'0') * 8 + (c - b'0'), 4)
-            }
-            _ => return Err(ReadError::Escape(text.len() - rest.len() + at)),
-        };
-        out.push(byte);
-        rest = &rest[at + length..];
+    /// The statement without its literals.
+    fn bare(sql: &str) -> String {
+        sql.split('\'').step_by(2).collect::<Vec<_>>().join("''")
     }
-    out.extend_from_slice(rest);
-    Ok(out)
+
+    #[test]
+    fn every_operator_and_function_is_qualified() {
+        for version in [120_000, 130_000, 150_000, 170_000, 180_000] {
+            let sql = bare(&statement(version, &Policy::default()));
+            let mut rest = sql.as_str();
+            while let Some(at) = rest.find('(') {
+                let before = rest[..at].trim_end();
+                let name = before.rsplit(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '.').next();
+                let name = name.unwrap_or_default();
+                let known = name.is_empty() || name.starts_with("pg_catalog.") || GRAMMAR.contains(&name);
+                assert!(known, "{name} is not qualified");
+                rest = &rest[at + 1..];
+            }
+            let plain: String =
+                sql.split("OPERATOR(pg_catalog.").map(|s| s.split_once(") ").map_or(s, |p| p.1)).collect();
+            for mark in [
+                "=", "<", ">", "+", "/", "||", "~", " - ", "BETWEEN", " IN ", "LIKE", "USING", "DISTINCT",
+                "NULLIF",
+            ] {
+                assert!(!plain.contains(mark), "{mark} finds its operator by the search_path");
+            }
+            assert!(!sql.contains('{'), "a mark was left in the statement");
+        }
+    }
+
+    #[test]
+    fn a_policy_without_sense_makes_no_broken_statement() {
+        for (ms, us) in [(f64::NAN, 0), (f64::INFINITY, 1_000_000_000_000_000), (-1.0, 0), (0.5, 500)] {
+            assert_eq!(whole_us(ms), us);
+        }
+    }
 }
