@@ -87,6 +87,14 @@ impl Pgbouncer {
         usize::try_from(self.pool_size).unwrap_or(usize::MAX)
     }
 
+    /// Sends it a signal.
+    ///
+    /// # Errors
+    /// Where its process is gone.
+    pub fn signal(&self, signal: Signal) -> Result<(), LabError> {
+        self.server.signal(signal)
+    }
+
     /// Commands the console as its administrator (pgbouncer manual, "Admin console").
     ///
     /// # Errors

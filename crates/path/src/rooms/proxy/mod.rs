@@ -2,6 +2,7 @@
 //! the causes that sit in a HAProxy, a Fly proxy or a PgBouncer.
 
 pub mod causes;
+pub mod console;
 pub mod evidence;
 mod first_bytes;
 pub mod probe;
