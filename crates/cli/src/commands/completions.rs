@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use crate::output;
 use clap::CommandFactory;
 use clap::builder::PossibleValuesParser;
+use clap_complete::Shell;
 use pgmedic_path::rooms;
 
 /// Writes the script.
@@ -15,10 +16,15 @@ pub(crate) fn run(args: &CompletionsArgs) -> Result<i32, Failure> {
         if ids.is_empty() {
             return explain;
         }
-        explain.mut_arg("cause", |cause| cause.value_parser(PossibleValuesParser::new(ids)))
+        explain.mut_arg("cause", |cause| cause.value_parser(PossibleValuesParser::new(ids.clone())))
     });
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut command, "pgmedic", &mut script);
+    if args.shell == Shell::Fish {
+        // clap_complete gives fish no values for an argument without an option.
+        let line = "complete -c pgmedic -n '__fish_seen_subcommand_from explain' -f -a";
+        script.extend(format!("{line} '{}'\n", ids.join(" ")).into_bytes());
+    }
     output::stdout(&String::from_utf8_lossy(&script));
     Ok(0)
 }

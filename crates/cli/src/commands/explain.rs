@@ -4,6 +4,7 @@ use crate::args::{ExplainArgs, PageFormat, When};
 use crate::failure::Failure;
 use crate::output;
 use crate::render::{json, page, style::Look};
+use crate::usage::may_hold_a_secret;
 use pgmedic_model::Room;
 use pgmedic_model::nearest::nearest;
 use pgmedic_path::{Cause, rooms};
@@ -25,7 +26,8 @@ fn find(id: &str) -> Result<&'static Cause, Failure> {
         let near = nearest(id, rooms::causes().map(|cause| cause.id));
         let near =
             near.map_or("; pgmedic explain lists them".to_owned(), |near| format!("; nearest: {near}"));
-        Failure::Usage(format!("no cause {id:?}{near}"))
+        let shown = if may_hold_a_secret(id) { "of that name".to_owned() } else { format!("{id:?}") };
+        Failure::Usage(format!("no cause {shown}{near}"))
     })
 }
 
