@@ -74,6 +74,10 @@ pub enum Words {
     ShuttingDown,
     /// Postgres: hot standby is off, or it is not yet consistent.
     NotAcceptingConnections,
+    /// Postgres: WAL could not be written; the server stops with a PANIC.
+    WalUnwritable,
+    /// Postgres: /dev/shm is full; ENOSPC, but not of a disk.
+    SharedMemoryFull,
     /// Any: ENOSPC's text.
     NoSpaceLeft,
     /// Any: EROFS's text.
@@ -92,6 +96,8 @@ pub enum Words {
     ShutdownRequest,
     /// Any: EMFILE's text.
     TooManyOpenFiles,
+    /// Postgres: the postmaster is gone, and its backends noticed.
+    PostmasterGone,
 }
 
 /// One row: meaning, the words, who says them since when, a recorded sample.
@@ -149,6 +155,8 @@ pub const TABLE: &[Row] = rows! {
     InRecovery: "the database system is in recovery mode", "Postgres 12 to 18", "the database system is in recovery mode";
     ShuttingDown: "the database system is shutting down", "Postgres 12 to 18", "the database system is shutting down";
     NotAcceptingConnections: "the database system is not", "Postgres 14 to 18", "the database system is not yet accepting connections";
+    WalUnwritable: "could not write to file \"pg_wal/", "Postgres 12 to 18, log", "could not write to file \"pg_wal/xlogtemp.29\": No space left on device";
+    SharedMemoryFull: "could not resize shared memory segment", "Postgres 12 to 18", "could not resize shared memory segment \"/PostgreSQL.1804289383\" to 1048576 bytes: No space left on device";
     NoSpaceLeft: "No space left on device", "glibc strerror(ENOSPC)", "could not extend file \"base/5/16384\": No space left on device";
     ReadOnlyFileSystem: "Read-only file system", "glibc strerror(EROFS)", "could not open file \"base/5/2601\": Read-only file system";
     InitFile: "could not write init file", "Postgres 15", "could not write init file";
@@ -158,6 +166,7 @@ pub const TABLE: &[Row] = rows! {
     ConfigurationErrors: "contains errors", "Postgres 12 to 18, log", "configuration file \"/data/postgresql.conf\" contains errors; unaffected changes were applied";
     ShutdownRequest: "shutdown request", "Postgres 12 to 18, log", "received fast shutdown request";
     TooManyOpenFiles: "Too many open files", "glibc strerror(EMFILE)", "epoll_create1 failed: Too many open files";
+    PostmasterGone: "unexpected postmaster exit", "Postgres 12 to 18", "terminating connection due to unexpected postmaster exit";
     PeerIncompatible: "peer is incompatible", "rustls 0.23", "peer is incompatible: ServerDoesNotSupportTls12Or13";
 };
 

@@ -91,8 +91,13 @@ pub(super) const TABLE: &[Row] = rows! {
 };
 
 /// Words of Postgres and PgBouncer that other software says too; they count only on a line with `FATAL`.
-const ALSO_SAID_BY_OTHERS: &[Words] =
-    &[Words::DatabaseDisabled, Words::NoEncryption, Words::NoSpaceLeft, Words::ReadOnlyFileSystem];
+const ALSO_SAID_BY_OTHERS: &[Words] = &[
+    Words::DatabaseDisabled,
+    Words::NoEncryption,
+    Words::NoSpaceLeft,
+    Words::ReadOnlyFileSystem,
+    Words::TerminatedBySignal,
+];
 
 /// Words that make a line one about a database.
 const DATABASE: &[&str] =

@@ -2,7 +2,29 @@
 
 use crate::cause::Cause;
 
-pub mod server_hung;
+pub mod backend_crashed;
+pub mod fork_failed;
+pub mod read_only_by_setting;
+pub mod routed_to_standby;
+pub mod server_down;
+pub mod server_recovering;
+pub mod server_shutting_down;
+pub mod server_starting;
+pub mod standby_not_ready;
+pub mod stopped_by_administrator;
+pub mod wraparound_guard;
 
 /// Every cause of this room.
-pub static ALL: &[&Cause] = &[&server_hung::CAUSE];
+pub static ALL: &[&Cause] = &[
+    &server_down::CAUSE,
+    &server_starting::CAUSE,
+    &server_recovering::CAUSE,
+    &standby_not_ready::CAUSE,
+    &server_shutting_down::CAUSE,
+    &stopped_by_administrator::CAUSE,
+    &backend_crashed::CAUSE,
+    &fork_failed::CAUSE,
+    &read_only_by_setting::CAUSE,
+    &routed_to_standby::CAUSE,
+    &wraparound_guard::CAUSE,
+];

@@ -1,0 +1,150 @@
+//! `read-only-by-setting`: transactions begin read-only because a setting says so.
+
+use crate::cause::Proof;
+use crate::evidence::Evidence;
+use crate::paste::{identifier, psql};
+use crate::sql::facts::SqlFacts;
+use pgmedic_model::{Confidence, Fact, Finding, RemedyKind, RemedyPlan, Room, Severity, Source};
+
+cause! {
+    /// Every transaction of the service begins read-only, by a setting: it reads, and cannot write.
+    ///
+    /// ## What it is
+    /// `default_transaction_read_only` is on though the server is a primary. Platforms set it when a disk is nearly
+    /// full (Fly does, at 90 %), people set it for a move, and some forget to take it back.
+    ///
+    /// ## What proves it
+    /// `show default_transaction_read_only` is `on` while `pg_is_in_recovery()` is false; `\drds` (`pg_db_role_setting`)
+    /// names the database or role. Writes fail with `25006 cannot execute … in a read-only transaction`. Where it is
+    /// set only for a monitoring role that pgmedic logs in as, it is a warning: the service itself may write.
+    ///
+    /// ## What mends it
+    /// Find why it was set. If a disk guard set it: make space, the guard lifts it. Else take it back where it stands:
+    /// `alter database x reset …`, `alter role x reset …`, `alter system reset …` and reload; then let the API reconnect,
+    /// for sessions keep what they began with.
+    ///
+    /// ## What makes it worse
+    /// Forcing it off while the disk is 95 % full: the next stop is a full disk and a crash.
+    ///
+    /// ## What prevents it
+    /// Disk alerts ahead of the guard; a comment and an end date on every manual fence.
+    ///
+    /// ## References
+    /// Postgres manual: "Client Connection Defaults" (`default_transaction_read_only`), `pg_db_role_setting`.
+    "read-only-by-setting" in Server, proved by Proof::Drill;
+}
+
+fn find(e: &Evidence) -> Option<Finding> {
+    // The rescue role has settings of its own, so only the ways in by the service's role count.
+    let told = e.routes().filter(|(name, _)| *name != "rescue").find_map(|(_, r)| {
+        let query = r.query.as_ref()?;
+        Some((r.facts()?, query.at, r.address.as_str()))
+    });
+    let (facts, at, place) =
+        told.filter(|(f, _, _)| f.server.default_transaction_read_only && !f.server.in_recovery)?;
+    let places: Vec<_> = facts.server.read_only_set_for.iter().filter(|p| applies(facts, p)).collect();
+    let only_this_role = facts.me.sees_all
+        && !facts.me.superuser
+        && !places.is_empty()
+        && places.iter().all(|(_, role)| *role == facts.me.role);
+    let (severity, confidence) = if only_this_role {
+        (Severity::Warning, Confidence::Likely)
+    } else {
+        (Severity::Critical, Confidence::Certain)
+    };
+    let whose = places.first().map_or_else(
+        || "in the server's configuration (or the connection's options)".to_owned(),
+        |(database, role)| format!("for {}", subject(database, role)),
+    );
+    let summary = format!("default_transaction_read_only is on {whose}: the service reads and cannot write");
+    let proof =
+        Fact::new(Source::Sql, at, place, "default_transaction_read_only = on, pg_is_in_recovery() = false")
+            .value(true);
+    let cite = |(database, role): &&(String, String)| {
+        let text = format!("default_transaction_read_only is set for {}", subject(database, role));
+        Fact::new(Source::Sql, at, format!("pg_db_role_setting at {place}"), text)
+    };
+    let cited: Vec<_> = places.iter().map(cite).collect();
+    Some(
+        Finding::new(CAUSE.id, Room::Server, severity, confidence, summary, proof).and_all(cited).mended_by(
+            RemedyPlan::by_hand(
+                "reset-read-only",
+                RemedyKind::Settings,
+                "find out who set it and why (a disk guard?); if it is not needed, reset it and let the API reconnect",
+                reset(e, places.first().copied()),
+            ),
+        ),
+    )
+}
+
+/// True where a row of pg_db_role_setting is for this session: its database or all, its role or all.
+fn applies(facts: &SqlFacts, (database, role): &(String, String)) -> bool {
+    (database.is_empty() || *database == facts.me.database) && (role.is_empty() || *role == facts.me.role)
+}
+
+fn subject(database: &str, role: &str) -> String {
+    match (database, role) {
+        ("", "") => "all roles".to_owned(),
+        (database, "") => format!("database {}", identifier(database)),
+        ("", role) => format!("role {}", identifier(role)),
+        (database, role) => format!("role {} in database {}", identifier(role), identifier(database)),
+    }
+}
+
+/// The statement where the setting stands, in a session that may write.
+fn reset(e: &Evidence, place: Option<&(String, String)>) -> String {
+    const SETTING: &str = "default_transaction_read_only";
+    let of = match place.map(|(database, role)| (database.as_str(), role.as_str())) {
+        None => "system".to_owned(),
+        Some(("", "")) => "role all".to_owned(),
+        Some((database, "")) => format!("database {}", identifier(database)),
+        Some(("", role)) => format!("role {}", identifier(role)),
+        Some((database, role)) => format!("role {} in database {}", identifier(role), identifier(database)),
+    };
+    let reload = if place.is_none() { " -c 'select pg_reload_conf()'" } else { "" };
+    let statement = psql(e, &format!("alter {of} reset {SETTING}"));
+    format!("PGOPTIONS='-c {SETTING}=off' {statement}{reload}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evidence::fixture::with_facts;
+
+    fn set_for(places: &[(&str, &str)], sees_all: bool) -> Option<Finding> {
+        find(&with_facts(|f| {
+            f.me.sees_all = sees_all;
+            f.server.default_transaction_read_only = true;
+            f.server.read_only_set_for = places.iter().map(|(d, r)| ((*d).into(), (*r).into())).collect();
+        }))
+    }
+
+    #[test]
+    fn read_only_by_setting_says_where_it_is_set() {
+        let found = set_for(&[("elsewhere", ""), ("renderflow", "")], true).unwrap();
+        assert_eq!((found.severity, found.confidence), (Severity::Critical, Confidence::Certain));
+        assert!(found.summary.contains("is on for database \"renderflow\""));
+        assert_eq!(
+            found.remedies[0].command,
+            "PGOPTIONS='-c default_transaction_read_only=off' psql \"$RESCUE_DATABASE_URL\" \
+             -c 'alter database \"renderflow\" reset default_transaction_read_only'"
+        );
+        let found = set_for(&[], true).unwrap();
+        assert!(found.remedies[0].command.ends_with("-c 'select pg_reload_conf()'"));
+    }
+
+    #[test]
+    fn read_only_by_setting_for_a_monitors_role_alone_is_a_warning() {
+        assert_eq!(set_for(&[("", "app")], true).unwrap().severity, Severity::Warning);
+        assert_eq!(set_for(&[("", "app")], false).unwrap().severity, Severity::Critical);
+    }
+
+    #[test]
+    fn read_only_by_setting_is_not_a_standby() {
+        let e = with_facts(|f| {
+            (f.server.default_transaction_read_only, f.server.in_recovery) = (true, true);
+        });
+        assert!(find(&e).is_none());
+        assert!(find(&with_facts(|_| ())).is_none());
+    }
+}

@@ -1,0 +1,131 @@
+//! `server-down`: the postmaster is gone.
+
+use crate::cause::Proof;
+use crate::evidence::{Evidence, RouteEvidence};
+use crate::rooms::network::evidence::ConnectOutcome;
+use crate::rooms::proxy::evidence::FirstBytes;
+use crate::rooms::server::{log, startup_process};
+use crate::said;
+use pgmedic_model::pooler_words::Words;
+use pgmedic_model::{Confidence, Fact, Finding, RemedyKind, RemedyPlan, Room, Severity, Source};
+
+cause! {
+    /// The server is down: its postmaster is gone.
+    ///
+    /// ## What it is
+    /// It was stopped, was killed, or died: a PANIC on a full WAL volume takes it down within 41 ms and it stays down,
+    /// for not every platform starts it again.
+    ///
+    /// ## What proves it
+    /// Nothing listens (connections are refused, or the proxy closes them), and on its host no postmaster runs in its
+    /// data directory. Sessions that were in heard `57P01 … due to unexpected postmaster exit`. Without a window on the
+    /// host, `port-closed` is all that can be said.
+    ///
+    /// ## What mends it
+    /// 1. Read the last FATAL or PANIC in the log: it says why.
+    /// 2. Check free space *and* inodes of data and WAL volumes.
+    /// 3. Only then start it.
+    ///
+    /// ## What makes it worse
+    /// A restart loop: it hides the first error, and each crash recovery starts anew. Removing `postmaster.pid` while an
+    /// old backend still runs: two servers on one directory is corruption.
+    ///
+    /// ## What prevents it
+    /// A supervisor that restarts it, with a gate on free space; separate alerts for the WAL volume.
+    ///
+    /// ## References
+    /// Postgres manual: "Starting the Database Server", "Shutting Down the Server".
+    "server-down" in Server, proved by Proof::None("drilled as port-closed, which is what it is without a window on the host");
+}
+
+fn find(e: &Evidence) -> Option<Finding> {
+    if e.routes().any(|(_, route)| route.admitted()) {
+        return None;
+    }
+    let exit =
+        said::errors(e).chain(said::notices(e)).find(|s| s.says(Words::PostmasterGone)).map(|s| s.fact());
+    let gone =
+        e.host.get().filter(|h| h.postmaster.as_ref().is_none_or(|p| p.state == 'Z')).and_then(|host| {
+            let text = format!("no postmaster runs in {}", host.data_directory.as_ref()?);
+            Some(Fact::new(Source::Host, host.at, "/proc", text))
+        });
+    let closed = e.routes().find_map(|(_, route)| closed(route)).filter(|_| gone.is_some());
+    if exit.is_none() && closed.is_none() {
+        return None;
+    }
+    let last = log::last_word(e);
+    let word = last.as_ref().map(|fact| format!("; its log ends in {}", fact.fact)).unwrap_or_default();
+    let summary = format!("the server is down: its postmaster is gone{word}");
+    let mut facts = exit.into_iter().chain(gone).chain(closed).chain(last);
+    let proof = facts.next()?;
+    let data = startup_process::data_directory(e);
+    Some(
+        Finding::new(CAUSE.id, Room::Server, Severity::Critical, Confidence::Certain, summary, proof)
+            .and_all(facts)
+            .mended_by(RemedyPlan::by_hand(
+                "see-why-it-is-down",
+                RemedyKind::Advice,
+                "read why it went, and whether its volumes have space and inodes, before starting anything",
+                format!("df -h {data} {data}/pg_wal; df -i {data}; journalctl -u 'postgresql*' -n 50 --no-pager"),
+            ))
+            .mended_by(RemedyPlan::by_hand(
+                "start-server",
+                RemedyKind::DbRestart,
+                "start it, once the reason is known and there is space",
+                format!("pg_ctl -D {data} -w -l /tmp/start.log start   # as postgres; or systemctl start postgresql"),
+            )),
+    )
+}
+
+/// Nothing listens at the end of this way, or what listens has nobody behind it.
+fn closed(route: &RouteEvidence) -> Option<Fact> {
+    if let Some(proxy) = &route.proxy {
+        let shut = matches!(proxy.first, FirstBytes::Closed | FirstBytes::Reset);
+        let text = "connected, then closed without a byte";
+        return shut.then(|| Fact::new(Source::Bytes, proxy.at, route.address.as_str(), text));
+    }
+    let attempts = &route.network.as_ref()?.attempts;
+    let shut = |outcome| matches!(outcome, ConnectOutcome::Refused | ConnectOutcome::NoSuchSocket);
+    let first = attempts.first().filter(|_| attempts.iter().all(|a| shut(a.outcome)))?;
+    Some(Fact::new(Source::Tcp, first.at, first.address.as_str(), "nothing listens there"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evidence::fixture::{ADDRESS, first_bytes, healthy, log_of, refused, unconnected, window};
+    use crate::platform::evidence::ProcessView;
+
+    fn on_its_host(mut e: Evidence, postmaster: Option<ProcessView>) -> Evidence {
+        window(&mut e, |host| {
+            host.data_directory = Some("/var/lib/postgresql/15/main".into());
+            host.postmaster = postmaster;
+            host.log = Some(log_of(
+                "53100",
+                "could not write to file \"pg_wal/xlogtemp.29\": No space left on device",
+            ));
+        });
+        e
+    }
+
+    #[test]
+    fn server_down_where_nothing_listens_and_no_postmaster_runs() {
+        let refused = unconnected(&[(ADDRESS, ConnectOutcome::Refused, Some(111))]);
+        for e in [refused.clone(), first_bytes(FirstBytes::Closed)] {
+            assert!(find(&e).is_none(), "from outside it is port-closed, or a proxy without a backend");
+            let found = find(&on_its_host(e, None)).unwrap();
+            assert_eq!(found.confidence, Confidence::Certain);
+            assert!(found.summary.contains("its log ends in FATAL 53100: could not write"));
+            assert!(found.remedies[0].command.starts_with("df -h /var/lib/postgresql/15/main"));
+        }
+        let alive = ProcessView { pid: 812, state: 'S', ..ProcessView::default() };
+        assert!(find(&on_its_host(refused, Some(alive))).is_none());
+        assert!(find(&on_its_host(healthy(), None)).is_none());
+    }
+
+    #[test]
+    fn server_down_is_told_by_a_backend_that_outlived_it() {
+        let e = refused("57P01", "terminating connection due to unexpected postmaster exit");
+        assert!(find(&e).is_some());
+    }
+}

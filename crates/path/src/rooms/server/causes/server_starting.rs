@@ -1,0 +1,75 @@
+//! `server-starting`: the server is not up yet.
+
+use crate::cause::Proof;
+use crate::evidence::Evidence;
+use crate::rooms::server::startup_process::{at_work_on, progress, wait};
+use crate::said;
+use pgmedic_model::pooler_words::Words;
+use pgmedic_model::{Confidence, Finding, Room, Severity};
+
+cause! {
+    /// The server is starting up and lets nobody in yet.
+    ///
+    /// ## What it is
+    /// The postmaster listens, its startup process replays WAL from the last checkpoint. After a clean stop that takes
+    /// moments; after a crash or a power loss as long as the WAL since that checkpoint; with a `restore_command` as
+    /// long as the archive takes to answer.
+    ///
+    /// ## What proves it
+    /// `FATAL 57P03 the database system is starting up`. On the host the title `postgres: startup recovering 0000…`
+    /// moves on, or `waiting for 0000…` stands still: then the archive is what hangs. `postmaster.pid` ends in
+    /// `starting`.
+    ///
+    /// ## What mends it
+    /// Wait while the WAL file in the title moves on. If it stands still: the server's log, free space of data and WAL
+    /// volumes, then the `restore_command`.
+    ///
+    /// ## What makes it worse
+    /// Restarting: recovery begins again from the same checkpoint. Failover scripts that give up too soon do the same
+    /// in a loop. On a full disk each start fails again until space is added.
+    ///
+    /// ## What prevents it
+    /// Fast shutdowns instead of kills; a smaller `max_wal_size` or `checkpoint_timeout` bounds the replay.
+    ///
+    /// ## References
+    /// Postgres manual: "Reliability and the Write-Ahead Log" (WAL configuration), "Starting the Database Server".
+    "server-starting" in Server, proved by Proof::Drill;
+}
+
+fn find(e: &Evidence) -> Option<Finding> {
+    let refused = said::error(e, Words::StartingUp)?;
+    let summary = format!("the server is starting up and lets nobody in yet{}", at_work_on(e));
+    Some(
+        Finding::new(
+            CAUSE.id,
+            Room::Server,
+            Severity::Critical,
+            Confidence::Certain,
+            summary,
+            refused.fact(),
+        )
+        .and_all(progress(e))
+        .mended_by(wait(e, "wait while the startup process moves on; a restart begins recovery anew")),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evidence::fixture::{healthy, refused, window};
+
+    #[test]
+    fn server_starting_shows_what_it_is_at() {
+        let mut e = refused("57P03", "the database system is starting up");
+        window(&mut e, |host| host.auxiliaries = vec!["startup recovering 000000010000000000000003".into()]);
+        let found = find(&e).unwrap();
+        assert_eq!(
+            found.summary,
+            "the server is starting up and lets nobody in yet, recovering 000000010000000000000003"
+        );
+        assert_eq!(found.evidence.len(), 2);
+        assert!(found.remedies.iter().all(|r| r.remedy == "wait-for-server"));
+        assert!(find(&healthy()).is_none());
+        assert!(find(&refused("57P03", "the database system is in recovery mode")).is_none());
+    }
+}

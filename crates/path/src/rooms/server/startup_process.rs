@@ -1,0 +1,58 @@
+//! What a server that lets nobody in yet shows of its progress: the startup process's title, postmaster.pid.
+//! Not in here: whether it starts, recovers or stands by; the refusal's words say that.
+
+use crate::evidence::Evidence;
+use crate::paste;
+use pgmedic_model::{Fact, RemedyKind, RemedyPlan, Source};
+
+/// The startup process's title and the last line of postmaster.pid, where the host shows them.
+pub(crate) fn progress(e: &Evidence) -> Vec<Fact> {
+    let Some(host) = e.host.get() else { return Vec::new() };
+    let title = host.auxiliaries.iter().find(|t| t.starts_with("startup"));
+    let title = title.map(|t| Fact::new(Source::Host, host.at, "process titles", format!("process: {t}")));
+    let status = host.postmaster_status.as_ref().map(|status| {
+        Fact::new(Source::Host, host.at, "postmaster.pid", format!("status: {}", status.trim()))
+    });
+    title.into_iter().chain(status).collect()
+}
+
+/// What the startup process is at, for a summary: `, recovering 000000010000000000000003`.
+pub(crate) fn at_work_on(e: &Evidence) -> String {
+    let title = e.host.get().and_then(|h| h.auxiliaries.iter().find_map(|t| t.strip_prefix("startup ")));
+    title.map(|t| format!(", {t}")).unwrap_or_default()
+}
+
+/// Advice to wait, with the command that ends when the server lets sessions in.
+pub(crate) fn wait(e: &Evidence, plan: &str) -> RemedyPlan {
+    RemedyPlan::by_hand("wait-for-server", RemedyKind::Advice, plan, paste::until_ready(e))
+}
+
+/// `$PGDATA`, or the data directory where the host shows it, as an argument.
+pub(crate) fn data_directory(e: &Evidence) -> String {
+    let seen = e.host.get().and_then(|h| h.data_directory.as_deref());
+    seen.or_else(|| e.facts().and_then(|f| f.storage.data_directory.as_deref()))
+        .map_or_else(|| "\"$PGDATA\"".to_owned(), paste::argument)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evidence::fixture::{healthy, window};
+
+    #[test]
+    fn progress_is_read_off_the_title() {
+        let mut e = healthy();
+        assert!(progress(&e).is_empty() && at_work_on(&e).is_empty());
+        assert_eq!(data_directory(&e), "\"$PGDATA\"");
+        window(&mut e, |host| {
+            host.auxiliaries =
+                vec!["checkpointer".into(), "startup recovering 000000010000000000000003".into()];
+            host.postmaster_status = Some("starting".into());
+            host.data_directory = Some("/data".into());
+        });
+        assert_eq!(progress(&e).len(), 2);
+        assert_eq!(at_work_on(&e), ", recovering 000000010000000000000003");
+        assert_eq!(data_directory(&e), "/data");
+        assert!(wait(&e, "wait").command.starts_with("until pg_isready"));
+    }
+}
