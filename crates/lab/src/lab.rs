@@ -43,18 +43,22 @@ pub struct PoolerSize {
 }
 
 impl Parts {
-    /// The programs that these parts need and that are not installed, each with what to install.
+    /// The programs that these parts need besides Postgres' own.
     #[must_use]
-    pub fn missing(&self) -> Vec<LabError> {
+    pub fn programs(&self) -> Vec<&'static str> {
         let wanted = [
-            (true, "setpriv"),
             (self.proxy.is_some(), "haproxy"),
             (self.pooler.is_some(), "pgbouncer"),
             (self.dns, "dnsmasq"),
             (self.volume_mb.is_some(), "mount"),
         ];
-        let programs =
-            wanted.iter().filter(|(needed, _)| *needed).filter_map(|(_, p)| programs::find(p).err());
+        wanted.iter().filter(|(needed, _)| *needed).map(|(_, program)| *program).collect()
+    }
+
+    /// What is not installed of what these parts need, each with what to install.
+    #[must_use]
+    pub fn missing(&self) -> Vec<LabError> {
+        let programs = self.programs().into_iter().chain(["setpriv"]).filter_map(|p| programs::find(p).err());
         programs.chain(programs::postgres_folder().err()).collect()
     }
 }

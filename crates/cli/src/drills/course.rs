@@ -1,0 +1,184 @@
+//! The course of one drill: a healthy lab, the fault, the walk, the verdict, the fault away, healthy again.
+
+use super::{Drill, Found, service};
+use pgmedic_lab::{Lab, LabError, wait};
+use pgmedic_model::{Ms, Report, Role, Status};
+use pgmedic_path::{Service, diagnose, report, walk};
+use serde::Serialize;
+use std::time::{Duration, Instant};
+
+/// `--timeout` of the walks: long enough for a loaded machine, short enough to wait for a silent peer.
+const WALK_WITHIN: Duration = Duration::from_secs(3);
+/// How long a service may take to be well once the fault is gone.
+const WELL_WITHIN: Duration = Duration::from_secs(15);
+
+/// How a drill ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Outcome {
+    /// The cause was found, alone, and the service was well again.
+    Passed,
+    /// It was not.
+    Failed,
+    /// Only root can do it.
+    NeedsRoot,
+    /// A program is not installed.
+    MissingProgram,
+}
+
+/// A drill's record.
+#[derive(Debug, Serialize)]
+pub(crate) struct Record {
+    /// The drill.
+    pub(crate) drill: &'static str,
+    /// How it ended.
+    pub(crate) status: Outcome,
+    /// The root that was expected.
+    pub(crate) expected: &'static str,
+    /// As what the drill's own cause was expected: `root`, `contributing`.
+    pub(crate) role: Role,
+    /// The roots that were found.
+    pub(crate) roots: Vec<String>,
+    /// The report on the broken service.
+    pub(crate) report: Option<Report>,
+    /// The whole drill.
+    pub(crate) elapsed_ms: Ms,
+    /// The walk and the diagnosis of the broken service.
+    pub(crate) check_ms: Option<Ms>,
+    /// What went wrong, or is missing.
+    pub(crate) detail: Option<String>,
+}
+
+/// What an onlooker is told while a drill runs.
+pub(crate) enum Step<'a> {
+    /// The lab is up and its service well.
+    Healthy(&'a Report),
+    /// The fault is in.
+    Broken,
+    /// The broken service's report.
+    Found(&'a Report),
+    /// The fault is gone and the service well.
+    Mended,
+}
+
+/// Runs a drill to its end.
+pub(crate) fn run(drill: &Drill, told: &mut dyn FnMut(Step<'_>)) -> Record {
+    let from = Instant::now();
+    let mut record = Record {
+        drill: drill.name,
+        status: Outcome::Passed,
+        expected: drill.root_cause(),
+        role: if drill.found == Found::Root { Role::Root } else { Role::Contributing },
+        roots: Vec::new(),
+        report: None,
+        elapsed_ms: Ms::default(),
+        check_ms: None,
+        detail: None,
+    };
+    let outcome = match drill.unmet().into_iter().next() {
+        Some(unmet) => Err(Trouble::Lab(unmet)),
+        None => go(drill, &mut record, told),
+    };
+    if let Err(trouble) = outcome {
+        record.status = trouble.outcome();
+        record.detail = Some(trouble.to_string());
+    }
+    record.elapsed_ms = from.elapsed().into();
+    record
+}
+
+/// Why a drill did not pass.
+#[derive(Debug, thiserror::Error)]
+enum Trouble {
+    /// The lab could not do its part.
+    #[error("{0}")]
+    Lab(#[from] LabError),
+    /// The walk could not be run.
+    #[error("no runtime: {0}")]
+    Runtime(#[from] std::io::Error),
+    /// Something was found where nothing is wrong.
+    #[error("the healthy lab is {0}")]
+    NotHealthy(String),
+    /// The wrong thing was found.
+    #[error("found {0}")]
+    Misdiagnosed(String),
+    /// The fault is gone and the service is not well.
+    #[error("once the fault was gone: {0}")]
+    NotMended(LabError),
+}
+
+impl Trouble {
+    const fn outcome(&self) -> Outcome {
+        match self {
+            Self::Lab(LabError::NeedsRoot(_)) => Outcome::NeedsRoot,
+            Self::Lab(LabError::MissingProgram { .. }) => Outcome::MissingProgram,
+            _ => Outcome::Failed,
+        }
+    }
+}
+
+fn go(drill: &Drill, record: &mut Record, told: &mut dyn FnMut(Step<'_>)) -> Result<(), Trouble> {
+    let lab = Lab::build(drill.parts)?;
+    let service = service::of(&lab, drill.configure)?;
+    let healthy = check(&service)?;
+    if !is_well(&healthy) {
+        return Err(Trouble::NotHealthy(summary(&healthy)));
+    }
+    told(Step::Healthy(&healthy));
+    let guard = (drill.inject)(&lab)?;
+    told(Step::Broken);
+    let from = Instant::now();
+    let broken = check(&service)?;
+    record.check_ms = Some(from.elapsed().into());
+    record.roots = broken.roots().map(|root| root.cause.clone()).collect();
+    told(Step::Found(&broken));
+    let verdict = judge(drill, &broken);
+    record.report = Some(broken);
+    let removed = guard.remove();
+    verdict?;
+    removed.map_err(Trouble::NotMended)?;
+    well_again(&service)?;
+    told(Step::Mended);
+    Ok(())
+}
+
+/// Walks once and diagnoses.
+fn check(service: &Service) -> Result<Report, std::io::Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let evidence = runtime.block_on(walk(service, WALK_WITHIN, &|_| {}));
+    runtime.shutdown_background();
+    Ok(report(&evidence, diagnose(&evidence)))
+}
+
+/// True where everything was seen to be well.
+fn is_well(report: &Report) -> bool {
+    report.status == Status::Ok && report.findings.is_empty()
+}
+
+/// Exactly one root, the expected one; and the drill's own cause in its expected role.
+fn judge(drill: &Drill, report: &Report) -> Result<(), Trouble> {
+    let roots: Vec<&str> = report.roots().map(|root| root.cause.as_str()).collect();
+    let contributes = || {
+        report.findings.iter().any(|f| f.cause == drill.name && f.role == Role::Contributing)
+    };
+    let right = roots == [drill.root_cause()] && (drill.found == Found::Root || contributes());
+    if right { Ok(()) } else { Err(Trouble::Misdiagnosed(summary(report))) }
+}
+
+/// Walks until the service is well.
+fn well_again(service: &Service) -> Result<(), Trouble> {
+    let look = || Ok(check(service).map_err(|e| e.to_string()).and_then(|report| {
+        if is_well(&report) { Ok(()) } else { Err(summary(&report)) }
+    }));
+    wait::until("a service that is well", WELL_WITHIN, look).map_err(Trouble::NotMended)
+}
+
+/// A report on one line: its verdict and its findings with their roles.
+fn summary(report: &Report) -> String {
+    let findings: Vec<String> = report
+        .findings
+        .iter()
+        .map(|f| format!("{} ({:?}, {:?}: {})", f.cause, f.role, f.confidence, f.summary))
+        .collect();
+    format!("{}: {}", report.status.as_str(), if findings.is_empty() { "nothing".to_owned() } else { findings.join("; ") })
+}

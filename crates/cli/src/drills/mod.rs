@@ -1,0 +1,65 @@
+//! Drills: a real part broken, the finding that this must evoke, and the part whole again. A drill is data; its name
+//! is the cause's id. `table` has them all, `course` runs one.
+
+pub(crate) mod course;
+mod service;
+pub(crate) mod table;
+
+use pgmedic_lab::{Guard, Lab, LabError, Parts};
+use pgmedic_path::Service;
+
+/// A drill.
+pub(crate) struct Drill {
+    /// Its name: the id of the cause that it must evoke.
+    pub(crate) name: &'static str,
+    /// What it breaks, in one sentence.
+    pub(crate) does: &'static str,
+    /// What the lab has besides its Postgres.
+    pub(crate) parts: Parts,
+    /// Programs that the fault needs besides those of the parts.
+    pub(crate) programs: &'static [&'static str],
+    /// True where only root can do it.
+    pub(crate) root: bool,
+    /// How the service is configured beyond what its parts say.
+    pub(crate) configure: fn(&Lab, &mut Service) -> Result<(), LabError>,
+    /// Breaks it.
+    pub(crate) inject: fn(&Lab) -> Result<Guard, LabError>,
+    /// As what the cause must be found.
+    pub(crate) found: Found,
+}
+
+/// As what a drill's cause must be found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// As the one root.
+    Root,
+    /// As contributing to the one root, which is this cause.
+    ContributingTo(&'static str),
+}
+
+impl Drill {
+    /// The id of the one root that must be found.
+    pub(crate) fn root_cause(&self) -> &'static str {
+        match self.found {
+            Found::Root => self.name,
+            Found::ContributingTo(root) => root,
+        }
+    }
+
+    /// What it needs that is not here: `needs root: …`, `needs haproxy: apt-get install haproxy`.
+    pub(crate) fn unmet(&self) -> Vec<LabError> {
+        let mut unmet = self.parts.missing();
+        unmet.extend(self.programs.iter().filter_map(|p| pgmedic_lab::programs::find(p).err()));
+        if self.root && !pgmedic_lab::process::is_root() {
+            unmet.insert(0, LabError::NeedsRoot(self.name));
+        }
+        unmet
+    }
+
+    /// What it needs, for a person: `haproxy, root`.
+    pub(crate) fn needs(&self) -> String {
+        let parts = self.parts.programs();
+        let programs = parts.iter().chain(self.programs).copied();
+        programs.chain(self.root.then_some("root")).collect::<Vec<_>>().join(", ")
+    }
+}
