@@ -24,6 +24,8 @@ pub(crate) struct Cli {
 pub(crate) enum Verb {
     /// Walk to the database and say where the path breaks, and why
     Check(Box<CheckArgs>),
+    /// Break a throwaway Postgres for real, and hold the diagnosis to what was broken
+    Drill(crate::commands::drill::Args),
     /// What a cause means, what proves it, what mends it, what prevents it
     Explain(ExplainArgs),
     /// Write completions for a shell to stdout

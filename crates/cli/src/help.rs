@@ -6,12 +6,14 @@ Examples:
   pgmedic check postgres://app@db:5432/shop   any database, nothing configured
   pgmedic check shop --format json | jq .status
   pgmedic explain slots-exhausted             what it is, proves it, mends it
+  pgmedic drill slots-exhausted               see it happen, to a throwaway
 
 With neither SERVICE nor URL, check takes the only service of ./pgmedic.toml
 (or --config), else DATABASE_URL, else what libpq's environment names.
 
 Exit codes:
   check   0 ok   1 warning   2 critical   3 unknown
+  drill   0 every fault was found   1 one was not
   all     64 bad usage   78 bad configuration   70 a defect in pgmedic
           130, 143 stopped by SIGINT, SIGTERM
 
@@ -50,6 +52,29 @@ pub(crate) const EXPLAIN: &str = "\
 Examples:
   pgmedic explain                       every cause, by room
   pgmedic explain idle-in-transaction   one page, offline";
+
+pub(crate) const DRILL: &str = "\
+Examples:
+  pgmedic drill --list                what there is to drill, what each needs
+  pgmedic drill slots-exhausted       one fault, and the report it evokes
+  pgmedic drill --runbook             the runbook's four faults, in a row
+  pgmedic drill --all --format json   every fault; schema pgmedic.drill/1
+
+A drill builds a Postgres of its own (with proxy, pooler, DNS server and API)
+in a temp folder on loopback, breaks it, checks it, mends it, checks it again
+and removes it. It touches no service of yours. Some faults need root: a disk
+to fill, packets to drop.
+
+Environment:
+  PGMEDIC_PG_BIN   where initdb and postgres are, instead of PATH and
+                   /usr/lib/postgresql
+  TMPDIR           where the temp folder goes, instead of /tmp
+
+Exit codes:
+  0   each cause was found, alone, and its service was well again
+  1   one was not; or one that was named (with --strict: any) needs root or a
+      program that is not here
+  64 bad usage   70 a defect in pgmedic";
 
 pub(crate) const COMPLETIONS: &str = "\
 Examples:

@@ -3,6 +3,7 @@
 mod args;
 mod commands;
 mod config;
+mod drills;
 mod failure;
 mod help;
 mod output;
@@ -38,6 +39,7 @@ fn run(arguments: &[OsString]) -> Result<i32, Failure> {
         }
         Asked::Verb(cli) => match cli.verb {
             Verb::Check(args) => commands::check::run(&args, cli.color),
+            Verb::Drill(args) => commands::drill::run(&args, cli.color),
             Verb::Explain(args) => commands::explain::run(&args, cli.color),
             Verb::Completions(args) => commands::completions::run(&args),
         },

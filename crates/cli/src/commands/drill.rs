@@ -9,6 +9,7 @@ use crate::failure::Failure;
 use crate::output;
 use crate::render::{json, style::Look};
 use clap::ValueEnum;
+use pgmedic_model::nearest::nearest;
 use serde::Serialize;
 
 /// `pgmedic drill`.
@@ -105,10 +106,9 @@ pub(crate) fn run(args: &Args, color: When) -> Result<i32, Failure> {
 /// The drill of this name.
 fn by_name(name: &str) -> Result<&'static Drill, Failure> {
     table::find(name).ok_or_else(|| {
-        let near = |drill: &&Drill| (strsim::jaro_winkler(drill.name, name) * 1000.0).round() as i64;
-        let nearest = table::DRILLS.iter().max_by_key(near).map_or("", |drill| drill.name);
-        let name = crate::render::text::visible(name);
-        Failure::Usage(format!("no drill {name:?}; nearest: {nearest}; pgmedic drill --list has them all"))
+        let near = nearest(name, table::DRILLS.iter().map(|drill| drill.name));
+        let near = near.map_or("pgmedic drill --list has them".to_owned(), |near| format!("nearest: {near}"));
+        Failure::Usage(format!("no drill {:?}; {near}", crate::render::text::visible(name)))
     })
 }
 
@@ -123,8 +123,10 @@ fn list(drills: &[&Drill], format: Format, look: &Look) {
     let rows = drills.iter().map(|drill| Row { drill: drill.name, does: drill.does, needs: drill.needs() });
     let rows: Vec<Row> = rows.collect();
     output::stdout(&match format {
-        Format::Json => json::document(&serde_json::json!({ "schema": "pgmedic.drill-list/1", "drills": rows }))
-            .unwrap_or_default(),
+        Format::Json => {
+            json::document(&serde_json::json!({ "schema": "pgmedic.drill-list/1", "drills": rows }))
+                .unwrap_or_default()
+        }
         Format::Human => {
             rows.iter().map(|row| told::listed(row.drill, row.does, &row.needs, look)).collect::<String>()
         }

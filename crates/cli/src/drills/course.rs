@@ -158,18 +158,19 @@ fn is_well(report: &Report) -> bool {
 /// Exactly one root, the expected one; and the drill's own cause in its expected role.
 fn judge(drill: &Drill, report: &Report) -> Result<(), Trouble> {
     let roots: Vec<&str> = report.roots().map(|root| root.cause.as_str()).collect();
-    let contributes = || {
-        report.findings.iter().any(|f| f.cause == drill.name && f.role == Role::Contributing)
-    };
+    let contributes =
+        || report.findings.iter().any(|f| f.cause == drill.name && f.role == Role::Contributing);
     let right = roots == [drill.root_cause()] && (drill.found == Found::Root || contributes());
     if right { Ok(()) } else { Err(Trouble::Misdiagnosed(summary(report))) }
 }
 
 /// Walks until the service is well.
 fn well_again(service: &Service) -> Result<(), Trouble> {
-    let look = || Ok(check(service).map_err(|e| e.to_string()).and_then(|report| {
-        if is_well(&report) { Ok(()) } else { Err(summary(&report)) }
-    }));
+    let look = || {
+        Ok(check(service)
+            .map_err(|e| e.to_string())
+            .and_then(|report| if is_well(&report) { Ok(()) } else { Err(summary(&report)) }))
+    };
     wait::until("a service that is well", WELL_WITHIN, look).map_err(Trouble::NotMended)
 }
 
@@ -180,5 +181,9 @@ fn summary(report: &Report) -> String {
         .iter()
         .map(|f| format!("{} ({:?}, {:?}: {})", f.cause, f.role, f.confidence, f.summary))
         .collect();
-    format!("{}: {}", report.status.as_str(), if findings.is_empty() { "nothing".to_owned() } else { findings.join("; ") })
+    format!(
+        "{}: {}",
+        report.status.as_str(),
+        if findings.is_empty() { "nothing".to_owned() } else { findings.join("; ") }
+    )
 }

@@ -34,61 +34,349 @@ const RUNBOOK: [(&str, &str); 4] = [
 /// Every drill.
 pub(crate) const DRILLS: &[Drill] = &[
     // app
-    Drill { parts: API, ..drill("readiness-failing", "The API's own settings point to a database that is not there; the real one is well.", faults::readiness_failing::inject) },
-    Drill { parts: API, ..drill("api-not-initialised", "The API serves, and never made its pool.", faults::api_not_initialised::inject) },
-    Drill { parts: API, ..drill("api-unreachable", "Nothing listens on the API's port.", faults::api_unreachable::inject) },
+    Drill {
+        parts: API,
+        ..drill(
+            "readiness-failing",
+            "The API's own settings point to a database that is not there; the real one is well.",
+            faults::readiness_failing::inject,
+        )
+    },
+    Drill {
+        parts: API,
+        ..drill(
+            "api-not-initialised",
+            "The API serves, and never made its pool.",
+            faults::api_not_initialised::inject,
+        )
+    },
+    Drill {
+        parts: API,
+        ..drill("api-unreachable", "Nothing listens on the API's port.", faults::api_unreachable::inject)
+    },
     // dns
-    Drill { parts: NAMED, ..drill("name-not-found", "The database's name is gone from the DNS.", faults::name_not_found::inject) },
-    Drill { parts: NAMED, ..drill("name-without-address", "The database's name is there and has no address.", faults::name_without_address::inject) },
-    Drill { parts: NAMED, ..drill("resolver-failing", "The resolver refuses to answer.", faults::resolver_failing::inject) },
-    Drill { parts: NAMED, ..drill("resolver-silent", "The resolver is stopped and answers nothing.", faults::resolver_silent::inject) },
-    Drill { parts: NAMED, ..drill("dead-address-among-answers", "The name has two addresses, and nobody lives at one of them.", faults::dead_address_among_answers::inject) },
+    Drill {
+        parts: NAMED,
+        ..drill("name-not-found", "The database's name is gone from the DNS.", faults::name_not_found::inject)
+    },
+    Drill {
+        parts: NAMED,
+        ..drill(
+            "name-without-address",
+            "The database's name is there and has no address.",
+            faults::name_without_address::inject,
+        )
+    },
+    Drill {
+        parts: NAMED,
+        ..drill("resolver-failing", "The resolver refuses to answer.", faults::resolver_failing::inject)
+    },
+    Drill {
+        parts: NAMED,
+        ..drill(
+            "resolver-silent",
+            "The resolver is stopped and answers nothing.",
+            faults::resolver_silent::inject,
+        )
+    },
+    Drill {
+        parts: NAMED,
+        ..drill(
+            "dead-address-among-answers",
+            "The name has two addresses, and nobody lives at one of them.",
+            faults::dead_address_among_answers::inject,
+        )
+    },
     // network
-    Drill { parts: API, ..drill("port-closed", "The server is stopped: nothing listens on its port.", faults::port_closed::inject) },
-    Drill { parts: API, root: true, programs: &["iptables"], ..drill("packets-dropped", "A firewall swallows every packet to the database's port.", faults::packets_dropped::inject) },
-    Drill { root: true, programs: &["ip"], configure: by_own_address, ..drill("no-route", "The route to the database's address is gone.", faults::no_route::inject) },
+    Drill {
+        parts: API,
+        ..drill(
+            "port-closed",
+            "The server is stopped: nothing listens on its port.",
+            faults::port_closed::inject,
+        )
+    },
+    Drill {
+        parts: API,
+        root: true,
+        programs: &["iptables"],
+        ..drill(
+            "packets-dropped",
+            "A firewall swallows every packet to the database's port.",
+            faults::packets_dropped::inject,
+        )
+    },
+    Drill {
+        root: true,
+        programs: &["ip"],
+        configure: by_own_address,
+        ..drill("no-route", "The route to the database's address is gone.", faults::no_route::inject)
+    },
     // proxy
-    Drill { parts: PROXY, ..drill("proxy-without-backend", "The proxy looks for its server where nobody listens.", faults::proxy_without_backend::inject) },
-    Drill { parts: PROXY, ..drill("proxy-hung", "The proxy is stopped; the kernel still accepts its connections.", faults::proxy_hung::inject) },
-    Drill { parts: PROXY, ..drill("proxy-client-limit", "The proxy has as many clients as its maxconn allows.", faults::proxy_client_limit::inject) },
-    Drill { parts: API, ..drill("server-hung", "The postmaster is stopped; the kernel still accepts its connections.", faults::server_hung::inject) },
-    Drill { parts: POOLER, ..drill("pooler-pool-exhausted", "Every server connection of the pooler is in use, and clients wait.", faults::pooler_pool_exhausted::inject) },
-    Drill { parts: POOLER, ..drill("pooler-client-limit", "The pooler has as many clients as max_client_conn allows.", faults::pooler_client_limit::inject) },
-    Drill { parts: POOLER, ..drill("pooler-paused", "Somebody said PAUSE at the pooler's console, and nobody said RESUME.", faults::pooler_paused::inject) },
+    Drill {
+        parts: PROXY,
+        ..drill(
+            "proxy-without-backend",
+            "The proxy looks for its server where nobody listens.",
+            faults::proxy_without_backend::inject,
+        )
+    },
+    Drill {
+        parts: PROXY,
+        ..drill(
+            "proxy-hung",
+            "The proxy is stopped; the kernel still accepts its connections.",
+            faults::proxy_hung::inject,
+        )
+    },
+    Drill {
+        parts: PROXY,
+        ..drill(
+            "proxy-client-limit",
+            "The proxy has as many clients as its maxconn allows.",
+            faults::proxy_client_limit::inject,
+        )
+    },
+    Drill {
+        parts: API,
+        ..drill(
+            "server-hung",
+            "The postmaster is stopped; the kernel still accepts its connections.",
+            faults::server_hung::inject,
+        )
+    },
+    Drill {
+        parts: POOLER,
+        ..drill(
+            "pooler-pool-exhausted",
+            "Every server connection of the pooler is in use, and clients wait.",
+            faults::pooler_pool_exhausted::inject,
+        )
+    },
+    Drill {
+        parts: POOLER,
+        ..drill(
+            "pooler-client-limit",
+            "The pooler has as many clients as max_client_conn allows.",
+            faults::pooler_client_limit::inject,
+        )
+    },
+    Drill {
+        parts: POOLER,
+        ..drill(
+            "pooler-paused",
+            "Somebody said PAUSE at the pooler's console, and nobody said RESUME.",
+            faults::pooler_paused::inject,
+        )
+    },
     // tls
-    Drill { parts: TLS, ..drill("tls-not-offered", "The server's TLS is switched off, and the client insists on it.", faults::tls_not_offered::inject) },
-    Drill { parts: TLS, ..drill("certificate-expired", "The server's certificate ran out yesterday.", faults::certificate_expired::inject) },
-    Drill { parts: TLS, ..drill("certificate-wrong-name", "The server's certificate is for another name.", faults::certificate_wrong_name::inject) },
-    Drill { configure: without_tls, ..drill("tls-required", "The server lets nobody in without TLS, and the client comes without.", faults::tls_required::inject) },
+    Drill {
+        parts: TLS,
+        ..drill(
+            "tls-not-offered",
+            "The server's TLS is switched off, and the client insists on it.",
+            faults::tls_not_offered::inject,
+        )
+    },
+    Drill {
+        parts: TLS,
+        ..drill(
+            "certificate-expired",
+            "The server's certificate ran out yesterday.",
+            faults::certificate_expired::inject,
+        )
+    },
+    Drill {
+        parts: TLS,
+        ..drill(
+            "certificate-wrong-name",
+            "The server's certificate is for another name.",
+            faults::certificate_wrong_name::inject,
+        )
+    },
+    Drill {
+        configure: without_tls,
+        ..drill(
+            "tls-required",
+            "The server lets nobody in without TLS, and the client comes without.",
+            faults::tls_required::inject,
+        )
+    },
     // startup
-    Drill { parts: API, ..drill("wrong-password", "The role's password was changed, and the API has the old one.", faults::wrong_password::inject) },
-    Drill { parts: API, ..drill("role-missing", "The API's role does not exist on this server.", faults::role_missing::inject) },
-    Drill { parts: API, ..drill("login-not-permitted", "The API's role may not log in.", faults::login_not_permitted::inject) },
-    Drill { parts: API, ..drill("hba-rejects", "No line of pg_hba.conf lets the API's role in.", faults::hba_rejects::inject) },
-    Drill { parts: API, ..drill("database-missing", "The database does not exist on this server.", faults::database_missing::inject) },
+    Drill {
+        parts: API,
+        ..drill(
+            "wrong-password",
+            "The role's password was changed, and the API has the old one.",
+            faults::wrong_password::inject,
+        )
+    },
+    Drill {
+        parts: API,
+        ..drill("role-missing", "The API's role does not exist on this server.", faults::role_missing::inject)
+    },
+    Drill {
+        parts: API,
+        ..drill("login-not-permitted", "The API's role may not log in.", faults::login_not_permitted::inject)
+    },
+    Drill {
+        parts: API,
+        ..drill("hba-rejects", "No line of pg_hba.conf lets the API's role in.", faults::hba_rejects::inject)
+    },
+    Drill {
+        parts: API,
+        ..drill(
+            "database-missing",
+            "The database does not exist on this server.",
+            faults::database_missing::inject,
+        )
+    },
     // admission
-    Drill { parts: API, ..drill("slots-exhausted", "The API's sessions take every ordinary slot.", faults::slots_exhausted::inject) },
-    Drill { parts: API, ..drill("all-slots-exhausted", "Every slot is taken, those reserved for superusers as well.", faults::all_slots_exhausted::inject) },
-    Drill { parts: API, ..drill("role-limit-reached", "The API's role has a CONNECTION LIMIT, and has reached it.", faults::role_limit_reached::inject) },
-    Drill { parts: API, ..drill("database-limit-reached", "The database has a CONNECTION LIMIT, and has reached it.", faults::database_limit_reached::inject) },
-    Drill { parts: API, ..drill("database-not-accepting", "The database takes no connections: ALLOW_CONNECTIONS false.", faults::database_not_accepting::inject) },
-    Drill { parts: API, ..drill("slots-nearly-exhausted", "Nine of ten ordinary slots are taken.", faults::slots_nearly_exhausted::inject) },
+    Drill {
+        parts: API,
+        ..drill(
+            "slots-exhausted",
+            "The API's sessions take every ordinary slot.",
+            faults::slots_exhausted::inject,
+        )
+    },
+    Drill {
+        parts: API,
+        ..drill(
+            "all-slots-exhausted",
+            "Every slot is taken, those reserved for superusers as well.",
+            faults::all_slots_exhausted::inject,
+        )
+    },
+    Drill {
+        parts: API,
+        ..drill(
+            "role-limit-reached",
+            "The API's role has a CONNECTION LIMIT, and has reached it.",
+            faults::role_limit_reached::inject,
+        )
+    },
+    Drill {
+        parts: API,
+        ..drill(
+            "database-limit-reached",
+            "The database has a CONNECTION LIMIT, and has reached it.",
+            faults::database_limit_reached::inject,
+        )
+    },
+    Drill {
+        parts: API,
+        ..drill(
+            "database-not-accepting",
+            "The database takes no connections: ALLOW_CONNECTIONS false.",
+            faults::database_not_accepting::inject,
+        )
+    },
+    Drill {
+        parts: API,
+        ..drill(
+            "slots-nearly-exhausted",
+            "Nine of ten ordinary slots are taken.",
+            faults::slots_nearly_exhausted::inject,
+        )
+    },
     // server
-    Drill { parts: API, ..drill("server-starting", "The server starts, and its recovery waits for the archive.", faults::server_starting::inject) },
-    Drill { parts: API, ..drill("server-recovering", "A backend was killed, and the server's recovery does not get on.", faults::server_recovering::inject) },
-    Drill { parts: API, ..drill("server-shutting-down", "A smart shutdown waits for a client that does not go.", faults::server_shutting_down::inject) },
-    Drill { parts: API, ..drill("read-only-by-setting", "Every transaction in the database begins read-only, by a setting.", faults::read_only_by_setting::inject) },
-    Drill { parts: PROXY, ..drill("routed-to-standby", "The proxy leads to a hot standby.", faults::routed_to_standby::inject) },
+    Drill {
+        parts: API,
+        ..drill(
+            "server-starting",
+            "The server starts, and its recovery waits for the archive.",
+            faults::server_starting::inject,
+        )
+    },
+    Drill {
+        parts: API,
+        ..drill(
+            "server-recovering",
+            "A backend was killed, and the server's recovery does not get on.",
+            faults::server_recovering::inject,
+        )
+    },
+    Drill {
+        parts: API,
+        ..drill(
+            "server-shutting-down",
+            "A smart shutdown waits for a client that does not go.",
+            faults::server_shutting_down::inject,
+        )
+    },
+    Drill {
+        parts: API,
+        ..drill(
+            "read-only-by-setting",
+            "Every transaction in the database begins read-only, by a setting.",
+            faults::read_only_by_setting::inject,
+        )
+    },
+    Drill {
+        parts: PROXY,
+        ..drill("routed-to-standby", "The proxy leads to a hot standby.", faults::routed_to_standby::inject)
+    },
     // sessions
-    Drill { parts: API, configure: impatient, found: Found::ContributingTo("slots-exhausted"), ..drill("idle-sessions", "Sessions that have idled for too long take every ordinary slot.", |lab| faults::idle_sessions::inject(lab, PAST)) },
-    Drill { parts: API, configure: impatient, ..drill("idle-in-transaction", "A session began a transaction, wrote, and forgot about it.", |lab| faults::idle_in_transaction::inject(lab, PAST)) },
-    Drill { parts: API, ..drill("lock-pile-up", "Twenty sessions queue behind one that locked a table and went idle.", faults::lock_pile_up::inject) },
-    Drill { parts: API, ..drill("orphan-prepared-transaction", "A prepared transaction was left behind with its locks.", faults::orphan_prepared_transaction::inject) },
-    Drill { parts: API, configure: impatient, ..drill("long-queries", "Three queries run and run.", |lab| faults::long_queries::inject(lab, PAST)) },
+    Drill {
+        parts: API,
+        configure: impatient,
+        found: Found::ContributingTo("slots-exhausted"),
+        ..drill("idle-sessions", "Sessions that have idled for too long take every ordinary slot.", |lab| {
+            faults::idle_sessions::inject(lab, PAST)
+        })
+    },
+    Drill {
+        parts: API,
+        configure: impatient,
+        ..drill("idle-in-transaction", "A session began a transaction, wrote, and forgot about it.", |lab| {
+            faults::idle_in_transaction::inject(lab, PAST)
+        })
+    },
+    Drill {
+        parts: API,
+        ..drill(
+            "lock-pile-up",
+            "Twenty sessions queue behind one that locked a table and went idle.",
+            faults::lock_pile_up::inject,
+        )
+    },
+    Drill {
+        parts: API,
+        ..drill(
+            "orphan-prepared-transaction",
+            "A prepared transaction was left behind with its locks.",
+            faults::orphan_prepared_transaction::inject,
+        )
+    },
+    Drill {
+        parts: API,
+        configure: impatient,
+        ..drill("long-queries", "Three queries run and run.", |lab| faults::long_queries::inject(lab, PAST))
+    },
     // storage
-    Drill { parts: VOLUME, root: true, ..drill("disk-full", "The volume of the data directory is full.", faults::disk_full::inject) },
-    Drill { parts: VOLUME, root: true, ..drill("disk-filling", "The volume of the data directory is filling: a twentieth is left.", faults::disk_filling::inject) },
-    Drill { parts: API, ..drill("slot-retains-wal", "A replication slot that nobody reads keeps WAL from removal.", faults::slot_retains_wal::inject) },
+    Drill {
+        parts: VOLUME,
+        root: true,
+        ..drill("disk-full", "The volume of the data directory is full.", faults::disk_full::inject)
+    },
+    Drill {
+        parts: VOLUME,
+        root: true,
+        ..drill(
+            "disk-filling",
+            "The volume of the data directory is filling: a twentieth is left.",
+            faults::disk_filling::inject,
+        )
+    },
+    Drill {
+        parts: API,
+        ..drill(
+            "slot-retains-wal",
+            "A replication slot that nobody reads keeps WAL from removal.",
+            faults::slot_retains_wal::inject,
+        )
+    },
 ];
 
 /// The drill of this name.

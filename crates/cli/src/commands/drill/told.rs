@@ -19,7 +19,8 @@ fn name_width() -> usize {
 /// A row of `--list`.
 pub(super) fn listed(name: &str, does: &str, needs: &str, look: &Look) -> String {
     let padded = format!("{name:<width$}", width = name_width());
-    let needs = if needs.is_empty() { String::new() } else { look.paint(Paint::Dim, &format!("  [{needs}]")) };
+    let needs =
+        if needs.is_empty() { String::new() } else { look.paint(Paint::Dim, &format!("  [{needs}]")) };
     format!("{}  {does}{needs}\n", look.paint(Paint::Strong, &padded))
 }
 
@@ -89,7 +90,9 @@ fn show(drill: &Drill, step: &Step<'_>, look: &Look) -> String {
         }
         Step::Broken => margin(look, Paint::Bad, "broken", drill.does),
         Step::Found(report) => format!("\n{}\n", render::report(report, ReportFormat::Human, look)),
-        Step::Mended => margin(look, Paint::Good, "mended", "the fault is gone, and every room is well again"),
+        Step::Mended => {
+            margin(look, Paint::Good, "mended", "the fault is gone, and every room is well again")
+        }
     }
 }
 
