@@ -119,7 +119,13 @@ impl Haproxy {
     /// Where it has not in time.
     pub fn wait_server(&self, status: &str) -> Result<(), LabError> {
         wait::until(&format!("HAProxy's server {status}"), PATIENCE, || {
-            let stat = self.ask("show stat")?;
+            let stat = match self.ask("show stat") {
+                // The frontend may listen before the stats socket is there.
+                Err(LabError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                    return Ok(Err(source.to_string()));
+                }
+                answer => answer?,
+            };
             let row = stat.lines().find(|line| line.starts_with("postgres,primary,")).unwrap_or_default();
             // Column 18 of the CSV (management guide, section 9.1) is the status: `UP`, `UP 1/3`, `DOWN`, ….
             let now = row.split(',').nth(17).unwrap_or_default().to_owned();
