@@ -14,6 +14,7 @@ use crate::evidence::{Evidence, Seen, TargetView};
 use crate::rooms::app;
 use crate::rooms::app::evidence::AppEvidence;
 use crate::rooms::dns::probe::Resolver;
+use crate::rooms::proxy::console;
 use crate::rooms::proxy::evidence::PoolerEvidence;
 use crate::service::Service;
 use budget::Budget;
@@ -32,7 +33,7 @@ pub async fn walk(service: &Service, timeout: Duration, observer: Observer<'_>) 
     let resolver = Resolver::of(service);
     let (app, pooler, seen) = tokio::join!(
         unharmed(app::probe::look(service, budget.sides())),
-        unharmed(look_at_console(service)),
+        unharmed(look_at_console(service, &resolver, &budget)),
         ways::walk(service, &resolver, &budget, observer),
     );
     Evidence {
@@ -54,9 +55,9 @@ pub async fn walk(service: &Service, timeout: Duration, observer: Observer<'_>) 
 }
 
 /// The pooler's console, where one is configured.
-async fn look_at_console(service: &Service) -> Seen<PoolerEvidence> {
+async fn look_at_console(service: &Service, resolver: &Resolver, budget: &Budget) -> Seen<PoolerEvidence> {
     match &service.pooler {
-        Some(_) => Seen::NotSeen("this build does not read a pooler's console yet".to_owned()),
+        Some(target) => Seen::Seen(console::read(target, resolver, budget.ways()).await),
         None => Seen::NotSeen("pooler is not configured: it names PgBouncer's admin console".to_owned()),
     }
 }
