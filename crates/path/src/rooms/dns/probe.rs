@@ -6,7 +6,7 @@
 use super::asking::Asking;
 use super::evidence::{DnsEvidence, Subject, SystemLookup, SystemOutcome};
 use super::nameserver::{MAX_ADDRESSES, Nameserver};
-use super::resolv_conf::{RESOLV_CONF, ResolvConf, answered_without};
+use super::resolv_conf::{DEFAULT_SERVER, RESOLV_CONF, ResolvConf, answered_without};
 use crate::aside::{self, NoResult};
 use crate::clock::Stopwatch;
 use crate::service::Service;
@@ -53,6 +53,9 @@ impl Resolver {
         }
         let conf = ResolvConf::load();
         let mut servers: Vec<Nameserver> = conf.servers.iter().map(|a| of(a, RESOLV_CONF)).collect();
+        if servers.is_empty() {
+            servers.push(of(&DEFAULT_SERVER, "the resolver's own default"));
+        }
         for server in given {
             if servers.iter().all(|known| known.address != server.address) && servers.len() < MAX_NAMESERVERS
             {

@@ -9,6 +9,9 @@ pub const RESOLV_CONF: &str = "/etc/resolv.conf";
 /// Where names stand that need no nameserver.
 pub const HOSTS: &str = "/etc/hosts";
 
+/// Whom glibc asks where no nameserver is given (resolv.conf(5)): this host.
+pub const DEFAULT_SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 53);
+
 /// Nameservers that glibc looks at (`MAXNS` of resolv.h).
 const MAX_SERVERS: usize = 3;
 /// Domains of the search list that are tried here: the limit of glibc before 2.26, and enough for Kubernetes' five.
@@ -21,7 +24,7 @@ const LIMIT: u64 = 1 << 20;
 /// `/etc/resolv.conf`, as far as a lookup needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResolvConf {
-    /// Nameservers in order, at most three. Never empty: glibc asks this host where none is given.
+    /// Nameservers in order, at most three. Where there is none, glibc asks [`DEFAULT_SERVER`].
     pub servers: Vec<SocketAddr>,
     /// The search list.
     pub search: Vec<String>,
@@ -50,9 +53,6 @@ impl ResolvConf {
             }
         }
         servers.truncate(MAX_SERVERS);
-        if servers.is_empty() {
-            servers.push(SocketAddr::from((Ipv4Addr::LOCALHOST, 53)));
-        }
         Self { servers, search, ndots }
     }
 
@@ -74,7 +74,9 @@ impl ResolvConf {
         if let Some(absolute) = name.strip_suffix('.') {
             return vec![absolute.to_owned()];
         }
-        let mut names: Vec<String> = self.search.iter().map(|domain| format!("{name}.{domain}")).collect();
+        // The root, `.`, is a search domain that adds nothing.
+        let domains = self.search.iter().filter(|domain| !domain.is_empty());
+        let mut names: Vec<String> = domains.map(|domain| format!("{name}.{domain}")).collect();
         let first = name.matches('.').count() >= self.ndots;
         names.insert(if first { 0 } else { names.len() }, name.to_owned());
         names
@@ -142,10 +144,9 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_file_means_this_host() {
-        let conf = ResolvConf::parse("; nothing\nnameserver nonsense\n");
-        assert_eq!(conf.servers, [SocketAddr::from((Ipv4Addr::LOCALHOST, 53))]);
-        assert_eq!((conf.search.len(), conf.ndots), (0, 1));
+    fn lines_that_make_no_sense_are_passed_over() {
+        let conf = ResolvConf::parse("; nothing\nnameserver nonsense\noptions ndots:x\nsearch\n");
+        assert_eq!(conf, ResolvConf { servers: Vec::new(), search: Vec::new(), ndots: 1 });
     }
 
     #[test]
@@ -154,6 +155,7 @@ mod tests {
         assert_eq!(conf.candidates("db.internal"), ["db.internal.a.example", "db.internal"]);
         assert_eq!(conf.candidates("db.x.internal"), ["db.x.internal", "db.x.internal.a.example"]);
         assert_eq!(conf.candidates("db."), ["db"]);
+        assert_eq!(ResolvConf::parse("search .").candidates("db"), ["db"]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::evidence::RouteEvidence;
 use crate::rooms::dns::probe::Resolver;
 use crate::rooms::startup::evidence::StartupOutcome;
 use crate::rooms::startup::session::{Reply, Session};
+use crate::rooms::startup::wire::readable;
 use crate::rooms::tls::evidence::TlsOutcome;
 use crate::route::{Deadlines, Way};
 use crate::unrecognised::break_of;
@@ -155,7 +156,7 @@ impl Row<'_> {
     }
 
     fn text(&self, column: &str) -> Option<String> {
-        self.value(column).map(str::to_owned)
+        self.value(column).map(|text| readable(text.as_bytes()))
     }
 
     fn is(&self, column: &str, text: &str) -> bool {
