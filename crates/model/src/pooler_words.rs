@@ -54,6 +54,11 @@ pub enum Words {
     PasswordExpired,
     /// Postgres' log alone: the role has no password.
     NoPasswordAssigned,
+    /// Postgres' log alone: which line of pg_hba.conf was followed. With a failed SCRAM login and nothing else it means
+    /// that the password is not the role's.
+    HbaLineMatched,
+    /// Postgres: a setting that the role may not make at login.
+    SettingNotPermitted,
     /// Postgres: a method without a password (peer, ident, cert, LDAP, PAM, …) turned the client down.
     MethodFailed,
     /// Postgres: the line of pg_hba.conf demands a client certificate.
@@ -144,6 +149,8 @@ pub const TABLE: &[Row] = rows! {
     PasswordExpired: "has an expired password", "Postgres 12 to 18, log", "User \"app\" has an expired password.";
     NoPasswordAssigned: "has no password assigned", "Postgres 12 to 18, log", "User \"app\" has no password assigned.";
     PasswordFailed: "password authentication failed", "Postgres 12 to 18, PgBouncer 1.18", "password authentication failed for user \"app\"";
+    HbaLineMatched: "Connection matched", "Postgres 12 to 18, log", "Connection matched pg_hba.conf line 3: \"host all all 127.0.0.1/32 scram-sha-256\"";
+    SettingNotPermitted: "permission denied to set parameter", "Postgres 12 to 18", "permission denied to set parameter \"log_statement\"";
     PasswordFailed: "SASL authentication failed", "PgBouncer 1.18", "SASL authentication failed";
     MethodFailed: "authentication failed for user", "Postgres 12 to 18", "Peer authentication failed for user \"app\"";
     ClientCertificateDemanded: "requires a valid client certificate", "Postgres 12 to 18", "connection requires a valid client certificate";

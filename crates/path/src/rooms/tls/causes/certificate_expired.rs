@@ -64,9 +64,9 @@ fn find(e: &Evidence) -> Option<Finding> {
     )))
 }
 
-/// A certificate that is out of its dates although TLS came about.
+/// A certificate that is out of its dates although the walk went on (with it, or without TLS).
 fn out_of_date(route: &RouteEvidence) -> Option<&CertificateView> {
-    let tls = route.tls.as_ref().filter(|t| matches!(t.outcome, TlsOutcome::Established { .. }))?;
+    let tls = route.tls.as_ref().filter(|t| t.outcome != TlsOutcome::CertificateRefused)?;
     let chain = tls.verification.as_ref().and_then(|v| v.chain.as_ref());
     let by_chain = matches!(chain, Some(ChainVerdict::Expired | ChainVerdict::NotYetValid));
     tls.certificate.as_ref().filter(|c| by_chain || c.not_after < tls.at || c.not_before > tls.at)
