@@ -1,5 +1,6 @@
-//! On which way in a failure is, and how bad that makes it: the front is the service's own way; `direct` and `rescue`
-//! are help, and their failures are warnings unless they are what the front stumbles over. Not in here: any cause.
+//! On which way in a failure is, and how bad that makes it: the front is the service's own way; `direct` and
+//! `rescue` are help, and their failures are warnings unless they are what the front stumbles over. Not in
+//! here: any cause.
 
 use crate::evidence::{Evidence, RouteEvidence};
 use crate::rooms::proxy::evidence::FirstBytes;
@@ -78,7 +79,8 @@ fn pooler_cannot_log_in(front: &RouteEvidence) -> bool {
     front.refusal().is_some_and(|r| words.iter().any(|w| says(&r.message, *w)))
 }
 
-/// The host and port of a route's address, for a command line: the socket's directory, or the host without brackets.
+/// The host and port of a route's address, for a command line: the socket's directory, or the host without
+/// brackets.
 pub(crate) fn host_and_port(address: &str) -> (&str, &str) {
     if let Some((directory, number)) = address.rsplit_once("/.s.PGSQL.") {
         return (directory, number);

@@ -1,12 +1,13 @@
-//! What the lookups of one name add up to: which of the room's causes is to blame, weighed once for all of them, so that
-//! a failed lookup has one root. Pure; not in here: asking.
+//! What the lookups of one name add up to: which of the room's causes is to blame, weighed once for all of
+//! them, so that a failed lookup has one root. Pure; not in here: asking.
 
 use super::evidence::{AnswerOutcome, DnsEvidence, NameserverEvidence, Subject, SystemLookup, SystemOutcome};
 use crate::evidence::RouteEvidence;
 use pgmedic_model::{Confidence, Fact, Source};
 use std::net::IpAddr;
 
-/// A lookup from which a nameserver's silence can be felt: glibc waits whole seconds, a healthy answer takes none.
+/// A lookup from which a nameserver's silence can be felt: glibc waits whole seconds, a healthy answer takes
+/// none.
 const SLOWED_MS: f64 = 1000.0;
 
 /// What a nameserver's two answers say together.
@@ -86,7 +87,8 @@ fn no_answer(code: &str, verdicts: &[Verdict]) -> (Verdict, Confidence) {
     (if family_missing { Verdict::NoAddress } else { Verdict::NoSuchName }, Confidence::Likely)
 }
 
-/// The resolver could not tell: the first nameserver that did not do its work decides, or the time that was lost.
+/// The resolver could not tell: the first nameserver that did not do its work decides, or the time that was
+/// lost.
 fn no_resolver(system: &SystemLookup, verdicts: &[Verdict]) -> (Verdict, Confidence) {
     let broken = |v: &&Verdict| matches!(v, Verdict::Failing | Verdict::Silent);
     if let Some(first) = verdicts.iter().find(broken) {
@@ -97,8 +99,8 @@ fn no_resolver(system: &SystemLookup, verdicts: &[Verdict]) -> (Verdict, Confide
     (if slow { Verdict::Silent } else { Verdict::Failing }, Confidence::Likely)
 }
 
-/// A nameserver that does not do its work while the name still resolves, where that costs something: the lookup was
-/// slowed, or the one that is asked first is the broken one and another stands in for it.
+/// A nameserver that does not do its work while the name still resolves, where that costs something: the
+/// lookup was slowed, or the one that is asked first is the broken one and another stands in for it.
 pub(crate) fn lame(route: &RouteEvidence, kind: Verdict) -> Option<&NameserverEvidence> {
     let SystemLookup { elapsed_ms, outcome: SystemOutcome::Resolved(addresses) } =
         route.dns.system.as_ref()?

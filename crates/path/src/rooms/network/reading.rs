@@ -1,5 +1,6 @@
-//! What the attempts of one route add up to: which attempt decides, and what the window on this host says of the listener
-//! behind it. Weighed once for all causes of the room, so that a failed network has one root. Pure.
+//! What the attempts of one route add up to: which attempt decides, and what the window on this host says of
+//! the listener behind it. Weighed once for all causes of the room, so that a failed network has one root.
+//! Pure.
 
 use super::evidence::{Attempt, ConnectOutcome, NetworkEvidence};
 use crate::evidence::{Evidence, RouteEvidence};
@@ -21,8 +22,8 @@ pub(crate) enum Listener<'a> {
 
 /// The attempt that decides why a route did not connect. None where one did connect, or none was made.
 ///
-/// An answer tells more than silence, and silence more than an attempt that this host could not make: an IPv6 address that
-/// this host has no route to says nothing of the IPv4 address that was refused.
+/// An answer tells more than silence, and silence more than an attempt that this host could not make: an IPv6
+/// address that this host has no route to says nothing of the IPv4 address that was refused.
 pub(crate) fn decisive(route: &RouteEvidence) -> Option<&Attempt> {
     let network = route.network.as_ref()?;
     if network.attempts.iter().any(connected) {

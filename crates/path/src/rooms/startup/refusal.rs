@@ -1,5 +1,5 @@
-//! A refused login as the causes of this room read it: who was refused, in which words, through a pooler or not; and what
-//! the server's log tells of a failed password, which the client is not told. Pure.
+//! A refused login as the causes of this room read it: who was refused, in which words, through a pooler or
+//! not; and what the server's log tells of a failed password, which the client is not told. Pure.
 
 use crate::cause::Cause;
 use crate::evidence::{Evidence, RouteEvidence};
@@ -49,14 +49,14 @@ pub(crate) fn says(error: &ServerError, words: Words) -> bool {
         || error.detail.as_deref().is_some_and(|d| pooler_words::says(d, words))
 }
 
-/// True for an error with this SQLSTATE and these words, or these words relayed by a pooler (which had no other SQLSTATE
-/// than 08P01 before PgBouncer 1.20).
+/// True for an error with this SQLSTATE and these words, or these words relayed by a pooler (which had no
+/// other SQLSTATE than 08P01 before PgBouncer 1.20).
 pub(crate) fn is(error: &ServerError, code: &str, words: Words) -> bool {
     (error.is(code) || error.is(SqlState::PROTOCOL_VIOLATION)) && says(error, words)
 }
 
-/// True where the error was raised in this routine of the server (field R): it tells errors of one SQLSTATE apart in any
-/// language.
+/// True where the error was raised in this routine of the server (field R): it tells errors of one SQLSTATE
+/// apart in any language.
 pub(crate) fn raised_in(error: &ServerError, routine: &str) -> bool {
     error.routine.as_deref() == Some(routine)
 }

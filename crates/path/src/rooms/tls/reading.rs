@@ -1,4 +1,5 @@
-//! Why a certificate was refused, weighed once for the causes that share the question, and the facts that they cite. Pure.
+//! Why a certificate was refused, weighed once for the causes that share the question, and the facts that
+//! they cite. Pure.
 
 use super::evidence::{CertificateView, ChainVerdict, TlsEvidence, TlsOutcome, Verification};
 use crate::evidence::RouteEvidence;
@@ -6,7 +7,8 @@ use crate::paste::argument;
 use crate::ways::host_and_port;
 use pgmedic_model::{Fact, Source};
 
-/// Why a certificate was refused. The chain comes before the name: a stranger's certificate may carry any name.
+/// Why a certificate was refused. The chain comes before the name: a stranger's certificate may carry any
+/// name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
     /// Out of its dates.

@@ -11,27 +11,33 @@ cause! {
     /// The database's host name does not exist in DNS.
     ///
     /// ## What it is
-    /// The resolver says that there is no such name (NXDOMAIN): the name is mistyped or from another network, the app was
-    /// renamed, or all machines behind an internal name are stopped and it went with them. libpq says `could not translate
-    /// host name "…" to address: Name or service not known`, Node `ENOTFOUND`, Elixir `nxdomain`.
+    /// The resolver says that there is no such name (NXDOMAIN): the name is mistyped or from another network,
+    /// the app was renamed, or all machines behind an internal name are stopped and it went with them. libpq
+    /// says `could not translate host name "…" to address: Name or service not known`, Node `ENOTFOUND`,
+    /// Elixir `nxdomain`.
     ///
     /// ## What proves it
-    /// A nameserver answers NXDOMAIN when asked by itself: `dig NAME`. `getent hosts NAME` ends with status 2. Where no
-    /// nameserver could be asked, EAI_NONAME alone may also mean a name without an address.
+    /// A nameserver answers NXDOMAIN when asked by itself: `dig NAME`. `getent hosts NAME` finds
+    /// nothing (exit status 2). Where no nameserver could be asked, EAI_NONAME alone may also mean a name
+    /// without an address.
     ///
     /// ## What mends it
     /// 1. Compare the name in `DATABASE_URL` with the one that the platform knows, letter by letter.
     /// 2. If the name is right: start the stopped machine; it registers its name again.
-    /// 3. If another nameserver knows the name: mend the order in `/etc/resolv.conf`. The first NXDOMAIN ends a search.
+    /// 3. If another nameserver knows the name: mend the order in `/etc/resolv.conf`. The first NXDOMAIN ends
+    ///    a search.
     ///
     /// ## What makes it worse
-    /// Flushing caches: it hides which answer was given. Writing today's address into the URL: addresses move.
+    /// Flushing caches: it hides which answer was given. Writing today's address into the URL: addresses
+    /// move.
     ///
     /// ## What prevents it
-    /// Resolve the name when the API boots and refuse to start without it. Keep at least one machine of the database up.
+    /// Resolve the name when the API boots and refuse to start without it. Keep at least one machine of the
+    /// database up.
     ///
     /// ## References
-    /// RFC 1035 section 4.1.1 (RCODE 3), RFC 2308 section 2.1; getaddrinfo(3), EAI_NONAME; resolv.conf(5), nsswitch.conf(5).
+    /// RFC 1035 section 4.1.1 (RCODE 3), RFC 2308 section 2.1; getaddrinfo(3), EAI_NONAME; resolv.conf(5),
+    /// nsswitch.conf(5).
     "name-not-found" in Dns, proved by Proof::Drill;
 }
 

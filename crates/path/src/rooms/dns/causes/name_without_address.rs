@@ -10,22 +10,25 @@ cause! {
     /// The database's host name exists in DNS but has no address that this host can use.
     ///
     /// ## What it is
-    /// The nameserver knows the name and answers without an address (NODATA): its A and AAAA records are gone, or it has only
-    /// one family and the client asks for the other. The client's words are the same as for a name that does not exist.
+    /// The nameserver knows the name and answers without an address (NODATA): its A and AAAA records are
+    /// gone, or it has only one family and the client asks for the other. The client's words are the same as
+    /// for a name that does not exist.
     ///
     /// ## What proves it
-    /// `dig NAME A` and `dig NAME AAAA` answer NOERROR with no answer section. `getent ahostsv4` and `getent ahostsv6` tell the
-    /// families apart.
+    /// `dig NAME A` and `dig NAME AAAA` answer NOERROR with no answer section. `getent ahostsv4` and `getent
+    /// ahostsv6` tell the families apart.
     ///
     /// ## What mends it
     /// 1. Restore the record, or start the machine that registers it.
     /// 2. If only IPv6 addresses exist, let the client use IPv6 (Ecto: `socket_options: [:inet6]`).
     ///
     /// ## What makes it worse
-    /// Adding an A record that points to a machine which does not listen on IPv4: the client then fails one room later.
+    /// Adding an A record that points to a machine which does not listen on IPv4: the client then fails one
+    /// room later.
     ///
     /// ## What prevents it
-    /// Test the name on the network where the API runs, for the family that the API uses. Alert on an empty answer.
+    /// Test the name on the network where the API runs, for the family that the API uses. Alert on an empty
+    /// answer.
     ///
     /// ## References
     /// RFC 2308 section 2.2 (NODATA); getaddrinfo(3), EAI_NODATA and EAI_ADDRFAMILY; getent(1).

@@ -12,20 +12,24 @@ cause! {
     /// The resolver fails: a nameserver answers SERVFAIL or REFUSED, or its port is closed.
     ///
     /// ## What it is
-    /// The question reaches a nameserver (or its host) and comes back unanswered at once. Other names fail as well. libpq says
-    /// `Temporary failure in name resolution` (EAI_AGAIN) within milliseconds, Node `EAI_AGAIN`.
+    /// The question reaches a nameserver (or its host) and comes back unanswered at once. Other names fail as
+    /// well. libpq says `Temporary failure in name resolution` (EAI_AGAIN) within milliseconds, Node
+    /// `EAI_AGAIN`.
     ///
     /// ## What proves it
-    /// Asked by itself the nameserver answers SERVFAIL or REFUSED, or the system says ECONNREFUSED for its port 53. While
-    /// another nameserver still answers, this is a warning: every lookup goes through the broken one first.
+    /// Asked by itself the nameserver answers SERVFAIL or REFUSED, or the system says ECONNREFUSED for its
+    /// port 53. While another nameserver still answers, this is a warning: every lookup goes through the
+    /// broken one first.
     ///
     /// ## What mends it
     /// 1. Ask a second resolver: `dig @OTHER NAME`. If it knows the name, put it first in `/etc/resolv.conf`.
     /// 2. Restart or mend the broken one; SERVFAIL of a forwarder means that its upstream fails.
-    /// 3. Pin the last known address only where TLS (`verify-full`) or the server's identity is checked as well.
+    /// 3. Pin the last known address only where TLS (`verify-full`) or the server's identity is checked as
+    ///    well.
     ///
     /// ## What makes it worse
-    /// Hard-coding an address: internal addresses change with the machine, and then it leads to nobody or to a stranger.
+    /// Hard-coding an address: internal addresses change with the machine, and then it leads to nobody or to
+    /// a stranger.
     ///
     /// ## What prevents it
     /// Two nameservers on different machines; a cache that serves stale answers (RFC 8767).

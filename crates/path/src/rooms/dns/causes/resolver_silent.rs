@@ -12,13 +12,14 @@ cause! {
     /// The resolver is silent: questions to a nameserver get no answer.
     ///
     /// ## What it is
-    /// The nameserver is down, unreachable, or a filter drops its packets. The system waits 5 s and asks once more, so a lookup
-    /// takes 10 s and ends with `Temporary failure in name resolution` (EAI_AGAIN). libpq's `connect_timeout` does not bound
-    /// it: with `connect_timeout=3` a lookup still took 10.04 s.
+    /// The nameserver is down, unreachable, or a filter drops its packets. The system waits 5 s and asks once
+    /// more, so a lookup takes 10 s and ends with `Temporary failure in name resolution` (EAI_AGAIN). libpq's
+    /// `connect_timeout` does not bound it: with `connect_timeout=3` a lookup still took 10.04 s.
     ///
     /// ## What proves it
-    /// `dig +tries=1 +time=2 @NAMESERVER NAME` times out, and the failure takes whole seconds where a failing resolver takes
-    /// milliseconds. While another nameserver still answers, this is a warning: each lookup first waits for the silent one.
+    /// `dig +tries=1 +time=2 @NAMESERVER NAME` times out, and the failure takes whole seconds where a failing
+    /// resolver takes milliseconds. While another nameserver still answers, this is a warning: each lookup
+    /// first waits for the silent one.
     ///
     /// ## What mends it
     /// 1. Put a nameserver that answers first in `/etc/resolv.conf`.
@@ -32,7 +33,8 @@ cause! {
     /// Two nameservers, `options timeout:1 attempts:2`, a local cache; time each lookup by itself.
     ///
     /// ## References
-    /// resolv.conf(5), `timeout` and `attempts`; getaddrinfo(3), EAI_AGAIN; Postgres manual, "Parameter Key Words", `connect_timeout`.
+    /// resolv.conf(5), `timeout` and `attempts`; getaddrinfo(3), EAI_AGAIN; Postgres manual, "Parameter Key
+    /// Words", `connect_timeout`.
     "resolver-silent" in Dns, proved by Proof::Drill;
 }
 

@@ -11,15 +11,17 @@ cause! {
     /// The client is out of file descriptors and cannot open another connection.
     ///
     /// ## What it is
-    /// A socket is a file descriptor. EMFILE: this process has as many as its limit allows. ENFILE: the whole host has. The
-    /// attempt fails before a packet leaves, and the database is well. pgmedic saw this with the limit that it was started
-    /// with; it speaks of the API where that has the same limit.
+    /// A socket is a file descriptor. EMFILE: this process has as many as its limit allows. ENFILE: the whole
+    /// host has. The attempt fails before a packet leaves, and the database is well. pgmedic saw this with
+    /// the limit that it was started with; it speaks of the API where that has the same limit.
     ///
     /// ## What proves it
-    /// `ls /proc/PID/fd | wc -l` against `Max open files` in `/proc/PID/limits`; for the host `/proc/sys/fs/file-nr`.
+    /// `ls /proc/PID/fd | wc -l` against `Max open files` in `/proc/PID/limits`; for the host
+    /// `/proc/sys/fs/file-nr`.
     ///
     /// ## What mends it
-    /// 1. Raise the limit of the API's service (`LimitNOFILE=` in its unit, `prlimit --pid PID --nofile=65536`).
+    /// 1. Raise the limit of the API's service (`LimitNOFILE=` in its unit, `prlimit --pid PID
+    ///    --nofile=65536`).
     /// 2. Restart the instance whose descriptors leak, and see what they are: `ls -l /proc/PID/fd`.
     ///
     /// ## What makes it worse

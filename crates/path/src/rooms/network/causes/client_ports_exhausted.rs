@@ -11,15 +11,17 @@ cause! {
     /// This host has no local port left for another connection to the database.
     ///
     /// ## What it is
-    /// Every ephemeral port towards the database's address is in use, mostly in `TIME-WAIT`: something connects anew for each
-    /// request. connect(2) fails with EADDRNOTAVAIL before a packet leaves. The database is well. pgmedic saw this on the host
-    /// where it runs; it speaks of the API where that runs on the same host.
+    /// Every ephemeral port towards the database's address is in use, mostly in `TIME-WAIT`: something
+    /// connects anew for each request. connect(2) fails with EADDRNOTAVAIL before a packet leaves. The
+    /// database is well. pgmedic saw this on the host where it runs; it speaks of the API where that runs on
+    /// the same host.
     ///
     /// ## What proves it
     /// `ss -s` shows as many sockets in `timewait` as `net.ipv4.ip_local_port_range` has ports.
     ///
     /// ## What mends it
-    /// 1. Find who connects that often: `ss -tanp state time-wait | awk '{print $4}' | sort | uniq -c | sort -n | tail`.
+    /// 1. Find who connects that often: `ss -tanp state time-wait | awk '{print $4}' | sort | uniq -c | sort
+    ///    -n | tail`.
     /// 2. Restart that instance; let it use a pool in place of a connection for each request.
     /// 3. As relief: `sysctl -w net.ipv4.tcp_tw_reuse=1` and a wider `net.ipv4.ip_local_port_range`.
     ///

@@ -12,27 +12,28 @@ cause! {
     /// The database's name has several addresses, and not all of them work.
     ///
     /// ## What it is
-    /// One address of the name leads to a dead or wrong machine while another works. A client that tries the dead one first loses
-    /// its whole connect timeout (3.04 s with `connect_timeout=3`) before it goes on; clients that try only one fail at random.
+    /// One address of the name leads to a dead or wrong machine while another works. A client that tries the
+    /// dead one first loses its whole connect timeout (3.04 s with `connect_timeout=3`) before it goes on;
+    /// clients that try only one fail at random.
     ///
     /// ## What proves it
-    /// One attempt to each address: at least one connects and at least one is refused or stays silent. A silent one is the
-    /// worse: a refusal costs no time.
+    /// One attempt to each address: at least one connects and at least one is refused or stays silent. A
+    /// silent one is the worse: a refusal costs no time.
     ///
     /// ## What mends it
-    /// Take the dead machine's record out of DNS, or start what should listen there. Then restart or re-resolve clients that
-    /// keep the old answer.
+    /// Take the dead machine's record out of DNS, or start what should listen there. Then restart or
+    /// re-resolve clients that keep the old answer.
     ///
     /// ## What makes it worse
     /// Closing the alarm with "it works again": the next client draws the dead address.
     ///
     /// ## What prevents it
-    /// Health-checked DNS records, a short timeout for each address, clients that try all addresses; where one address is a
-    /// standby, `target_session_attrs=read-write`.
+    /// Health-checked DNS records, a short timeout for each address, clients that try all addresses; where
+    /// one address is a standby, `target_session_attrs=read-write`.
     ///
     /// ## References
-    /// Postgres manual, "Parameter Key Words" (`connect_timeout` counts for each address; `load_balance_hosts`,
-    /// `target_session_attrs`); RFC 8305 (happy eyeballs); RFC 6724.
+    /// Postgres manual, "Parameter Key Words" (`connect_timeout` counts for each address;
+    /// `load_balance_hosts`, `target_session_attrs`); RFC 8305 (happy eyeballs); RFC 6724.
     "dead-address-among-answers" in Network, proved by Proof::Drill;
 }
 
@@ -63,8 +64,9 @@ fn find(e: &Evidence) -> Option<Finding> {
     )))
 }
 
-/// The worst of the addresses that do not work, where another one does: silence before refusals. An address is excused
-/// where it is a loopback (`localhost` has two, and a server rarely listens on both), or where this host lacks its family.
+/// The worst of the addresses that do not work, where another one does: silence before refusals. An address
+/// is excused where it is a loopback (`localhost` has two, and a server rarely listens on both), or where
+/// this host lacks its family.
 fn dead(route: &RouteEvidence) -> Option<&Attempt> {
     let attempts = &route.network.as_ref()?.attempts;
     if !attempts.iter().any(connected) {

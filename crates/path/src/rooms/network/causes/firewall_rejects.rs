@@ -12,25 +12,28 @@ cause! {
     /// A firewall rejects the connection although the server listens.
     ///
     /// ## What it is
-    /// A packet filter answers in the server's place: with a reset or port-unreachable, which looks like a closed port
-    /// (ECONNREFUSED), or with host-unreachable or admin-prohibited, which looks like a missing route (EHOSTUNREACH, `No route to
-    /// host`). On this host itself EPERM or EACCES is its own filter or a `prohibit` route.
+    /// A packet filter answers in the server's place: with a reset or port-unreachable, which looks like a
+    /// closed port (ECONNREFUSED), or with host-unreachable or admin-prohibited, which looks like a missing
+    /// route (EHOSTUNREACH, `No route to host`). On this host itself EPERM or EACCES is its own filter or a
+    /// `prohibit` route.
     ///
     /// ## What proves it
-    /// The server's host shows a process that listens on the port (`ss -ltnp`), while the client is refused. The filter's counters
-    /// grow with each attempt: `iptables -L -v -n`, `nft list ruleset`.
+    /// The server's host shows a process that listens on the port (`ss -ltnp`), while the client is refused.
+    /// The filter's counters grow with each attempt: `iptables -L -v -n`, `nft list ruleset`.
     ///
     /// ## What mends it
     /// Allow the API's network to the port, as narrowly as it is known, and walk again.
     ///
     /// ## What makes it worse
-    /// Restarting the database: it is well, and a restart ends the sessions that still work. Switching the firewall off.
+    /// Restarting the database: it is well, and a restart ends the sessions that still work. Switching the
+    /// firewall off.
     ///
     /// ## What prevents it
     /// Rules in version control; a connection test from the API's network after each change.
     ///
     /// ## References
-    /// iptables-extensions(8), `REJECT --reject-with`; connect(2), ECONNREFUSED, EPERM; ip(7), EHOSTUNREACH; firewall-cmd(1).
+    /// iptables-extensions(8), `REJECT --reject-with`; connect(2), ECONNREFUSED, EPERM; ip(7), EHOSTUNREACH;
+    /// firewall-cmd(1).
     "firewall-rejects" in Network,
     proved by Proof::None("a filter's answer needs rules in the machine's own packet filter; held by evidence in tests");
 }

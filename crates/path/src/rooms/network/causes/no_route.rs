@@ -14,13 +14,15 @@ cause! {
     /// This host has no way to the database's address.
     ///
     /// ## What it is
-    /// The kernel knows no route to the address (ENETUNREACH), a black-hole or unreachable route covers it (EINVAL,
-    /// EHOSTUNREACH), the address family is missing, or the neighbour that should have the address does not answer. The VPN or
-    /// private network is down, or the address belongs to another network. For a unix socket: its directory may not be entered.
+    /// The kernel knows no route to the address (ENETUNREACH), a black-hole or unreachable route covers it
+    /// (EINVAL, EHOSTUNREACH), the address family is missing, or the neighbour that should have the address
+    /// does not answer. The VPN or private network is down, or the address belongs to another network. For a
+    /// unix socket: its directory may not be entered.
     ///
     /// ## What proves it
-    /// `ip route get ADDRESS` on the host of the API says `unreachable`, `Network is unreachable` or names a black hole.
-    /// EHOSTUNREACH may also be a firewall's answer: then the route is there, and the server listens.
+    /// `ip route get ADDRESS` on the host of the API says `unreachable`, `Network is unreachable` or names a
+    /// black hole. EHOSTUNREACH may also be a firewall's answer: then the route is there, and the server
+    /// listens.
     ///
     /// ## What mends it
     /// 1. Bring the private network up (`wg show`, `ip addr`, the platform's network status).
@@ -34,7 +36,8 @@ cause! {
     /// A check of the route at boot of the API's host; monitoring of the VPN itself.
     ///
     /// ## References
-    /// connect(2), ENETUNREACH; ip(7), EHOSTUNREACH; ip-route(8), route types `unreachable`, `blackhole`, `prohibit`; unix(7), EACCES.
+    /// connect(2), ENETUNREACH; ip(7), EHOSTUNREACH; ip-route(8), route types `unreachable`, `blackhole`,
+    /// `prohibit`; unix(7), EACCES.
     "no-route" in Network, proved by Proof::Drill;
 }
 

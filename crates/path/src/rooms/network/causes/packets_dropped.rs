@@ -13,13 +13,14 @@ cause! {
     /// Connection attempts get no answer: packets are dropped on the way, or the host is down.
     ///
     /// ## What it is
-    /// The first packet (SYN) leaves and nothing comes back, not even a refusal. A firewall or security group drops it, the
-    /// host or machine is stopped, the address is stale, or the way back is missing. Clients wait for their whole connect timeout.
+    /// The first packet (SYN) leaves and nothing comes back, not even a refusal. A firewall or security group
+    /// drops it, the host or machine is stopped, the address is stale, or the way back is missing. Clients
+    /// wait for their whole connect timeout.
     ///
     /// ## What proves it
-    /// The client's socket stays in `SYN-SENT`. On the server no SYN arrives (`tcpdump -ni any port 5432`), or the firewall's
-    /// drop counter grows (`iptables -L -v -n`). A server whose accept queue is full drops SYNs as well: then `ss -ltn` shows
-    /// Recv-Q above Send-Q for its listener, and the server is what hangs.
+    /// The client's socket stays in `SYN-SENT`. On the server no SYN arrives (`tcpdump -ni any port 5432`),
+    /// or the firewall's drop counter grows (`iptables -L -v -n`). A server whose accept queue is full drops
+    /// SYNs as well: then `ss -ltn` shows Recv-Q above Send-Q for its listener, and the server is what hangs.
     ///
     /// ## What mends it
     /// 1. Is the host up? The platform's status, or `ping`.
@@ -27,10 +28,12 @@ cause! {
     /// 3. The firewall or security group between the two: allow the API's network to the port.
     ///
     /// ## What makes it worse
-    /// Restarting the API: nothing is wrong with it, and each new instance waits again. Raising connect timeouts: requests pile up.
+    /// Restarting the API: nothing is wrong with it, and each new instance waits again. Raising connect
+    /// timeouts: requests pile up.
     ///
     /// ## What prevents it
-    /// A connect timeout of a few seconds, an alert on connect time, firewall rules tested from where the API runs.
+    /// A connect timeout of a few seconds, an alert on connect time, firewall rules tested from where the API
+    /// runs.
     ///
     /// ## References
     /// tcp(7), `tcp_syn_retries`; connect(2), ETIMEDOUT; listen(2), on the backlog; ss(8).

@@ -14,28 +14,32 @@ cause! {
     /// Nothing listens on the database's port: connections are refused at once.
     ///
     /// ## What it is
-    /// The host is up and its kernel answers for the port: ECONNREFUSED within a round trip. The server (or the proxy in front of
-    /// it) is stopped, crashed, still starting, or listens on another port or address. A missing unix socket is the same fault.
+    /// The host is up and its kernel answers for the port: ECONNREFUSED within a round trip. The server (or
+    /// the proxy in front of it) is stopped, crashed, still starting, or listens on another port or address.
+    /// A missing unix socket is the same fault.
     ///
     /// ## What proves it
-    /// On the server's host `ss -ltnp` shows no listener on the port. From outside a firewall that answers with a reset looks the
-    /// same; only the host tells. A WAL volume that fills takes a server down within 41 ms, and clients see only this.
+    /// On the server's host `ss -ltnp` shows no listener on the port. From outside a firewall that answers
+    /// with a reset looks the same; only the host tells. A WAL volume that fills takes a server down within
+    /// 41 ms, and clients see only this.
     ///
     /// ## What mends it
-    /// 1. Find why before starting anything: the last lines of the server's log, then `df -h` and `df -i` of data and WAL.
+    /// 1. Find why before starting anything: the last lines of the server's log, then `df -h` and `df -i` of
+    ///    data and WAL.
     /// 2. If the postmaster runs: compare `listen_addresses` and `port` with the address that is walked to.
     /// 3. Start the server: `pg_ctl start`, `systemctl start postgresql`, or the platform's machine.
     ///
     /// ## What makes it worse
-    /// A blind restart loop: on a full disk each start fails again, and the first error scrolls out of the log. Deleting
-    /// `postmaster.pid` while an old server still runs corrupts data.
+    /// A blind restart loop: on a full disk each start fails again, and the first error scrolls out of the
+    /// log. Deleting `postmaster.pid` while an old server still runs corrupts data.
     ///
     /// ## What prevents it
-    /// A supervisor that restarts the server, and that checks free space first; a boot test from another host.
+    /// A supervisor that restarts the server, and that checks free space first; a boot test from another
+    /// host.
     ///
     /// ## References
-    /// connect(2), ECONNREFUSED; unix(7); ss(8). Postgres manual, "Connections and Authentication" (`listen_addresses`, `port`)
-    /// and "Starting the Database Server".
+    /// connect(2), ECONNREFUSED; unix(7); ss(8). Postgres manual, "Connections and Authentication"
+    /// (`listen_addresses`, `port`) and "Starting the Database Server".
     "port-closed" in Network, proved by Proof::Drill;
 }
 

@@ -11,26 +11,28 @@ cause! {
     /// The role lacks the CONNECT privilege on the database.
     ///
     /// ## What it is
-    /// Role and database exist and the password is right, but CONNECT was revoked (mostly from PUBLIC, by a hardening script or
-    /// during a move) and not granted to this role.
+    /// Role and database exist and the password is right, but CONNECT was revoked (mostly from PUBLIC, by a
+    /// hardening script or during a move) and not granted to this role.
     ///
     /// ## What proves it
     /// 42501 `permission denied for database "…"` with the DETAIL `User does not have CONNECT privilege.`
-    /// `SELECT has_database_privilege('ROLE', 'DATABASE', 'CONNECT')` is false. The same SQLSTATE with `Read-only file
-    /// system` is another fault altogether (`filesystem-read-only`).
+    /// `SELECT has_database_privilege('ROLE', 'DATABASE', 'CONNECT')` is false. The same SQLSTATE with
+    /// `Read-only file system` is another fault altogether (`filesystem-read-only`).
     ///
     /// ## What mends it
-    /// `GRANT CONNECT ON DATABASE … TO …`; it acts on the next login. Ask first whether it was revoked to keep the
-    /// application out.
+    /// `GRANT CONNECT ON DATABASE … TO …`; it acts on the next login. Ask first whether it was revoked to
+    /// keep the application out.
     ///
     /// ## What makes it worse
     /// Making the role a superuser: it then takes the slots that are reserved for rescue.
     ///
     /// ## What prevents it
-    /// Grants kept in migrations, and restored with the database (`pg_dump --create`, `pg_dumpall --globals-only`).
+    /// Grants kept in migrations, and restored with the database (`pg_dump --create`, `pg_dumpall
+    /// --globals-only`).
     ///
     /// ## References
-    /// Postgres manual, "Privileges" (CONNECT), GRANT, "Access Privilege Inquiry Functions"; error code 42501.
+    /// Postgres manual, "Privileges" (CONNECT), GRANT, "Access Privilege Inquiry Functions"; error code
+    /// 42501.
     "connect-privilege-missing" in Startup,
     proved by Proof::None("one SQLSTATE with one DETAIL, recorded from Postgres 15.18 and held by a test");
 }

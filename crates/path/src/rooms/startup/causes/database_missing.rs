@@ -11,28 +11,30 @@ cause! {
     /// The database that the service asks for does not exist on this server.
     ///
     /// ## What it is
-    /// The login got as far as the name of the database, and there is none of that name: a typing error, a dropped or renamed
-    /// database, or an address that leads to another cluster than it should. A PgBouncer may lack the entry while the server has
-    /// the database.
+    /// The login got as far as the name of the database, and there is none of that name: a typing error, a
+    /// dropped or renamed database, or an address that leads to another cluster than it should. A PgBouncer
+    /// may lack the entry while the server has the database.
     ///
     /// ## What proves it
-    /// 3D000 `database "…" does not exist`; `SELECT datname FROM pg_database`. PgBouncer: `no such database: …`. A DETAIL of a
-    /// missing subdirectory means lost files: stop, and look at storage.
+    /// 3D000 `database "…" does not exist`; `SELECT datname FROM pg_database`. PgBouncer: `no such database:
+    /// …`. A DETAIL of a missing subdirectory means lost files: stop, and look at storage.
     ///
     /// ## What mends it
     /// 1. First make sure that this is the right server: its `system_identifier`, its databases, its age.
-    /// 2. Correct the name in the service's URL (names are case-sensitive), or the entry in PgBouncer's `[databases]`.
+    /// 2. Correct the name in the service's URL (names are case-sensitive), or the entry in PgBouncer's
+    ///    `[databases]`.
     /// 3. Restore the database from its backup.
     ///
     /// ## What makes it worse
-    /// `CREATE DATABASE` on the spot: the API boots on an empty schema, runs its migrations and takes orders into nowhere.
+    /// `CREATE DATABASE` on the spot: the API boots on an empty schema, runs its migrations and takes orders
+    /// into nowhere.
     ///
     /// ## What prevents it
     /// A check of the server's identity at boot; DROP DATABASE granted to nobody who deploys.
     ///
     /// ## References
-    /// Postgres manual, error code 3D000, "pg_database", "System Information Functions" (`pg_control_system`); PgBouncer manual,
-    /// section `[databases]`.
+    /// Postgres manual, error code 3D000, "pg_database", "System Information Functions"
+    /// (`pg_control_system`); PgBouncer manual, section `[databases]`.
     "database-missing" in Startup, proved by Proof::Drill;
 }
 

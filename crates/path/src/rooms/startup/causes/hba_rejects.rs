@@ -13,26 +13,30 @@ cause! {
     /// The server's pg_hba.conf does not let this client in.
     ///
     /// ## What it is
-    /// No line of `pg_hba.conf` matches the client's address, role and database, a `reject` line does, or the matching line asks
-    /// for something other than a password (peer, ident, cert, LDAP, PAM) and that failed. Behind a proxy the address is the proxy's.
+    /// No line of `pg_hba.conf` matches the client's address, role and database, a `reject` line does, or the
+    /// matching line asks for something other than a password (peer, ident, cert, LDAP, PAM) and that failed.
+    /// Behind a proxy the address is the proxy's.
     ///
     /// ## What proves it
-    /// 28000 with `no pg_hba.conf entry for host …` or `pg_hba.conf rejects connection for host …`. The message names the
-    /// address as the server sees it. `SELECT * FROM pg_hba_file_rules` shows the lines, and errors in them.
+    /// 28000 with `no pg_hba.conf entry for host …` or `pg_hba.conf rejects connection for host …`. The
+    /// message names the address as the server sees it. `SELECT * FROM pg_hba_file_rules` shows the lines,
+    /// and errors in them.
     ///
     /// ## What mends it
-    /// Add one narrow line (this database, this role, this network, `scram-sha-256`) above the one that rejects, and reload:
-    /// `SELECT pg_reload_conf()`. Read `pg_hba_file_rules.error` before: a broken file is ignored on reload and stops the
-    /// next start.
+    /// Add one narrow line (this database, this role, this network, `scram-sha-256`) above the one that
+    /// rejects, and reload: `SELECT pg_reload_conf()`. Read `pg_hba_file_rules.error` before: a broken file
+    /// is ignored on reload and stops the next start.
     ///
     /// ## What makes it worse
-    /// `host all all 0.0.0.0/0 trust`: everyone on the network is then anyone they like. Restarting with a broken file.
+    /// `host all all 0.0.0.0/0 trust`: everyone on the network is then anyone they like. Restarting with a
+    /// broken file.
     ///
     /// ## What prevents it
     /// Lines for networks, not for single machines; a login test from each subnet after a change.
     ///
     /// ## References
-    /// Postgres manual, "The pg_hba.conf File", "pg_hba_file_rules", "Authentication Problems"; PgBouncer manual, `auth_hba_file`.
+    /// Postgres manual, "The pg_hba.conf File", "pg_hba_file_rules", "Authentication Problems"; PgBouncer
+    /// manual, `auth_hba_file`.
     "hba-rejects" in Startup, proved by Proof::Drill;
 }
 
@@ -86,8 +90,8 @@ fn host_in(message: &str) -> Option<&str> {
     rest.split_once('"').map(|(host, _)| host)
 }
 
-/// A narrow line of pg_hba.conf for this client, as it came: with TLS or without. Quoted names have no special meaning
-/// there.
+/// A narrow line of pg_hba.conf for this client, as it came: with TLS or without. Quoted names have no
+/// special meaning there.
 fn line(refusal: &Refusal<'_>) -> String {
     let (database, role) = (paste::identifier(refusal.database), paste::identifier(refusal.user));
     let tls = refusal.way.route.tls.as_ref();

@@ -11,15 +11,16 @@ cause! {
     /// The role exists and is not permitted to log in.
     ///
     /// ## What it is
-    /// The role has `NOLOGIN`. Either it is a group role that was never meant to log in, or somebody fenced the application off on
-    /// purpose: during a migration, a failover, an incident.
+    /// The role has `NOLOGIN`. Either it is a group role that was never meant to log in, or somebody fenced
+    /// the application off on purpose: during a migration, a failover, an incident.
     ///
     /// ## What proves it
     /// 28000 `role "…" is not permitted to log in`; `rolcanlogin` is false in `pg_roles`.
     ///
     /// ## What mends it
     /// 1. Ask who set it, and why, before anything else.
-    /// 2. When the reason is over: `ALTER ROLE … LOGIN`. It acts on the next login, without reload or restart.
+    /// 2. When the reason is over: `ALTER ROLE … LOGIN`. It acts on the next login, without reload or
+    ///    restart.
     ///
     /// ## What makes it worse
     /// Undoing a deliberate fence: the application then writes into a database that is being moved or mended.

@@ -10,18 +10,21 @@ cause! {
     /// The role's password has expired.
     ///
     /// ## What it is
-    /// The role has `VALID UNTIL`, and that time has passed. The client is told `password authentication failed` (28P01), as for a
-    /// wrong password; only the server's log says more. The role and its grants are untouched, running sessions go on.
+    /// The role has `VALID UNTIL`, and that time has passed. The client is told `password authentication
+    /// failed` (28P01), as for a wrong password; only the server's log says more. The role and its grants are
+    /// untouched, running sessions go on.
     ///
     /// ## What proves it
-    /// The log's DETAIL `User "…" has an expired password.`, or `rolvaliduntil` in `pg_roles`. Without either of them pgmedic
-    /// reports `wrong-password` and names this as what it may be.
+    /// The log's DETAIL `User "…" has an expired password.`, or `rolvaliduntil` in `pg_roles`. Without either
+    /// of them pgmedic reports `wrong-password` and names this as what it may be.
     ///
     /// ## What mends it
-    /// `ALTER ROLE … VALID UNTIL 'infinity'` (or a later day). The password stays the same, no client must change.
+    /// `ALTER ROLE … VALID UNTIL 'infinity'` (or a later day). The password stays the same, no client must
+    /// change.
     ///
     /// ## What makes it worse
-    /// Setting a new password: it does not help while VALID UNTIL stays, and it locks out every other client of the role.
+    /// Setting a new password: it does not help while VALID UNTIL stays, and it locks out every other client
+    /// of the role.
     ///
     /// ## What prevents it
     /// An alert on `rolvaliduntil` within 30 days; no VALID UNTIL for roles that machines use, but rotation.

@@ -13,13 +13,14 @@ cause! {
     /// The role that the service logs in as does not exist.
     ///
     /// ## What it is
-    /// The server has no such role: it was dropped, renamed, or never came along in a restore or failover. Or the address leads to
-    /// another cluster than it should. With password authentication the client is told `password authentication failed` (28P01)
-    /// all the same; with trust or peer it is told `role "…" does not exist` (28000).
+    /// The server has no such role: it was dropped, renamed, or never came along in a restore or failover. Or
+    /// the address leads to another cluster than it should. With password authentication the client is told
+    /// `password authentication failed` (28P01) all the same; with trust or peer it is told `role "…" does
+    /// not exist` (28000).
     ///
     /// ## What proves it
-    /// `SELECT rolname FROM pg_roles`; in the server's log the DETAIL `Role "…" does not exist.` A PgBouncer with `auth_type=trust`
-    /// says `"trust" authentication failed` for a role that its `auth_file` lacks.
+    /// `SELECT rolname FROM pg_roles`; in the server's log the DETAIL `Role "…" does not exist.` A PgBouncer
+    /// with `auth_type=trust` says `"trust" authentication failed` for a role that its `auth_file` lacks.
     ///
     /// ## What mends it
     /// 1. First make sure that this is the right server: its `system_identifier`, its databases, its roles.
@@ -27,13 +28,16 @@ cause! {
     /// 3. Or correct the role's name in the service's URL.
     ///
     /// ## What makes it worse
-    /// Creating an empty role on the spot: it hides that the API talks to the wrong server, and it has none of the grants.
+    /// Creating an empty role on the spot: it hides that the API talks to the wrong server, and it has none
+    /// of the grants.
     ///
     /// ## What prevents it
-    /// Roles restored together with data (`--globals-only`), and a check of the server's identity after each failover.
+    /// Roles restored together with data (`--globals-only`), and a check of the server's identity after each
+    /// failover.
     ///
     /// ## References
-    /// Postgres manual, "Authentication Problems", "pg_roles", pg_dumpall; error code 28000; PgBouncer manual, `auth_file`.
+    /// Postgres manual, "Authentication Problems", "pg_roles", pg_dumpall; error code 28000; PgBouncer
+    /// manual, `auth_file`.
     "role-missing" in Startup, proved by Proof::Drill;
 }
 

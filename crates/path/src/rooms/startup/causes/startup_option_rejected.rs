@@ -11,13 +11,14 @@ cause! {
     /// The server or the pooler rejects a setting that comes with the login.
     ///
     /// ## What it is
-    /// The URL carries settings (`options=-c…`, `search_path`, `client_encoding`), and one of them is unknown to this server,
-    /// has a value that it does not take, or may not be set by this role. After an upgrade a setting may be gone. PgBouncer
-    /// refuses every startup parameter that it does not know.
+    /// The URL carries settings (`options=-c…`, `search_path`, `client_encoding`), and one of them is unknown
+    /// to this server, has a value that it does not take, or may not be set by this role. After an upgrade a
+    /// setting may be gone. PgBouncer refuses every startup parameter that it does not know.
     ///
     /// ## What proves it
-    /// 42704 `unrecognized configuration parameter`, 22023 `invalid value for parameter`, 55P02, 42501 `permission denied to set
-    /// parameter`, 42601; PgBouncer: 08P01 `unsupported startup parameter: …`. The message names the setting.
+    /// 42704 `unrecognized configuration parameter`, 22023 `invalid value for parameter`, 55P02, 42501
+    /// `permission denied to set parameter`, 42601; PgBouncer: 08P01 `unsupported startup parameter: …`. The
+    /// message names the setting.
     ///
     /// ## What mends it
     /// 1. Take the setting out of the service's URL, or correct it.
@@ -28,12 +29,12 @@ cause! {
     /// Restarting anything: each login brings the same setting again.
     ///
     /// ## What prevents it
-    /// Settings kept at the role (`ALTER ROLE … SET`), where the server checks them when they are made; a login test against a
-    /// new major version before the upgrade.
+    /// Settings kept at the role (`ALTER ROLE … SET`), where the server checks them when they are made; a
+    /// login test against a new major version before the upgrade.
     ///
     /// ## References
-    /// Postgres manual, "Parameter Interaction via the Shell" (`options`), "pg_db_role_setting", error codes 42704 and 22023;
-    /// PgBouncer manual, `ignore_startup_parameters`.
+    /// Postgres manual, "Parameter Interaction via the Shell" (`options`), "pg_db_role_setting", error codes
+    /// 42704 and 22023; PgBouncer manual, `ignore_startup_parameters`.
     "startup-option-rejected" in Startup,
     proved by Proof::None("a client's own mistake with a message that names it; recorded from Postgres 15.18 and held by a test");
 }

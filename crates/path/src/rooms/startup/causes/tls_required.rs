@@ -14,31 +14,32 @@ cause! {
     /// The server accepts this client with TLS only, and the client came without.
     ///
     /// ## What it is
-    /// The lines of `pg_hba.conf` that would match are `hostssl`, or a `hostnossl … reject` stands before them. The server says
-    /// `no pg_hba.conf entry for host …, no encryption` (28000); the last two words are the hint. A PgBouncer with
-    /// `client_tls_sslmode=require` says `SSL required`.
+    /// The lines of `pg_hba.conf` that would match are `hostssl`, or a `hostnossl … reject` stands before
+    /// them. The server says `no pg_hba.conf entry for host …, no encryption` (28000); the last two words are
+    /// the hint. A PgBouncer with `client_tls_sslmode=require` says `SSL required`.
     ///
     /// ## What proves it
-    /// The same login with `sslmode=require` is admitted. The words `no encryption` alone say only how the client came: where
-    /// no line would match with TLS either, the cause is `hba-rejects`.
+    /// The same login with `sslmode=require` is admitted. The words `no encryption` alone say only how the
+    /// client came: where no line would match with TLS either, the cause is `hba-rejects`.
     ///
     /// ## What mends it
     /// `sslmode=require` (better `verify-full`) in the service's URL, then restart one API instance.
     ///
     /// ## What makes it worse
-    /// Changing `hostssl` to `host` in `pg_hba.conf`: passwords and data of every client may then cross the network in clear.
+    /// Changing `hostssl` to `host` in `pg_hba.conf`: passwords and data of every client may then cross the
+    /// network in clear.
     ///
     /// ## What prevents it
     /// `sslmode` set in every URL, never left to the driver's default; drivers differ in it.
     ///
     /// ## References
-    /// Postgres manual, "The pg_hba.conf File" (`hostssl`, `hostnossl`), "SSL Support" (`sslmode`); PgBouncer manual,
-    /// `client_tls_sslmode`.
+    /// Postgres manual, "The pg_hba.conf File" (`hostssl`, `hostnossl`), "SSL Support" (`sslmode`); PgBouncer
+    /// manual, `client_tls_sslmode`.
     "tls-required" in Startup, proved by Proof::Drill;
 }
 
-/// True where a client without TLS was turned down, and TLS is the way that is left: it was not tried (or came to
-/// nothing), and the peer did not say that it has none.
+/// True where a client without TLS was turned down, and TLS is the way that is left: it was not tried (or
+/// came to nothing), and the peer did not say that it has none.
 pub(super) fn for_want_of_tls(route: &RouteEvidence, error: &ServerError) -> bool {
     if says(error, Words::PoolerDemandsTls) {
         return true;

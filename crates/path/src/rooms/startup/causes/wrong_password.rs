@@ -12,12 +12,14 @@ cause! {
     /// The password that the service uses is not the role's.
     ///
     /// ## What it is
-    /// The server (or the pooler in front of it) turns the password down: it was rotated on one side only, the wrong secret was
-    /// deployed, or the URL has none. A client is told the same for a role that does not exist and for a password that expired.
+    /// The server (or the pooler in front of it) turns the password down: it was rotated on one side only,
+    /// the wrong secret was deployed, or the URL has none. A client is told the same for a role that does not
+    /// exist and for a password that expired.
     ///
     /// ## What proves it
-    /// 28P01, and in the server's log the DETAIL `Password does not match for user …` (with SCRAM only the line of pg_hba.conf
-    /// that matched). A PgBouncer says `password authentication failed` or `SASL authentication failed` for its own list.
+    /// 28P01, and in the server's log the DETAIL `Password does not match for user …` (with SCRAM only the
+    /// line of pg_hba.conf that matched). A PgBouncer says `password authentication failed` or `SASL
+    /// authentication failed` for its own list.
     ///
     /// ## What mends it
     /// 1. Log in by hand with the password that you believe in: `psql -h HOST -U ROLE -d DATABASE`.
@@ -25,15 +27,16 @@ cause! {
     /// 3. If the server accepts it and the pooler does not: mend the pooler's `auth_file` and `RELOAD`.
     ///
     /// ## What makes it worse
-    /// Setting a new password in the database at once: every other client of the role is locked out too. Retry loops: they
-    /// flood the log and may trip a lockout.
+    /// Setting a new password in the database at once: every other client of the role is locked out too.
+    /// Retry loops: they flood the log and may trip a lockout.
     ///
     /// ## What prevents it
-    /// Secrets with versions; two roles in turn for a rotation; the API's login tested before the old secret goes.
+    /// Secrets with versions; two roles in turn for a rotation; the API's login tested before the old secret
+    /// goes.
     ///
     /// ## References
-    /// Postgres manual, "Password Authentication", "Authentication Problems", error code 28P01; PgBouncer manual, `auth_file`,
-    /// `auth_query`.
+    /// Postgres manual, "Password Authentication", "Authentication Problems", error code 28P01; PgBouncer
+    /// manual, `auth_file`, `auth_query`.
     "wrong-password" in Startup, proved by Proof::Drill;
 }
 

@@ -11,27 +11,28 @@ cause! {
     /// The server's certificate has expired, or is not valid yet.
     ///
     /// ## What it is
-    /// Today lies outside the dates of the certificate or of one above it. `verify-ca` and `verify-full` refuse it (`certificate
-    /// verify failed`); `require` and `prefer` go on, and then this is a warning. A certificate that is not valid yet mostly
-    /// means that this host's clock is wrong.
+    /// Today lies outside the dates of the certificate or of one above it. `verify-ca` and `verify-full`
+    /// refuse it (`certificate verify failed`); `require` and `prefer` go on, and then this is a warning. A
+    /// certificate that is not valid yet mostly means that this host's clock is wrong.
     ///
     /// ## What proves it
     /// The dates in the certificate: `openssl x509 -noout -dates`, and `date -u` here.
     ///
     /// ## What mends it
     /// 1. Compare `date -u` on this host with another clock.
-    /// 2. Renew the certificate, put it in place of `ssl_cert_file`, and reload: `SELECT pg_reload_conf()`. No restart is needed;
-    ///    new connections get the new certificate.
+    /// 2. Renew the certificate, put it in place of `ssl_cert_file`, and reload: `SELECT pg_reload_conf()`.
+    ///    No restart is needed; new connections get the new certificate.
     ///
     /// ## What makes it worse
-    /// Switching verification off to "get through": it stays off, and nobody notices the next stranger. Restarting the database.
+    /// Switching verification off to "get through": it stays off, and nobody notices the next stranger.
+    /// Restarting the database.
     ///
     /// ## What prevents it
     /// Renewal by a machine, an alert 30 days ahead, a reload in the renewal's hook.
     ///
     /// ## References
-    /// Postgres manual, "Secure TCP/IP Connections with SSL" (`ssl_cert_file`, reload), "SSL Support"; RFC 5280 section 4.1.2.5;
-    /// openssl-x509(1).
+    /// Postgres manual, "Secure TCP/IP Connections with SSL" (`ssl_cert_file`, reload), "SSL Support"; RFC
+    /// 5280 section 4.1.2.5; openssl-x509(1).
     "certificate-expired" in Tls, proved by Proof::Drill;
 }
 

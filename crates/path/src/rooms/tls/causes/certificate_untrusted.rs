@@ -11,17 +11,19 @@ cause! {
     /// The server's certificate leads to no root certificate that this side trusts.
     ///
     /// ## What it is
-    /// `verify-ca` and `verify-full` look for a chain from the server's certificate to a root in `sslrootcert` (by default
-    /// `~/.postgresql/root.crt`), and find none: the server's certificate was issued anew by another authority, an
-    /// intermediate is missing, the root file is old or missing, or the server is a stranger. A TLS file of this side that
-    /// cannot be used ends in the same place.
+    /// `verify-ca` and `verify-full` look for a chain from the server's certificate to a root in
+    /// `sslrootcert` (by default `~/.postgresql/root.crt`), and find none: the server's certificate was
+    /// issued anew by another authority, an intermediate is missing, the root file is old or missing, or the
+    /// server is a stranger. A TLS file of this side that cannot be used ends in the same place.
     ///
     /// ## What proves it
-    /// The issuer in the certificate against the subjects in the root file: `openssl verify -CAfile ROOT server.crt`.
+    /// The issuer in the certificate against the subjects in the root file: `openssl verify -CAfile ROOT
+    /// server.crt`.
     ///
     /// ## What mends it
     /// 1. Make sure that the server is the right one: who issued its certificate, and when?
-    /// 2. Give the client the authority's current root (`sslrootcert=`), or `sslrootcert=system` with a public authority.
+    /// 2. Give the client the authority's current root (`sslrootcert=`), or `sslrootcert=system` with a
+    ///    public authority.
     /// 3. If an intermediate is missing, append it to the server's `ssl_cert_file` and reload.
     ///
     /// ## What makes it worse
@@ -31,8 +33,8 @@ cause! {
     /// Roots rolled out before certificates; both checked with the API's own settings after each renewal.
     ///
     /// ## References
-    /// Postgres manual, "SSL Support" (`sslrootcert`, protection provided in different modes), "Secure TCP/IP Connections with
-    /// SSL"; RFC 5280 section 6; openssl-verify(1).
+    /// Postgres manual, "SSL Support" (`sslrootcert`, protection provided in different modes), "Secure TCP/IP
+    /// Connections with SSL"; RFC 5280 section 6; openssl-verify(1).
     "certificate-untrusted" in Tls,
     proved by Proof::None("differs from the drills certificate-expired and certificate-wrong-name in one field of the evidence");
 }

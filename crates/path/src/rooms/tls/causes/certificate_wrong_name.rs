@@ -10,12 +10,13 @@ cause! {
     /// The server's certificate does not carry the name that the client connects to.
     ///
     /// ## What it is
-    /// The certificate is genuine and in date, but for other names. `verify-full` refuses it: `server certificate for "…" does not
-    /// match host name "…"`. The URL uses an alias or an address that the certificate does not list, or the name leads to another
-    /// server than it should.
+    /// The certificate is genuine and in date, but for other names. `verify-full` refuses it: `server
+    /// certificate for "…" does not match host name "…"`. The URL uses an alias or an address that the
+    /// certificate does not list, or the name leads to another server than it should.
     ///
     /// ## What proves it
-    /// The names in the certificate (subjectAltName; the common name only where there is none) against the host in the URL.
+    /// The names in the certificate (subjectAltName; the common name only where there is none) against the
+    /// host in the URL.
     ///
     /// ## What mends it
     /// 1. Make sure that the server is the right one: is the certificate that of another cluster?
@@ -29,7 +30,8 @@ cause! {
     /// Certificates that list every name and alias in use; a test with the API's own URL after a rename.
     ///
     /// ## References
-    /// Postgres manual, "SSL Support" (client verification of server certificates); RFC 6125; openssl-x509(1).
+    /// Postgres manual, "SSL Support" (client verification of server certificates); RFC 6125;
+    /// openssl-x509(1).
     "certificate-wrong-name" in Tls, proved by Proof::Drill;
 }
 

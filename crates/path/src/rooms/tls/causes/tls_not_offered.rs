@@ -13,26 +13,31 @@ cause! {
     /// The client demands TLS and the server (or the proxy in front of it) offers none.
     ///
     /// ## What it is
-    /// The answer to SSLRequest is `N`. With `sslmode=require` or a verifying mode the client stops there; libpq says `server does not
-    /// support SSL, but SSL was required`. `ssl` is off at the server, or a PgBouncer or HAProxy in front ends the question.
+    /// The answer to SSLRequest is `N`. With `sslmode=require` or a verifying mode the client stops there;
+    /// libpq says `server does not support SSL, but SSL was required`. `ssl` is off at the server, or a
+    /// PgBouncer or HAProxy in front ends the question.
     ///
     /// ## What proves it
-    /// The one byte `N`. `SHOW ssl` on the server says `off`; PgBouncer has `client_tls_sslmode = disable` (its default).
+    /// The one byte `N`. `SHOW ssl` on the server says `off`; PgBouncer has `client_tls_sslmode = disable`
+    /// (its default).
     ///
     /// ## What mends it
-    /// 1. At the server: certificate and key in place, `ALTER SYSTEM SET ssl = on`, reload. No restart is needed.
+    /// 1. At the server: certificate and key in place, `ALTER SYSTEM SET ssl = on`, reload. No restart is
+    ///    needed.
     /// 2. At PgBouncer: `client_tls_sslmode`, `client_tls_key_file`, `client_tls_cert_file`.
-    /// 3. Is the address the right one? A server that had TLS yesterday may not be the one that answers today.
+    /// 3. Is the address the right one? A server that had TLS yesterday may not be the one that answers
+    ///    today.
     ///
     /// ## What makes it worse
     /// Going down to `sslmode=disable` in silence: the password and the data then cross the network in clear.
     ///
     /// ## What prevents it
-    /// `sslmode` and the server's `ssl` changed together; a connection test with the API's own URL after each change.
+    /// `sslmode` and the server's `ssl` changed together; a connection test with the API's own URL after each
+    /// change.
     ///
     /// ## References
-    /// Postgres manual, "SSL Session Encryption" (protocol), "Secure TCP/IP Connections with SSL", "SSL Support"; PgBouncer
-    /// manual, `client_tls_sslmode`.
+    /// Postgres manual, "SSL Session Encryption" (protocol), "Secure TCP/IP Connections with SSL", "SSL
+    /// Support"; PgBouncer manual, `client_tls_sslmode`.
     "tls-not-offered" in Tls, proved by Proof::Drill;
 }
 

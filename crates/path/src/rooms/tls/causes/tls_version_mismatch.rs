@@ -13,17 +13,19 @@ cause! {
     /// Client and server share no TLS version or cipher.
     ///
     /// ## What it is
-    /// The server was told to use old versions only (`ssl_max_protocol_version`), or the client new ones only, or their
-    /// cipher lists do not meet. The handshake ends with an alert; libpq says `SSL error: tlsv1 alert protocol version`.
-    /// pgmedic itself speaks TLS 1.2 and 1.3.
+    /// The server was told to use old versions only (`ssl_max_protocol_version`), or the client new ones
+    /// only, or their cipher lists do not meet. The handshake ends with an alert; libpq says `SSL error:
+    /// tlsv1 alert protocol version`. pgmedic itself speaks TLS 1.2 and 1.3.
     ///
     /// ## What proves it
-    /// The alert `protocol_version` (a version), or `handshake_failure` and `insufficient_security` (mostly ciphers).
-    /// `openssl s_client -starttls postgres -tls1_2 -connect HOST:PORT` tries one version at a time.
+    /// The alert `protocol_version` (a version), or `handshake_failure` and `insufficient_security` (mostly
+    /// ciphers). `openssl s_client -starttls postgres -tls1_2 -connect HOST:PORT` tries one version at a
+    /// time.
     ///
     /// ## What mends it
-    /// `ALTER SYSTEM RESET ssl_max_protocol_version`, set `ssl_min_protocol_version` to `TLSv1.2`, put common suites into
-    /// `ssl_ciphers`, and reload. On the client: `ssl_min_protocol_version` in the URL, or a newer TLS library.
+    /// `ALTER SYSTEM RESET ssl_max_protocol_version`, set `ssl_min_protocol_version` to `TLSv1.2`, put common
+    /// suites into `ssl_ciphers`, and reload. On the client: `ssl_min_protocol_version` in the URL, or a
+    /// newer TLS library.
     ///
     /// ## What makes it worse
     /// Allowing TLS 1.0 for everyone because of one client: let that client be updated.
@@ -32,8 +34,8 @@ cause! {
     /// A connection test from the oldest client in use before versions or ciphers are narrowed.
     ///
     /// ## References
-    /// Postgres manual, "SSL" of "Connections and Authentication" (`ssl_min_protocol_version`, `ssl_ciphers`); RFC 8446
-    /// section 6.2 (alerts 40, 70, 71); openssl-s_client(1).
+    /// Postgres manual, "SSL" of "Connections and Authentication" (`ssl_min_protocol_version`,
+    /// `ssl_ciphers`); RFC 8446 section 6.2 (alerts 40, 70, 71); openssl-s_client(1).
     "tls-version-mismatch" in Tls,
     proved by Proof::None("needs an OpenSSL at the server that still speaks TLS 1.1, which distributions no longer build");
 }
