@@ -2,5 +2,19 @@
 
 use crate::cause::Cause;
 
+pub mod disk_filling;
+pub mod disk_full;
+pub mod filesystem_read_only;
+pub mod inodes_exhausted;
+pub mod slot_retains_wal;
+pub mod wal_volume_full;
+
 /// Every cause of this room.
-pub static ALL: &[&Cause] = &[];
+pub static ALL: &[&Cause] = &[
+    &disk_full::CAUSE,
+    &wal_volume_full::CAUSE,
+    &inodes_exhausted::CAUSE,
+    &filesystem_read_only::CAUSE,
+    &disk_filling::CAUSE,
+    &slot_retains_wal::CAUSE,
+];

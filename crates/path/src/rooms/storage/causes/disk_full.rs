@@ -1,0 +1,148 @@
+//! `disk-full`: the data volume has no space left.
+
+use super::slot_retains_wal;
+use crate::cause::Proof;
+use crate::evidence::Evidence;
+use crate::paste::literal;
+use crate::platform::evidence::{VolumeUse, VolumeView};
+use crate::rooms::storage::volumes;
+use crate::said;
+use pgmedic_model::pooler_words::Words;
+use pgmedic_model::{Confidence, Fact, Finding, RemedyKind, RemedyPlan, Room, Severity};
+
+cause! {
+    /// The data volume is full: what needs a new block fails, and the next checkpoint or restart takes the server down.
+    ///
+    /// ## What it is
+    /// Zero bytes are survivable while nothing happens: logins and small reads still work. The next checkpoint fails and
+    /// ends in a crash; a server that is restarted now goes round in a crash loop until space is added.
+    ///
+    /// ## What proves it
+    /// Free bytes of the volume (`f_bavail`: root's reserve does not count): under 4 MiB, or under 1 % and 64 MiB. Or
+    /// `53100 could not extend file "base/…": No space left on device`; at login on 15 `XX000 could not write init
+    /// file` (likely). A full `/dev/shm` uses the same words, and is not this.
+    ///
+    /// ## What mends it
+    /// 1. Delete the ballast file, if somebody was so wise; rotated logs.
+    /// 2. Extend the volume: no restart is needed.
+    /// 3. Drop a replication slot that holds WAL, once its consumer is *known* to be gone.
+    /// 4. `truncate` or `drop` what is known to be garbage; mend a failing `archive_command`.
+    ///
+    /// ## What makes it worse
+    /// **Restarting the database.** `rm pg_wal/*`: the data are then beyond repair. `delete` frees nothing, `vacuum full`
+    /// needs space first.
+    ///
+    /// ## What prevents it
+    /// An alert on *hours left*, not on percent; a ballast file; `max_slot_wal_keep_size`; `temp_file_limit`.
+    ///
+    /// ## References
+    /// Postgres manual: "Disk Full Failure", "Monitoring Disk Usage", statvfs(3). Runbook, section 3.
+    "disk-full" in Storage, proved by Proof::Drill;
+}
+
+fn find(e: &Evidence) -> Option<Finding> {
+    let vital = |v: &&VolumeView| volumes::is_vital(v) && v.holds != VolumeUse::Wal;
+    let seen: Vec<_> = volumes::seen(e).iter().filter(vital).collect();
+    let full = seen.iter().copied().find(|v| volumes::is_full(v));
+    let (confidence, proof) = match full {
+        Some(v) => (Confidence::Certain, volumes::fact(e, v)),
+        None => told(e, seen.is_empty())?,
+    };
+    let summary = full.map_or_else(
+        || "the server says that no space is left on its disk".to_owned(),
+        |v| {
+            let (left, mount) = (volumes::bytes(v.available_bytes), volumes::mount(v));
+            format!("the {} volume {mount} is full: {left} left{}", volumes::purpose(v), volumes::holders(v))
+        },
+    );
+    let said = volumes::no_space(e).filter(|_| full.is_some());
+    let volume = full.or_else(|| seen.first().copied());
+    let mut finding = Finding::new(CAUSE.id, Room::Storage, Severity::Critical, confidence, summary, proof)
+        .and_all(said)
+        .mended_by(volumes::look(e, volume))
+        .mended_by(volumes::extend(e, volume));
+    if seen.is_empty() && said::error(e, Words::WalUnwritable).is_some() {
+        finding =
+            finding.or_else("wal-volume-full", "`df` on the server's host: is pg_wal a volume of its own?");
+    }
+    Some(drop_slot(e).into_iter().fold(finding, Finding::mended_by))
+}
+
+/// What is said of a volume that does not look full, or was not looked at. Another cause's volume is left to it.
+fn told(e: &Evidence, unseen: bool) -> Option<(Confidence, Fact)> {
+    let other = |v: &VolumeView| volumes::is_out_of_inodes(v) || volumes::is_full(v) || v.read_only;
+    if volumes::seen(e).iter().any(other) {
+        return None;
+    }
+    if let Some(fact) = volumes::no_space(e) {
+        let now = fact.source.way() != "window";
+        let sure = if now && unseen { Confidence::Certain } else { Confidence::Likely };
+        return (now || unseen).then_some((sure, fact));
+    }
+    let init_file = said::error(e, Words::InitFile).filter(|_| unseen)?;
+    Some((Confidence::Likely, init_file.fact()))
+}
+
+fn drop_slot(e: &Evidence) -> Option<RemedyPlan> {
+    let (slot, held) = slot_retains_wal::worst(e)?;
+    if slot.active {
+        return None;
+    }
+    let plan = format!(
+        "only when its consumer is known to be gone: drop slot {}, which holds {} of WAL; a replica of it must be rebuilt",
+        literal(&slot.name),
+        volumes::bytes(held)
+    );
+    let command = slot_retains_wal::drop_command(e, slot);
+    Some(RemedyPlan::by_hand("drop-verified-slot", RemedyKind::Advice, plan, command))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evidence::fixture::{healthy, refused};
+    use crate::rooms::storage::volumes::tests::{volume, with_volumes};
+
+    #[test]
+    fn disk_full_is_seen_through_the_window_while_logins_still_work() {
+        let mut v = volume(160, 0);
+        v.held = vec![("base".into(), 20_000_000), ("pg_wal".into(), 110_000_000)];
+        let found = find(&with_volumes(healthy(), vec![v])).unwrap();
+        assert_eq!((found.severity, found.confidence), (Severity::Critical, Confidence::Certain));
+        assert_eq!(
+            found.summary,
+            "the data volume /data is full: 0 bytes left; largest: pg_wal 110 MB, base 20 MB"
+        );
+        let commands: String = found.remedies.iter().map(|r| r.command.as_str()).collect();
+        assert!(!commands.contains("rm ") && !commands.contains("restart"), "{commands}");
+        assert!(found.remedies.iter().all(|r| r.kind != RemedyKind::DbRestart));
+        assert!(find(&with_volumes(healthy(), vec![volume(160, 90)])).is_none());
+    }
+
+    #[test]
+    fn disk_full_is_told_at_login() {
+        let told = |code, message| find(&refused(code, message)).map(|f| f.confidence);
+        assert_eq!(
+            told("53100", "could not write init file: No space left on device"),
+            Some(Confidence::Certain)
+        );
+        assert_eq!(told("XX000", "could not write init file"), Some(Confidence::Likely));
+        assert_eq!(told("42501", "could not open file \"base/5/2601\": Read-only file system"), None);
+        assert!(find(&healthy()).is_none());
+    }
+
+    #[test]
+    fn disk_full_leaves_inodes_and_wal_volumes_to_their_own_causes() {
+        let error = refused("53100", "could not create file \"base/5/1\": No space left on device");
+        let mut v = volume(160, 90);
+        assert_eq!(
+            find(&with_volumes(error.clone(), vec![v.clone()])).unwrap().confidence,
+            Confidence::Likely
+        );
+        v.available_inodes = 0;
+        assert!(find(&with_volumes(error, vec![v])).is_none());
+        let mut wal = volume(64, 0);
+        wal.holds = VolumeUse::Wal;
+        assert!(find(&with_volumes(healthy(), vec![volume(160, 90), wal])).is_none());
+    }
+}

@@ -1,0 +1,222 @@
+//! What a volume's figures amount to: full, filling, out of inodes. Not in here: statvfs(3) itself (`platform`).
+
+use crate::evidence::Evidence;
+use crate::paste::argument;
+use crate::platform::evidence::{VolumeUse, VolumeView};
+use crate::rooms::server::log;
+use crate::said::{self, Said};
+use pgmedic_model::pooler_words::{Words, says};
+use pgmedic_model::{Fact, RemedyKind, RemedyPlan, Source, SqlState};
+
+/// Less than this is nothing: a checkpoint's or a login's small files no longer find room.
+const NOTHING_BYTES: u64 = 4 << 20;
+/// Less than a hundredth is nothing as well, unless the hundredth of a large disk is still this much.
+const STILL_SOMETHING_BYTES: u64 = 64 << 20;
+/// Filling from this share of free space on downwards, in hundredths,
+const FILLING_PERCENT: u64 = 15;
+/// unless this much is still free: 15 % of 10 TB are 1.5 TB.
+const PLENTY_BYTES: u64 = 50_000_000_000;
+/// Fewer inodes than this are none.
+const NO_INODES: u64 = 100;
+
+/// The volumes that the host shows.
+pub(crate) fn seen(e: &Evidence) -> &[VolumeView] {
+    e.host.get().map_or(&[], |h| &h.volumes)
+}
+
+/// The volume that WAL is written to: its own, or the data directory's.
+pub(crate) fn of_wal(e: &Evidence) -> Option<&VolumeView> {
+    let holding = |holds| seen(e).iter().find(move |v| v.holds == holds);
+    holding(VolumeUse::Wal).or_else(|| holding(VolumeUse::Data))
+}
+
+/// True for a volume without which the server cannot write: not one of logs alone.
+pub(crate) fn is_vital(v: &VolumeView) -> bool {
+    v.holds != VolumeUse::Log
+}
+
+/// No bytes left.
+pub(crate) fn is_full(v: &VolumeView) -> bool {
+    let free = v.available_bytes;
+    v.total_bytes > 0
+        && (free < NOTHING_BYTES
+            || (free < STILL_SOMETHING_BYTES && free.saturating_mul(100) < v.total_bytes))
+}
+
+/// Few bytes left, by share and by number.
+pub(crate) fn is_filling(v: &VolumeView) -> bool {
+    v.total_bytes > 0
+        && v.available_bytes < PLENTY_BYTES
+        && u128::from(v.available_bytes) * 100 < u128::from(v.total_bytes) * u128::from(FILLING_PERCENT)
+}
+
+/// No inodes left, on a filesystem that counts them.
+pub(crate) fn is_out_of_inodes(v: &VolumeView) -> bool {
+    v.total_inodes > 0 && v.available_inodes < NO_INODES
+}
+
+/// What the volume is used for, in words.
+pub(crate) fn purpose(v: &VolumeView) -> &'static str {
+    match v.holds {
+        VolumeUse::Data => "data",
+        VolumeUse::Wal => "WAL",
+        VolumeUse::Tablespace => "tablespace",
+        VolumeUse::Log => "log",
+    }
+}
+
+/// Where it is mounted, else the path that was asked for.
+pub(crate) fn mount(v: &VolumeView) -> &str {
+    v.mount.as_deref().unwrap_or(&v.path)
+}
+
+/// Its figures, as a fact. The value is the free bytes.
+pub(crate) fn fact(e: &Evidence, v: &VolumeView) -> Fact {
+    let kind = v.kind.as_deref().map(|k| format!("{k}, ")).unwrap_or_default();
+    let inodes =
+        if v.total_inodes > 0 { format!(", {} inodes free", v.available_inodes) } else { String::new() };
+    let mode = if v.read_only { ", mounted read-only" } else { "" };
+    let text = format!(
+        "{} volume {}: {} of {} free ({kind}f_bavail){inodes}{mode}",
+        purpose(v),
+        mount(v),
+        bytes(v.available_bytes),
+        bytes(v.total_bytes)
+    );
+    let at = e.host.get().map_or(e.started_at, |h| h.at);
+    Fact::new(Source::Host, at, v.path.as_str(), text).value(v.available_bytes)
+}
+
+/// `; largest: pg_wal 3.2 GB, base 1.0 GB`, as far as it was read.
+pub(crate) fn holders(v: &VolumeView) -> String {
+    let mut held: Vec<_> = v.held.iter().filter(|(_, n)| *n > 0).collect();
+    held.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
+    let parts: Vec<_> = held.iter().take(2).map(|(what, n)| format!("{what} {}", bytes(*n))).collect();
+    if parts.is_empty() { String::new() } else { format!("; largest: {}", parts.join(", ")) }
+}
+
+/// What said that no space is left on a disk: an error on a way in, else the server's log of the last minutes.
+/// A full /dev/shm says it in the same words, and is none.
+pub(crate) fn no_space(e: &Evidence) -> Option<Fact> {
+    let of_disk = |s: &Said<'_>| {
+        (s.error.is(SqlState::DISK_FULL) || s.says(Words::NoSpaceLeft)) && !s.says(Words::SharedMemoryFull)
+    };
+    let logged = || {
+        let (entry, fact) = log::recent(e, Words::NoSpaceLeft)?;
+        (!says(&entry.message, Words::SharedMemoryFull)).then_some(fact)
+    };
+    said::errors(e).find(of_disk).map(|s| s.fact()).or_else(logged)
+}
+
+/// Bytes as a person says them, in decimal units.
+#[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+pub(crate) fn bytes(n: u64) -> String {
+    let n = n as f64;
+    let units = [(1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")];
+    units.iter().find(|(unit, _)| n >= *unit).map_or_else(
+        || format!("{n} bytes"),
+        |(unit, name)| {
+            if n < 10.0 * unit {
+                format!("{:.1} {name}", n / unit)
+            } else {
+                format!("{:.0} {name}", n / unit)
+            }
+        },
+    )
+}
+
+/// Advice to look at what fills the volume.
+pub(crate) fn look(e: &Evidence, v: Option<&VolumeView>) -> RemedyPlan {
+    let data = crate::rooms::server::startup_process::data_directory(e);
+    let mount = v.map_or_else(|| data.clone(), |v| argument(mount(v)));
+    RemedyPlan::by_hand(
+        "see-what-fills-it",
+        RemedyKind::Advice,
+        "see what fills it; delete the ballast file if there is one, and rotated logs; never anything in pg_wal, and no restart",
+        format!(
+            "df -h {mount}; df -i {mount}; du -xsh {data}/* {data}/base/pgsql_tmp 2>/dev/null | sort -h | tail; find {mount} -xdev -name '*ballast*'"
+        ),
+    )
+}
+
+/// The extension of a volume by half, as far as the policy allows. No downtime, but money, and it never shrinks.
+pub(crate) fn extend(e: &Evidence, v: Option<&VolumeView>) -> RemedyPlan {
+    let gb = v.map(|v| (v.total_bytes.saturating_add(v.total_bytes / 2)).div_ceil(1_000_000_000).max(1));
+    let gb = gb.map(|gb| e.policy.max_volume_gb.map_or(gb, |most| gb.min(most)));
+    let size = gb.map_or_else(|| "SIZE_GB".to_owned(), |gb| gb.to_string());
+    let from = v.map(|v| format!(" from {}", bytes(v.total_bytes))).unwrap_or_default();
+    RemedyPlan::by_hand(
+        "extend-volume",
+        RemedyKind::Storage,
+        format!("extend the volume{from} to {size} GB; Postgres goes on by itself, no restart"),
+        format!(
+            "fly volumes extend VOLUME_ID -s {size} --app DB_APP   # on a host of your own: lvextend -r -L {size}G DEVICE"
+        ),
+    )
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::evidence::fixture::{healthy, refused, window};
+
+    pub(crate) const MIB: u64 = 1 << 20;
+
+    /// A volume of `total` MiB with `free` MiB, for data.
+    pub(crate) fn volume(total: u64, free: u64) -> VolumeView {
+        VolumeView {
+            path: "/data".into(),
+            mount: Some("/data".into()),
+            kind: Some("ext4".into()),
+            total_bytes: total * MIB,
+            available_bytes: free * MIB,
+            total_inodes: 65_536,
+            available_inodes: 60_000,
+            ..VolumeView::default()
+        }
+    }
+
+    /// Shows these volumes through the window.
+    pub(crate) fn with_volumes(mut e: Evidence, volumes: Vec<VolumeView>) -> Evidence {
+        window(&mut e, |host| {
+            host.data_directory = Some("/data/pg".into());
+            host.volumes = volumes;
+        });
+        e
+    }
+
+    #[test]
+    fn share_and_number_decide_together() {
+        for (total, free, full, filling) in [
+            (160, 0, true, true),
+            (160, 8, false, true),
+            (160, 30, false, false),
+            (10_000, 60, true, true),
+            (10_000, 99, false, true),
+            (10_000_000, 1_000_000, false, false),
+            (10_000_000, 40_000, false, true),
+        ] {
+            let v = volume(total, free);
+            assert_eq!((is_full(&v), is_filling(&v)), (full, filling), "{free} of {total} MiB");
+        }
+        let unknown = VolumeView::default();
+        assert!(!is_full(&unknown) && !is_filling(&unknown) && !is_out_of_inodes(&unknown));
+    }
+
+    #[test]
+    fn bytes_are_said_with_two_digits() {
+        let said: Vec<_> = [512, 1_500, 64 << 20, 3_200_000_000, 2_000_000_000_000].map(bytes).into();
+        assert_eq!(said, ["512 bytes", "1.5 kB", "67 MB", "3.2 GB", "2.0 TB"]);
+    }
+
+    #[test]
+    fn a_full_dev_shm_is_no_full_disk() {
+        let shm = "could not resize shared memory segment \"/PostgreSQL.1\" to 1048576 bytes: No space left on device";
+        assert!(no_space(&refused("53100", shm)).is_none());
+        assert!(
+            no_space(&refused("08P01", "could not extend file \"base/5/1\": No space left on device"))
+                .is_some()
+        );
+        assert!(no_space(&healthy()).is_none());
+    }
+}
