@@ -41,8 +41,8 @@ Examples:
   pgmedic check shop --record night.json       save what was seen, and
   pgmedic check --replay night.json            diagnose it anywhere
 
-Others can read a password in a URL in the list of processes: rather use
-DATABASE_URL, PGPASSWORD, ~/.pgpass or pgmedic.toml.
+A password in a URL is taken out of the list of processes at once, but stays
+in your shell's history: rather use ~/.pgpass, PGPASSWORD or pgmedic.toml.
 
 Exit codes:
   0 ok   1 warning   2 critical   3 unknown

@@ -1,6 +1,7 @@
 //! The binary `pgmedic`: read what is asked for, do it, write one document, leave with the code that says how it went.
 
 mod args;
+mod arguments;
 mod commands;
 mod config;
 mod drills;
@@ -18,7 +19,7 @@ use std::ffi::OsString;
 use usage::Asked;
 
 fn main() {
-    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let arguments = arguments::given();
     std::panic::set_hook(Box::new(failure::announce_defect));
     let outcome = std::panic::catch_unwind(|| run(&arguments))
         .unwrap_or_else(|_| Err(Failure::Defect("pgmedic panicked; see stderr".to_owned())));

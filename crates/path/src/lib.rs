@@ -22,6 +22,7 @@ mod said;
 pub mod service;
 pub mod sql;
 mod unrecognised;
+pub mod veil;
 pub mod walk;
 mod ways;
 
@@ -30,4 +31,5 @@ pub use diagnose::diagnose;
 pub use evidence::{Evidence, Seen};
 pub use report::report;
 pub use service::Service;
+pub use veil::veiled;
 pub use walk::walk;

@@ -12,7 +12,7 @@ use crate::select;
 use crate::surroundings::Surroundings;
 use pgmedic_model::Status;
 use pgmedic_path::service::LogSource;
-use pgmedic_path::{Evidence, Service, diagnose, report, walk};
+use pgmedic_path::{Evidence, Service, diagnose, report, veiled, walk};
 use recording::Recording;
 use std::path::Path;
 use std::time::Duration;
@@ -46,7 +46,7 @@ fn live(args: &CheckArgs) -> Result<Evidence, Failure> {
     if args.sides.api_log.as_deref() == Some(Path::new("-")) {
         service.api_log = Some(LogSource::Text(stdin::piped(args.timeout / 2)));
     }
-    let evidence = walked(&service, args.timeout)?;
+    let evidence = veiled(walked(&service, args.timeout)?, &service);
     match recording {
         None => Ok(evidence),
         Some(recording) => recording.finish(evidence),

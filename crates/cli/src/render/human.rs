@@ -8,6 +8,8 @@ use pgmedic_model::{Confidence, Fact, Finding, Report, Role, Room, RoomReport, R
 const FACTS: usize = 5;
 /// Remedies shown for a root.
 const REMEDIES: usize = 3;
+/// Things not seen that are shown with the reason; of more, the names alone.
+const UNSEEN: usize = 3;
 /// Lines shown of each further list.
 const LINES: usize = 5;
 
@@ -242,12 +244,21 @@ impl Page {
             return;
         }
         self.line("");
-        for text in report.unseen.iter().take(LINES) {
-            let text = self.cut(text, self.look.width.saturating_sub(15));
-            let line = self.look.paint(Paint::Dim, &format!("not seen       {text}"));
-            self.line(&line);
+        if report.unseen.len() > UNSEEN {
+            let mut labels: Vec<&str> = Vec::new();
+            for text in &report.unseen {
+                let label = text.split(": ").next().unwrap_or(text);
+                if !labels.contains(&label) {
+                    labels.push(label);
+                }
+            }
+            let text = format!("{} (why: --format json)", labels.join(", "));
+            self.paragraph("not seen       ", "               ", &text, 3);
+            return;
         }
-        self.rest(report.unseen.len());
+        for text in &report.unseen {
+            self.paragraph("not seen       ", "               ", text, 2);
+        }
     }
 
     fn rest(&mut self, all: usize) {

@@ -1,0 +1,71 @@
+//! The last look at evidence before anyone sees it: a password that a peer said back is masked.
+//!
+//! pgmedic writes no secret into evidence itself; a hostile or careless peer can quote what was sent to it.
+
+use crate::evidence::Evidence;
+use crate::service::Service;
+use pgmedic_model::{Secret, Target};
+use serde_json::Value;
+
+/// Shorter passwords are not looked for: they stand in too many words.
+const SHORTEST: usize = 4;
+
+/// The evidence without the service's passwords. A password that is also the name of a role, database or host of the
+/// service is no secret that masking could keep.
+#[must_use]
+pub fn veiled(evidence: Evidence, service: &Service) -> Evidence {
+    let targets: Vec<&Target> = [Some(&service.target), service.rescue.as_ref(), service.pooler.as_ref()]
+        .into_iter()
+        .flatten()
+        .collect();
+    let public = |password: &str| {
+        targets.iter().any(|t| t.user == password || t.database == password || t.host.to_string() == password)
+    };
+    let secrets: Vec<&str> = targets
+        .iter()
+        .filter_map(|target| target.password.as_ref().map(Secret::reveal))
+        .filter(|password| password.len() >= SHORTEST && !public(password))
+        .collect();
+    if secrets.is_empty() {
+        return evidence;
+    }
+    let Ok(mut value) = serde_json::to_value(&evidence) else { return evidence };
+    if !mask(&mut value, &secrets) {
+        return evidence;
+    }
+    serde_json::from_value(value).unwrap_or(evidence)
+}
+
+/// Masks the secrets in every string; true where there was one.
+fn mask(value: &mut Value, secrets: &[&str]) -> bool {
+    match value {
+        Value::String(text) => {
+            let mut found = false;
+            for secret in secrets {
+                if text.contains(secret) {
+                    *text = text.replace(secret, Secret::MASK);
+                    found = true;
+                }
+            }
+            found
+        }
+        Value::Array(items) => items.iter_mut().fold(false, |found, item| mask(item, secrets) || found),
+        Value::Object(members) => {
+            members.values_mut().fold(false, |found, item| mask(item, secrets) || found)
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn masks_in_every_string_and_says_whether_it_did() {
+        let mut value = serde_json::json!({"a": ["said hunter2", {"b": "hunter2 hunter2"}], "c": 2});
+        assert!(mask(&mut value, &["hunter2"]));
+        assert_eq!(value, serde_json::json!({"a": ["said ***", {"b": "*** ***"}], "c": 2}));
+        assert!(!mask(&mut value, &["hunter2"]));
+    }
+}
