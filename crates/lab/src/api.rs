@@ -225,27 +225,31 @@ impl State {
 
 /// Opens a connection.
 async fn connect(place: Place) -> Result<Client, String> {
-    let (ip, port) = match place {
+    let (addresses, port) = match place {
         Place::Uninitialised => return Err("Database not initialised".to_owned()),
-        Place::At(address) => (address.ip(), address.port()),
+        Place::At(address) => (vec![address.ip()], address.port()),
         Place::Named { nameserver, port } => (resolve(nameserver).await?, port),
     };
     let mut config = Config::new();
-    config.hostaddr(ip).port(port).user(ROLE).password(PASSWORD).dbname(DATABASE);
+    // As libpq does, it tries each address in turn.
+    for ip in addresses {
+        config.hostaddr(ip);
+    }
+    config.port(port).user(ROLE).password(PASSWORD).dbname(DATABASE);
     config.application_name("renderflow-api").connect_timeout(READY_WITHIN);
     let (client, connection) = config.connect(NoTls).await.map_err(|e| words(&e))?;
     tokio::spawn(connection);
     Ok(client)
 }
 
-/// The first address of the database's name; in getaddrinfo(3)'s words where there is none.
-async fn resolve(nameserver: SocketAddr) -> Result<IpAddr, String> {
+/// The addresses of the database's name; in getaddrinfo(3)'s words where there is none.
+async fn resolve(nameserver: SocketAddr) -> Result<Vec<IpAddr>, String> {
     let within = READY_WITHIN / 2;
     let answer = tokio::task::spawn_blocking(move || dns::ask(nameserver, dns::NAME, within)).await;
     let failed = |why: &str| format!("getaddrinfo {}: {why}", dns::NAME);
     match answer.map_err(|e| e.to_string())? {
-        Ok(Ok(addresses)) => addresses.first().copied().ok_or_else(|| failed("ENOTFOUND")),
-        Ok(Err(simple_dns::RCODE::NameError)) => Err(failed("ENOTFOUND")),
+        Ok(Ok(addresses)) if !addresses.is_empty() => Ok(addresses),
+        Ok(Ok(_) | Err(simple_dns::RCODE::NameError)) => Err(failed("ENOTFOUND")),
         Ok(Err(_)) | Err(_) => Err(failed("EAI_AGAIN")),
     }
 }

@@ -8,10 +8,12 @@ use crate::{Guard, Lab, LabError};
 /// # Errors
 /// Where the lab cannot.
 pub fn inject(lab: &Lab) -> Result<Guard, LabError> {
-    let proxy = lab.proxy()?;
-    let room = proxy.info("Maxconn")?.saturating_sub(proxy.info("CurrConns")?);
-    let login = Login::of_api(lab.postgres()).through(proxy.port());
-    let held = Sessions::open(lab.postgres(), &login, usize::try_from(room).unwrap_or(usize::MAX))?;
     lab.restart_api();
-    Ok(Guard::holding(held))
+    let (proxy, postgres) = (lab.proxy()?, lab.postgres());
+    let login = Login::of_api(postgres).through(proxy.port());
+    let mut guard = Guard::default();
+    while proxy.info("CurrConns")? < proxy.info("Maxconn")? {
+        guard = guard.and_holding(Sessions::open(postgres, &login, 1)?);
+    }
+    Ok(guard)
 }
