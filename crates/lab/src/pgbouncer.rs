@@ -81,18 +81,18 @@ impl Pgbouncer {
         self.port
     }
 
+    /// Sends it a signal.
+    ///
+    /// # Errors
+    /// Where it is gone.
+    pub fn signal(&self, signal: Signal) -> Result<(), LabError> {
+        self.server.signal(signal)
+    }
+
     /// `default_pool_size`.
     #[must_use]
     pub fn pool_size(&self) -> usize {
         usize::try_from(self.pool_size).unwrap_or(usize::MAX)
-    }
-
-    /// Sends it a signal.
-    ///
-    /// # Errors
-    /// Where its process is gone.
-    pub fn signal(&self, signal: Signal) -> Result<(), LabError> {
-        self.server.signal(signal)
     }
 
     /// Commands the console as its administrator (pgbouncer manual, "Admin console").

@@ -4,6 +4,7 @@ use super::{Drill, Found};
 use pgmedic_lab::{Guard, Lab, LabError, Parts, PoolerSize, faults};
 use pgmedic_model::target::{Host, SslMode};
 use pgmedic_path::Service;
+use pgmedic_path::service::Window;
 use std::time::Duration;
 
 const PLAIN: Parts = Parts { proxy: None, pooler: None, dns: false, api: false, tls: false, volume_mb: None };
@@ -90,6 +91,7 @@ pub(crate) const DRILLS: &[Drill] = &[
     // network
     Drill {
         parts: API,
+        configure: from_afar,
         ..drill(
             "port-closed",
             "The server is stopped: nothing listens on its port.",
@@ -167,6 +169,14 @@ pub(crate) const DRILLS: &[Drill] = &[
             "pooler-paused",
             "Somebody said PAUSE at the pooler's console, and nobody said RESUME.",
             faults::pooler_paused::inject,
+        )
+    },
+    Drill {
+        parts: POOLER,
+        ..drill(
+            "pooler-hung",
+            "The pooler is stopped; the kernel still accepts its connections.",
+            faults::pooler_hung::inject,
         )
     },
     // tls
@@ -275,6 +285,14 @@ pub(crate) const DRILLS: &[Drill] = &[
     Drill {
         parts: API,
         ..drill(
+            "database-invalid",
+            "The database's DROP was interrupted halfway.",
+            faults::database_invalid::inject,
+        )
+    },
+    Drill {
+        parts: API,
+        ..drill(
             "slots-nearly-exhausted",
             "Nine of ten ordinary slots are taken.",
             faults::slots_nearly_exhausted::inject,
@@ -316,6 +334,22 @@ pub(crate) const DRILLS: &[Drill] = &[
     Drill {
         parts: PROXY,
         ..drill("routed-to-standby", "The proxy leads to a hot standby.", faults::routed_to_standby::inject)
+    },
+    Drill {
+        parts: PROXY,
+        ..drill(
+            "standby-not-ready",
+            "The proxy leads to a standby that lets no reader in.",
+            faults::standby_not_ready::inject,
+        )
+    },
+    Drill {
+        parts: API,
+        ..drill(
+            "server-down",
+            "The server ended at once: no postmaster is left.",
+            faults::server_down::inject,
+        )
     },
     // sessions
     Drill {
@@ -401,6 +435,12 @@ fn impatient(_: &Lab, service: &mut Service) -> Result<(), LabError> {
 /// A client that never asks for TLS.
 fn without_tls(_: &Lab, service: &mut Service) -> Result<(), LabError> {
     service.target.tls.mode = SslMode::Disable;
+    Ok(())
+}
+
+/// From another host, which cannot look into the server's.
+fn from_afar(_: &Lab, service: &mut Service) -> Result<(), LabError> {
+    service.window = Window::Off;
     Ok(())
 }
 

@@ -9,12 +9,22 @@ use std::sync::Arc;
 /// # Errors
 /// Where the lab cannot.
 pub fn inject(lab: &Lab) -> Result<Guard, LabError> {
+    lead_to(lab, standby(lab)?)
+}
+
+/// A hot standby of the lab's server.
+pub(super) fn standby(lab: &Lab) -> Result<Postgres, LabError> {
+    Postgres::standby_of(lab.postgres(), lab.folder(), lab.runtime().handle().clone())
+}
+
+/// Has the proxy lead to a standby, until the guard leads it back and ends the standby.
+pub(super) fn lead_to(lab: &Lab, standby: Postgres) -> Result<Guard, LabError> {
     let (proxy, primary) = (Arc::clone(lab.proxy()?), lab.postgres().port());
-    let standby = Postgres::standby_of(lab.postgres(), lab.folder(), lab.runtime().handle().clone())?;
     proxy.point_at(standby.port())?;
     lab.restart_api();
-    Ok(Guard::undone_by(move || proxy.point_at(primary)).and_undone_by(move || {
+    Ok(Guard::undone_by(move || {
+        proxy.point_at(primary)?;
         drop(standby);
-        Ok(())
+        proxy.wait_server("UP")
     }))
 }

@@ -35,7 +35,7 @@ cause! {
     ///
     /// ## References
     /// Postgres manual: "Starting the Database Server", "Shutting Down the Server".
-    "server-down" in Server, proved by Proof::None("drilled as port-closed, which is what it is without a window on the host");
+    "server-down" in Server, proved by Proof::Drill;
 }
 
 fn find(e: &Evidence) -> Option<Finding> {

@@ -32,7 +32,7 @@ cause! {
     ///
     /// ## References
     /// Postgres manual: "Hot Standby", "Recovery" (`restore_command`), "Standby Servers".
-    "standby-not-ready" in Server, proved by Proof::None("the lab has a standby that is ready; one that is not is a server of its own");
+    "standby-not-ready" in Server, proved by Proof::Drill;
 }
 
 fn find(e: &Evidence) -> Option<Finding> {
