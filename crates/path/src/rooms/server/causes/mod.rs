@@ -7,6 +7,7 @@ pub mod fork_failed;
 pub mod read_only_by_setting;
 pub mod routed_to_standby;
 pub mod server_down;
+pub mod server_hung;
 pub mod server_recovering;
 pub mod server_shutting_down;
 pub mod server_starting;
@@ -16,6 +17,7 @@ pub mod wraparound_guard;
 
 /// Every cause of this room.
 pub static ALL: &[&Cause] = &[
+    &server_hung::CAUSE,
     &server_down::CAUSE,
     &server_starting::CAUSE,
     &server_recovering::CAUSE,
