@@ -41,6 +41,20 @@ fn knock(lab: &Lab, count: usize) -> Vec<TcpStream> {
     clients
 }
 
+/// Waits until the listener's process has come to a state: a signal is taken when the process next runs.
+fn wait_state(question: &HostQuestion, state: char) {
+    wait::until("a process in that state", PATIENCE, || {
+        let seen = look(question);
+        let behind = seen.proxy.or(seen.postmaster);
+        Ok(if behind.as_ref().is_some_and(|p| p.state == state) {
+            Ok(())
+        } else {
+            Err(format!("{behind:?}"))
+        })
+    })
+    .expect("the state");
+}
+
 /// The question of an admitted walk: a session's own backend pid, and the data directory as SQL tells it.
 fn admitted(lab: &Lab, sessions: &Sessions) -> HostQuestion {
     assert!(!sessions.is_empty());
@@ -48,7 +62,7 @@ fn admitted(lab: &Lab, sessions: &Sessions) -> HostQuestion {
     let pid = lab.postgres().value(own).expect("a pid").parse().expect("a number");
     HostQuestion {
         admitted_backend_pid: Some(pid),
-        data_directory: Some(lab.postgres().data().to_owned()),
+        told_data_directory: Some(lab.postgres().data().to_owned()),
         healthy: true,
         ..closed(lab)
     }
@@ -63,8 +77,8 @@ fn an_admitted_walk_sees_the_volumes_and_nothing_more() {
     let lab = Lab::build(PLAIN).expect("a lab");
     let session = walk(&lab);
     let question = admitted(&lab, &session);
-    for data_directory in [None, question.data_directory.clone()] {
-        let seen = look(&HostQuestion { data_directory, ..question.clone() });
+    for told_data_directory in [None, question.told_data_directory.clone()] {
+        let seen = look(&HostQuestion { told_data_directory, ..question.clone() });
         assert_eq!(seen.blind, Vec::<String>::new());
         assert_eq!(seen.data_directory, Some(lab.postgres().data().display().to_string()));
         assert_eq!(seen.volumes.len(), 1, "{:?}", seen.volumes);
@@ -97,11 +111,15 @@ fn a_backend_pid_that_may_be_of_another_server_is_not_believed() {
     for wrong in [
         HostQuestion { admitted_backend_pid: Some(std::process::id()), ..question.clone() },
         HostQuestion { admitted_backend_pid: Some(postmaster), ..question.clone() },
-        HostQuestion { data_directory: elsewhere, ..question.clone() },
+        HostQuestion { told_data_directory: elsewhere, ..question.clone() },
         HostQuestion { admitted_backend_pid: None, ..question },
     ] {
         let seen = look(&wrong);
         assert!(seen.volumes.is_empty() && seen.blind.len() == 1, "{wrong:?} gave {seen:?}");
+        // What the configuration says is on this host is looked at all the same.
+        let configured = HostQuestion { data_directory: Some(lab.postgres().data().to_owned()), ..wrong };
+        let seen = look(&configured);
+        assert_eq!((seen.volumes.len(), seen.postmaster_by, seen.blind.len()), (1, None, 0));
     }
 }
 
@@ -110,6 +128,7 @@ fn a_stopped_postmaster_leaves_its_clients_in_the_queue() {
     let lab = Lab::build(PLAIN).expect("a lab");
     let _held = Sessions::open(lab.postgres(), &Login::of_api(lab.postgres()), 5).expect("sessions");
     let guard = faults::server_hung::inject(&lab).expect("a fault");
+    wait_state(&closed(&lab), 'T');
     let _clients = knock(&lab, 4);
     let seen = look(&closed(&lab));
     let postmaster = seen.postmaster.expect("the postmaster");
@@ -118,6 +137,7 @@ fn a_stopped_postmaster_leaves_its_clients_in_the_queue() {
     assert_eq!(seen.postmaster_by, Some(format!("listens on 127.0.0.1:{}", lab.front_port())));
     let listener = seen.front_listener.expect("the listener");
     assert!(listener.recv_q == 4 && listener.pid == Some(postmaster.pid), "{listener:?}");
+    assert!(listener.backlog.is_some_and(|most| most > listener.recv_q), "{listener:?}");
     assert!(seen.front_listener_sought && seen.proxy.is_none());
     let held: u64 =
         seen.backends.expect("titles").iter().filter(|g| g.activity == "idle").map(|g| g.count).sum();
@@ -131,6 +151,7 @@ fn a_unix_socket_has_a_queue_too() {
     let lab = Lab::build(PLAIN).expect("a lab");
     let path = lab.postgres().sockets().join(format!(".s.PGSQL.{}", lab.postgres().port()));
     let guard = faults::server_hung::inject(&lab).expect("a fault");
+    wait_state(&closed(&lab), 'T');
     let _clients: Vec<_> =
         (0..4).map(|_| std::os::unix::net::UnixStream::connect(&path).expect("connected")).collect();
     let seen = look(&HostQuestion { front: vec![Endpoint::Unix(path)], ..HostQuestion::default() });
@@ -145,6 +166,7 @@ fn a_stopped_haproxy_is_silent_on_its_stats_socket_and_leads_to_the_postmaster()
     let through = Login::of_api(lab.postgres()).through(lab.front_port());
     let _held = Sessions::open(lab.postgres(), &through, 2).expect("sessions through the proxy");
     let _guard = faults::proxy_hung::inject(&lab).expect("a fault");
+    wait_state(&closed(&lab), 'T');
     let _clients = knock(&lab, 4);
     let seen = look(&closed(&lab));
     let proxy = seen.proxy.expect("the proxy");

@@ -3,6 +3,7 @@
 //! Each step adds to the page what it saw, so that a look that is cut off still tells the rest. Not in here: how each
 //! thing is read, which its own module knows.
 
+use super::backlog;
 use super::clusters;
 use super::conf::{self, Settings};
 use super::haproxy::{self, Configuration};
@@ -86,7 +87,7 @@ fn look_at_doors(
     }
     let view = |door: &Door| {
         let pid = door.process.as_ref().map(|process| process.pid);
-        door.listener.as_ref().map(|listener| listener.view(pid, None))
+        door.listener.as_ref().map(|listener| listener.view(pid, backlog::of(listener)))
     };
     let mut evidence = page.evidence();
     evidence.front_listener = view(&front);
@@ -192,7 +193,7 @@ fn find_place(
 ) -> Option<Place> {
     let given = question.data_directory.as_deref();
     match postmaster {
-        Some(found) => found.place().or_else(|| given.map(|data| Place::of_process(found.process.pid, data))),
+        Some(found) => found.place().or_else(|| given.map(Place::here)),
         None => given.map(Place::here).or_else(|| {
             let cluster = clusters::on_ports(&ground.ports(), clusters::DISTRIBUTIONS, until)?;
             page.evidence().postmaster_by = Some(cluster.by);

@@ -50,8 +50,10 @@ pub struct HostQuestion {
     pub direct: Vec<Endpoint>,
     /// `pg_backend_pid()` of an admitted connection. Believed only where /proc bears it out.
     pub admitted_backend_pid: Option<u32>,
-    /// `data_directory` of the configuration, else SQL's.
+    /// `data_directory` of the configuration: a path on this host.
     pub data_directory: Option<PathBuf>,
+    /// `data_directory` as SQL told it: a path where the server runs, which may be elsewhere.
+    pub told_data_directory: Option<PathBuf>,
     /// The server's log, by configuration.
     pub log: Option<PathBuf>,
     /// True where a way in was admitted and the server told of itself: then the look is cheap.
@@ -175,20 +177,24 @@ fn look_around(question: &HostQuestion, page: &Page, until: Instant) {
 /// What an admitted walk looks at: the volumes of the postmaster that admitted it, nothing more.
 fn look_at_volumes(question: &HostQuestion, page: &Page, until: Instant) {
     page.step("the postmaster");
-    let told = question.data_directory.as_deref();
-    let found = match question.admitted_backend_pid.map(|pid| postmaster::of_backend(pid, told)) {
-        Some(Ok(found)) => found,
-        Some(Err(reason)) => return page.blind(vec![reason]),
-        None => return page.blind(vec!["the server's backend is not known".to_owned()]),
+    let told = question.told_data_directory.as_deref();
+    let found = match question.admitted_backend_pid {
+        Some(pid) => postmaster::of_backend(pid, told),
+        None => Err("the server's backend is not known".to_owned()),
     };
-    let place = match (found.place(), told) {
-        (Some(place), Some(told)) => place.with_data(told.to_owned()),
-        (Some(place), None) => place,
-        (None, Some(told)) => Place::of_process(found.process.pid, told),
-        (None, None) => return page.blind(vec!["the data directory is not known".to_owned()]),
+    let place = match (&found, &question.data_directory) {
+        (Ok(found), _) if told.is_some() => told.map(|told| Place::of_process(found.process.pid, told)),
+        (Ok(found), None) => found.place(),
+        (_, Some(given)) => Some(Place::here(given)),
+        (Err(_), None) => None,
     };
+    let (by, reason) = match found {
+        Ok(found) => (Some(found.by), "the data directory is not known".to_owned()),
+        Err(reason) => (None, reason),
+    };
+    let Some(place) = place else { return page.blind(vec![reason]) };
+    page.evidence().postmaster_by = by;
     page.evidence().data_directory = Some(place.data().display().to_string());
-    page.evidence().postmaster_by = Some(found.by);
     page.step("the volumes");
     let mut blind = Vec::new();
     let care = Care { mounts: false, breakdown: BREAKDOWN_WHEN_ADMITTED };

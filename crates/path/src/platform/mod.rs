@@ -6,6 +6,7 @@
 pub mod evidence;
 pub mod host;
 
+mod backlog;
 mod closed_door;
 mod clusters;
 mod conf;

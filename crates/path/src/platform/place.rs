@@ -33,11 +33,6 @@ impl Place {
         &self.data
     }
 
-    /// The same place with another data directory: for the configuration's folder, and the one it points to.
-    pub(super) fn with_data(&self, data: PathBuf) -> Self {
-        Self { data, within: self.within }
-    }
-
     /// Where a path of the server is for us.
     pub(super) fn locate(&self, path: &Path) -> PathBuf {
         match self.within {
@@ -86,7 +81,6 @@ mod tests {
         let place = Place { data: "/data".into(), within: Some(17) };
         assert_eq!(place.locate(Path::new("/data/base")), Path::new("/proc/17/root/data/base"));
         assert_eq!(place.mount_table(), Path::new("/proc/17/mountinfo"));
-        assert_eq!(place.with_data("/other".into()).data(), Path::new("/other"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The trail from an address to the postmaster behind it, over a proxy if there is one.
 //!
-//! In the order of certainty: the listener's own process; the proxy's established connections to a listener of this
+//! In the order of certainty: the parent of a backend that let us in; the listener's own process; the proxy's established connections to a listener of this
 //! host; HAProxy's `server` lines; postmaster.pid of a data directory that is given; the only postmaster on this host.
 //! Not in here: how sockets and processes are read.
 
@@ -38,11 +38,18 @@ pub(super) struct Ground<'a> {
 impl Ground<'_> {
     /// The service's postmaster, and by what it is known.
     pub(super) fn postmaster(&self) -> Option<Postmaster> {
-        self.listening()
+        self.admitting()
+            .or_else(|| self.listening())
             .or_else(|| self.upstream())
             .or_else(|| self.server_line())
             .or_else(|| self.question.data_directory.as_deref().and_then(|data| self.by_pid_file(data)))
             .or_else(|| self.only_one())
+    }
+
+    /// The parent of a backend that one way in led to, where another way did not get so far.
+    fn admitting(&self) -> Option<Postmaster> {
+        let pid = self.question.admitted_backend_pid?;
+        postmaster::of_backend(pid, self.question.told_data_directory.as_deref()).ok()
     }
 
     fn listening(&self) -> Option<Postmaster> {

@@ -39,7 +39,8 @@ pub(super) async fn look_through(service: &Service, ways: &Ways<'_>, until: Inst
             _ => Vec::new(),
         },
         admitted_backend_pid: ways.front.backend_pid().or_else(|| ways.direct.and_then(Walked::backend_pid)),
-        data_directory: data_directory.or_else(|| ways.data_directory.clone().map(PathBuf::from)),
+        data_directory,
+        told_data_directory: ways.data_directory.clone().map(PathBuf::from),
         log,
         healthy: ways.healthy,
     };
