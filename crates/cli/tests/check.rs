@@ -1,5 +1,7 @@
 //! `check` against peers that need no Postgres: a closed port, one that is silent, one that refuses the password.
 
+#![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
+
 mod support;
 
 use std::io::{Read, Write};
@@ -119,6 +121,9 @@ fn a_recording_of_another_kind_is_refused() {
     }
 }
 
+/// A way to give a password: its name, the environment, the arguments.
+type Way<'a> = (&'a str, Vec<(&'a str, &'a str)>, Vec<&'a str>);
+
 /// However the password comes, it is sent and never shown, even where the server says it back.
 #[test]
 fn a_password_is_shown_nowhere() {
@@ -137,7 +142,7 @@ fn a_password_is_shown_nowhere() {
     std::fs::set_permissions(&pass, std::fs::Permissions::from_mode(0o600)).unwrap();
     let pass = pass.display().to_string();
     let pairs = format!("host=127.0.0.1 port={port} user=app dbname=shop password={PASSWORD}");
-    let ways: [(&str, Vec<(&str, &str)>, Vec<&str>); 8] = [
+    let ways: [Way<'_>; 8] = [
         ("URL", vec![], vec![&full]),
         ("pairs", vec![], vec![&pairs]),
         ("DATABASE_URL", vec![("DATABASE_URL", &full)], vec![]),

@@ -1,5 +1,7 @@
 //! The binary without a database: exit codes, help, configuration errors, and that no output shows a secret.
 
+#![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
+
 mod support;
 
 use std::process::Stdio;

@@ -49,9 +49,12 @@ fn mask(value: &mut Value, secrets: &[&str]) -> bool {
             }
             found
         }
-        Value::Array(items) => items.iter_mut().fold(false, |found, item| mask(item, secrets) || found),
+        // Every one is masked: `any` would stop at the first.
+        Value::Array(items) => {
+            items.iter_mut().filter_map(|item| mask(item, secrets).then_some(())).count() > 0
+        }
         Value::Object(members) => {
-            members.values_mut().fold(false, |found, item| mask(item, secrets) || found)
+            members.values_mut().filter_map(|item| mask(item, secrets).then_some(())).count() > 0
         }
         _ => false,
     }
