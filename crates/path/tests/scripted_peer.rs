@@ -197,7 +197,7 @@ async fn a_pooler_that_refuses_our_settings_is_asked_again_without_them() {
     assert!(route.startup.expect("reached").pooler.is_some_and(|why| why.contains("PgBouncer")));
     let heard: Vec<String> = peer.heard().iter().map(|b| String::from_utf8_lossy(b).into_owned()).collect();
     assert!(
-        heard[0].contains("statement_timeout\0700\0") && heard[0].contains("application_name\0pgmedic\0")
+        heard[0].contains("statement_timeout\x00700\x00") && heard[0].contains("application_name\0pgmedic\0")
     );
     assert!(!heard[1].contains("statement_timeout") && heard[1].contains("application_name\0pgmedic\0"));
 

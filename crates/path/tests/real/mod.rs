@@ -1,16 +1,19 @@
 //! A real Postgres of the lab, and the way in to it. Not in here: what is expected of it.
+#![allow(dead_code, reason = "each test crate uses its own part of it")]
 
 use pgmedic_lab::certificates::{Pair, Validity};
 pub(crate) use pgmedic_lab::dns::NAME;
 use pgmedic_lab::postgres::{DATABASE, PASSWORD};
 use pgmedic_lab::{Lab, Parts};
 use pgmedic_model::target::Tls;
-use pgmedic_model::{Host, Secret, ServerError, SslMode, Target};
-use pgmedic_path::evidence::RouteEvidence;
+use pgmedic_model::{Host, Policy, Secret, ServerError, SslMode, Target};
+use pgmedic_path::evidence::{Evidence, RouteEvidence};
 use pgmedic_path::rooms::dns::probe::Resolver;
 use pgmedic_path::rooms::startup::probe::Bounds;
 use pgmedic_path::rooms::startup::session::{Answer, Session};
 use pgmedic_path::route::open;
+use pgmedic_path::service::{Service, Window};
+use pgmedic_path::walk;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -33,7 +36,7 @@ impl Server {
         Self::build(Parts { tls: true, ..Parts::default() })
     }
 
-    fn build(parts: Parts) -> Self {
+    pub(crate) fn build(parts: Parts) -> Self {
         let lab = Lab::build(parts).unwrap_or_else(|error| panic!("{error}"));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         Self { lab, runtime }
@@ -67,6 +70,41 @@ impl Server {
     pub(crate) fn socket_target(&self, user: &str) -> Target {
         let sockets = self.lab.folder().join("primary-socket").display().to_string();
         Target { host: Host::Socket(sockets), ..self.target(user) }
+    }
+
+    /// The API's service as `user`: through whatever stands in front, and around it.
+    pub(crate) fn service(&self, user: &str) -> Service {
+        let direct = self.target(user);
+        let port = self.lab.front_port();
+        Service {
+            name: "lab".to_owned(),
+            target: Target { port, ..direct.clone() },
+            rescue: None,
+            direct: (port != direct.port).then_some(direct),
+            pooler: None,
+            ready: None,
+            metrics: None,
+            nameservers: Vec::new(),
+            resolve_here: false,
+            api_log: None,
+            window: Window::ByItself,
+            policy: Policy::default(),
+        }
+    }
+
+    /// Walks a service.
+    pub(crate) fn walk(&self, service: &Service, timeout: Duration) -> Evidence {
+        self.run(walk(service, timeout, &|_| {}))
+    }
+
+    pub(crate) fn lab(&self) -> &Lab {
+        &self.lab
+    }
+
+    /// The one value of a query.
+    pub(crate) fn value(&self, sql: &str) -> String {
+        let rows = self.lab.postgres().sql(sql).expect("the lab may do anything");
+        rows[0][0].clone().expect("a value")
     }
 
     pub(crate) fn folder(&self) -> &Path {
