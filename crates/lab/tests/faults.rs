@@ -38,8 +38,10 @@ fn knock(lab: &Lab, ip: IpAddr) -> String {
     }
 }
 
+type Inject = fn(&Lab) -> Result<Guard, LabError>;
+
 /// Builds a lab, breaks it, knocks, mends it, knocks again.
-fn meets(parts: Parts, inject: fn(&Lab) -> Result<Guard, LabError>, expected: &str) {
+fn meets(parts: Parts, inject: Inject, expected: &str) {
     let lab = Lab::build(parts).expect("a lab");
     let here = IpAddr::from(Ipv4Addr::LOCALHOST);
     assert_eq!(knock(&lab, here), "in", "before the fault");
@@ -86,46 +88,48 @@ each! {
     server_shutting_down in PLAIN => "57P03";
     routed_to_standby in PROXY => "in";
     slots_nearly_exhausted in PLAIN => "in";
-    lock_pile_up in PLAIN => "in";
-    orphan_prepared_transaction in PLAIN => "in";
     slot_retains_wal in PLAIN => "in";
     read_only_by_setting in PLAIN => "in";
 }
 
 #[test]
-fn packets_dropped() {
-    if is_root() {
-        meets(PLAIN, faults::packets_dropped::inject, "dropped");
-    } else {
-        let lab = Lab::build(PLAIN).unwrap();
-        assert!(matches!(faults::packets_dropped::inject(&lab), Err(LabError::NeedsRoot(_))));
-    }
+fn locks() {
+    meets(PLAIN, |lab| faults::lock_pile_up::inject(lab, SHORT), "in");
+    meets(PLAIN, |lab| faults::orphan_prepared_transaction::inject(lab, SHORT), "in");
 }
 
 #[test]
-fn no_route() {
+fn needs_root_packets_dropped() {
+    meets(PLAIN, faults::packets_dropped::inject, "dropped");
+}
+
+#[test]
+fn needs_root_no_route() {
     let lab = Lab::build(PLAIN).unwrap();
     let own = IpAddr::from(lab.postgres().own_address());
     assert_eq!(knock(&lab, own), "in");
-    match faults::no_route::inject(&lab) {
-        Ok(guard) => {
-            assert_eq!(knock(&lab, own), "HostUnreachable");
-            guard.remove().unwrap();
-            assert_eq!(knock(&lab, own), "in");
-        }
-        Err(LabError::NeedsRoot(_)) if !is_root() => {}
-        Err(other) => panic!("{other}"),
-    }
+    let guard = faults::no_route::inject(&lab).unwrap();
+    assert_eq!(knock(&lab, own), "HostUnreachable");
+    guard.remove().unwrap();
+    assert_eq!(knock(&lab, own), "in");
 }
 
 #[test]
-fn disk_full() {
-    let parts = Parts { volume_mb: Some(96), ..PLAIN };
+fn needs_root_disk_full() {
+    meets(Parts { volume_mb: Some(96), ..PLAIN }, faults::disk_full::inject, "in");
+}
+
+/// Who is not root is told so, and nothing is tried.
+#[test]
+fn what_only_root_may_do_says_so() {
     if is_root() {
-        meets(parts, faults::disk_full::inject, "in");
-    } else {
-        assert!(matches!(Lab::build(parts), Err(LabError::NeedsRoot(_))));
+        return;
     }
+    let lab = Lab::build(PLAIN).unwrap();
+    for inject in [faults::packets_dropped::inject, faults::no_route::inject] {
+        assert!(matches!(inject(&lab), Err(LabError::NeedsRoot(_))));
+    }
+    assert!(matches!(Lab::build(Parts { volume_mb: Some(96), ..PLAIN }), Err(LabError::NeedsRoot(_))));
 }
 
 #[test]
@@ -152,7 +156,7 @@ fn names() {
         Ok(Err(code)) => format!("{code:?}"),
         Err(_) => "silent".to_owned(),
     };
-    let cases: [(fn(&Lab) -> Result<Guard, LabError>, &str); 5] = [
+    let cases: [(Inject, &str); 5] = [
         (faults::name_not_found::inject, "NameError"),
         (faults::name_without_address::inject, "0"),
         (faults::resolver_failing::inject, "Refused"),
@@ -183,7 +187,7 @@ fn ready(api: &Api) -> String {
 fn readiness() {
     let lab = Lab::build(Parts { api: true, ..PLAIN }).unwrap();
     let api = lab.api().unwrap();
-    let cases: [(fn(&Lab) -> Result<Guard, LabError>, &str); 4] = [
+    let cases: [(Inject, &str); 4] = [
         (faults::readiness_failing::inject, "503"),
         (faults::api_not_initialised::inject, "503"),
         (faults::api_unreachable::inject, "refused"),

@@ -3,7 +3,7 @@
 
 use pgmedic_lab::process::{self, is_root};
 use pgmedic_lab::{Lab, Parts, faults, wait};
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -25,7 +25,9 @@ fn be_the_victim() -> ! {
     let _silent = faults::resolver_silent::inject(&lab).expect("a silent resolver");
     let _frozen = faults::server_hung::inject(&lab).expect("a frozen server");
     let _dropped = is_root().then(|| faults::packets_dropped::inject(&lab).expect("a firewall"));
-    println!("victim {} {}", lab.front_port(), lab.folder().display());
+    // The harness captures what print! writes; the parent must read it all the same.
+    let told = format!("victim {} {}\n", lab.front_port(), lab.folder().display());
+    std::io::stdout().write_all(told.as_bytes()).expect("the parent reads");
     loop {
         std::thread::park();
     }

@@ -372,7 +372,7 @@ pub(crate) const DRILLS: &[Drill] = &[
         ..drill(
             "lock-pile-up",
             "Twenty sessions queue behind one that locked a table and went idle.",
-            faults::lock_pile_up::inject,
+            |lab| faults::lock_pile_up::inject(lab, PAST),
         )
     },
     Drill {
@@ -380,7 +380,7 @@ pub(crate) const DRILLS: &[Drill] = &[
         ..drill(
             "orphan-prepared-transaction",
             "A prepared transaction was left behind with its locks.",
-            faults::orphan_prepared_transaction::inject,
+            |lab| faults::orphan_prepared_transaction::inject(lab, PAST),
         )
     },
     Drill {
