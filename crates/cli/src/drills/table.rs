@@ -18,6 +18,9 @@ const VOLUME: Parts = Parts { volume_mb: Some(96), ..API };
 /// How old things must be in drills for which time must have passed.
 const PAST: Duration = Duration::from_millis(300);
 
+/// Statements are worth naming from a second on, whatever the policy.
+const OVER_A_SECOND: Duration = Duration::from_millis(1100);
+
 /// A drill that needs nothing special.
 const fn drill(name: &'static str, does: &'static str, inject: fn(&Lab) -> Result<Guard, LabError>) -> Drill {
     let configure: fn(&Lab, &mut Service) -> Result<(), LabError> = |_, _| Ok(());
@@ -386,7 +389,9 @@ pub(crate) const DRILLS: &[Drill] = &[
     Drill {
         parts: API,
         configure: impatient,
-        ..drill("long-queries", "Three queries run and run.", |lab| faults::long_queries::inject(lab, PAST))
+        ..drill("long-queries", "Three queries run and run.", |lab| {
+            faults::long_queries::inject(lab, OVER_A_SECOND)
+        })
     },
     // storage
     Drill {
