@@ -67,6 +67,8 @@ pub enum Words {
     ConnectNotGranted,
     /// PgBouncer: `client_tls_sslmode` demands TLS and the client came without.
     PoolerDemandsTls,
+    /// PgBouncer: its `auth_file` and `auth_query` have no such role.
+    RoleUnknownToPooler,
     /// PgBouncer: its own `auth_hba_file` has no line for the client, or rejects it.
     PoolerRejectsLogin,
     /// rustls: no protocol version or cipher suite in common.
@@ -155,7 +157,8 @@ pub const TABLE: &[Row] = rows! {
     MethodFailed: "authentication failed for user", "Postgres 12 to 18", "Peer authentication failed for user \"app\"";
     ClientCertificateDemanded: "requires a valid client certificate", "Postgres 12 to 18", "connection requires a valid client certificate";
     ConnectNotGranted: "permission denied for database", "Postgres 12 to 18", "permission denied for database \"app\"";
-    RoleDoesNotExist: "\"trust\" authentication failed", "PgBouncer 1.18, auth_type trust", "\"trust\" authentication failed";
+    RoleUnknownToPooler: "no such user", "PgBouncer 1.18", "no such user: app";
+    RoleUnknownToPooler: "\"trust\" authentication failed", "PgBouncer 1.18, auth_type trust", "\"trust\" authentication failed";
     DatabaseNotAccepting: "is not currently accepting connections", "Postgres 12 to 18", "database \"app\" is not currently accepting connections";
     DatabaseInvalid: "cannot connect to invalid database", "Postgres 15.4 to 18", "cannot connect to invalid database \"app\"";
     StartingUp: "the database system is starting up", "Postgres 12 to 18", "the database system is starting up";
@@ -181,7 +184,6 @@ pub const TABLE: &[Row] = rows! {
 const AROUND_A_NAME: &[(Words, &str, &str)] = &[
     (Words::RoleDoesNotExist, "role \"", "\" does not exist"),
     (Words::RoleDoesNotExist, "Role \"", "\" does not exist"),
-    (Words::RoleDoesNotExist, "no such user", ""),
     (Words::DatabaseDoesNotExist, "database \"", "\" does not exist"),
 ];
 

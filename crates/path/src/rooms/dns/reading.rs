@@ -174,6 +174,16 @@ fn words(outcome: &AnswerOutcome) -> String {
     }
 }
 
+/// The nameservers of one verdict as a subject, and whether there are several: `nameserver 10.0.0.53`, or `the resolver`
+/// where none was asked by itself.
+pub(crate) fn subject(dns: &DnsEvidence, kind: Verdict) -> (String, bool) {
+    match servers_that(dns, kind) {
+        servers if servers.is_empty() => ("the resolver".to_owned(), false),
+        servers if servers.contains(", ") => (format!("nameservers {servers}"), true),
+        servers => (format!("nameserver {servers}"), false),
+    }
+}
+
 /// The nameservers of one verdict, by address.
 pub(crate) fn servers_that(dns: &DnsEvidence, kind: Verdict) -> String {
     let list: Vec<String> =

@@ -3,7 +3,9 @@
 use crate::cause::Proof;
 use crate::evidence::Evidence;
 use crate::paste;
-use crate::rooms::dns::reading::{Verdict, blame, dig, lookup_fact, name, nameserver_facts, servers_that};
+use crate::rooms::dns::reading::{
+    Verdict, blame, dig, lookup_fact, name, nameserver_facts, servers_that, subject,
+};
 use crate::ways::{Around, struck};
 use pgmedic_model::{Confidence, Finding, RemedyKind, RemedyPlan};
 
@@ -48,11 +50,9 @@ fn find(e: &Evidence) -> Option<Finding> {
     let (name, confidence) = (name(dns)?, blame(way.route)?.confidence);
     let known = servers_that(dns, Verdict::Found);
     let but = if known.is_empty() { String::new() } else { format!(", although {known} knows it") };
-    let who = match servers_that(dns, Verdict::NoSuchName) {
-        servers if servers.is_empty() => "the resolver".to_owned(),
-        servers => format!("nameserver {servers}"),
-    };
-    let summary = format!("{name} does not exist: {who} says so{but}{}", way.on_the_way());
+    let (who, several) = subject(dns, Verdict::NoSuchName);
+    let say = if several { "say" } else { "says" };
+    let summary = format!("{name} does not exist: {who} {say} so{but}{}", way.on_the_way());
     let mut finding =
         Finding::new(CAUSE.id, CAUSE.room, way.severity, confidence, summary, lookup_fact(dns)?)
             .and_all(nameserver_facts(dns));

@@ -3,7 +3,7 @@
 use crate::cause::Proof;
 use crate::evidence::Evidence;
 use crate::rooms::dns::reading::{
-    Verdict, blame, dig, lame, lookup_fact, name, nameserver_fact, nameserver_facts, servers_that,
+    Verdict, blame, dig, lame, lookup_fact, name, nameserver_fact, nameserver_facts, subject,
 };
 use crate::ways::{Around, struck};
 use pgmedic_model::{Confidence, Finding, RemedyKind, RemedyPlan, Severity};
@@ -44,11 +44,9 @@ fn find(e: &Evidence) -> Option<Finding> {
     let Some(way) = failed else { return contributing(e) };
     let dns = &way.route.dns;
     let (name, confidence) = (name(dns)?, blame(way.route)?.confidence);
-    let who = match servers_that(dns, Verdict::Failing) {
-        servers if servers.is_empty() => "the resolver".to_owned(),
-        servers => format!("nameserver {servers}"),
-    };
-    let summary = format!("{who} fails, so {name} cannot be looked up{}", way.on_the_way());
+    let (who, several) = subject(dns, Verdict::Failing);
+    let fail = if several { "fail" } else { "fails" };
+    let summary = format!("{who} {fail}, so {name} cannot be looked up{}", way.on_the_way());
     let mut finding =
         Finding::new(CAUSE.id, CAUSE.room, way.severity, confidence, summary, lookup_fact(dns)?)
             .and_all(nameserver_facts(dns));

@@ -3,7 +3,7 @@
 use crate::cause::Proof;
 use crate::evidence::Evidence;
 use crate::rooms::dns::reading::{
-    Verdict, blame, dig, lame, lookup_fact, name, nameserver_fact, nameserver_facts, servers_that,
+    Verdict, blame, dig, lame, lookup_fact, name, nameserver_fact, nameserver_facts, servers_that, subject,
 };
 use crate::ways::{Around, struck};
 use pgmedic_model::{Confidence, Finding, RemedyKind, RemedyPlan, Severity};
@@ -43,13 +43,14 @@ fn find(e: &Evidence) -> Option<Finding> {
     let Some(way) = failed else { return contributing(e) };
     let dns = &way.route.dns;
     let (name, confidence) = (name(dns)?, blame(way.route)?.confidence);
-    let who = match servers_that(dns, Verdict::Silent) {
-        servers if servers.is_empty() => "the resolver".to_owned(),
-        servers => format!("nameserver {servers}"),
-    };
+    let (who, several) = subject(dns, Verdict::Silent);
+    let does = if several { "do" } else { "does" };
     let waited = dns.system.as_ref()?.elapsed_ms;
+    // The system asks the next nameserver after 5 s, which may be longer than the walk waits.
+    let known = servers_that(dns, Verdict::Found);
+    let but = if known.is_empty() { String::new() } else { format!("; {known} knows it, once it is asked") };
     let summary =
-        format!("{who} does not answer: {name} was waited for {waited} in vain{}", way.on_the_way());
+        format!("{who} {does} not answer: no address of {name} within {waited}{but}{}", way.on_the_way());
     let mut finding =
         Finding::new(CAUSE.id, CAUSE.room, way.severity, confidence, summary, lookup_fact(dns)?)
             .and_all(nameserver_facts(dns));
@@ -92,8 +93,21 @@ mod tests {
         for system in [eai("EAI_AGAIN", "Temporary failure in name resolution"), SystemOutcome::Silent] {
             let found = find(&unresolved(system, 10_010.0, &[AnswerOutcome::Silent])).expect("found");
             assert_eq!((found.severity, found.confidence), (Severity::Critical, Confidence::Certain));
-            assert!(found.summary.contains("waited for 10.0 s in vain"), "{}", found.summary);
+            assert!(
+                found.summary.contains("no address of renderflow-db.internal within 10.0 s"),
+                "{}",
+                found.summary
+            );
         }
+    }
+
+    #[test]
+    fn resolver_silent_tells_of_a_nameserver_that_would_answer() {
+        let knows = AnswerOutcome::Addresses { addresses: healthy().front.dns.addresses(), ttl_s: 5 };
+        let found =
+            find(&unresolved(SystemOutcome::Silent, 2000.0, &[AnswerOutcome::Silent, knows])).expect("found");
+        assert_eq!(found.confidence, Confidence::Likely);
+        assert!(found.summary.ends_with("; 10.0.0.54 knows it, once it is asked"), "{}", found.summary);
     }
 
     #[test]

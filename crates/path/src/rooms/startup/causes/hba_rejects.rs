@@ -74,14 +74,15 @@ fn find(e: &Evidence) -> Option<Finding> {
         format!("pg_hba.conf rejects {whom}{from}")
     };
     let finding = refusal.finding(e, &CAUSE, refusal.confidence(), &what);
-    let sql =
-        "select line_number, type, database, user_name, address, auth_method, error from pg_hba_file_rules";
-    Some(finding.mended_by(RemedyPlan::by_hand(
-        "add-hba-line",
-        RemedyKind::Advice,
-        format!("add `{}` above the line that rejects, and reload", line(&refusal)),
-        paste::psql(e, sql),
-    )))
+    let (plan, command) = if says(refusal.error, Words::PoolerRejectsLogin) {
+        let command = "grep -nE '^(auth_type|auth_hba_file)' /etc/pgbouncer/pgbouncer.ini".to_owned();
+        ("add a narrow line to the pooler's auth_hba_file, and RELOAD on its console".to_owned(), command)
+    } else {
+        let sql = "select line_number, type, database, user_name, address, auth_method, error from pg_hba_file_rules";
+        let plan = format!("add `{}` above the line that rejects, and reload", line(&refusal));
+        (plan, paste::psql(e, sql))
+    };
+    Some(finding.mended_by(RemedyPlan::by_hand("add-hba-line", RemedyKind::Advice, plan, command)))
 }
 
 /// The client's address as the server sees it, out of its message.

@@ -42,6 +42,9 @@ cause! {
 }
 
 fn find(e: &Evidence) -> Option<Finding> {
+    if let Some(refusal) = refused(e, |_, error| says(error, Words::RoleUnknownToPooler)) {
+        return Some(unknown_to_the_pooler(e, &refusal));
+    }
     if let Some(refusal) = refused(e, |_, error| unknown_role(error)) {
         let localised = !says(refusal.error, Words::RoleDoesNotExist);
         let confidence = if localised { Confidence::Likely } else { refusal.confidence() };
@@ -61,6 +64,17 @@ fn unknown_role(error: &ServerError) -> bool {
         && raised_in(error, "InitializeSessionUserId")
         && !says(error, Words::RoleNotPermittedToLogIn);
     by_routine || is(error, code, Words::RoleDoesNotExist)
+}
+
+/// The pooler's own list lacks the role; what the server has is not known.
+fn unknown_to_the_pooler(e: &Evidence, refusal: &Refusal<'_>) -> Finding {
+    let what = format!("the pooler at {} does not know role {}", refusal.way.route.address, refusal.user);
+    refusal.finding(e, &CAUSE, Confidence::Certain, &what).mended_by(RemedyPlan::by_hand(
+        "add-pooler-role",
+        RemedyKind::Advice,
+        "add the role to PgBouncer's auth_file (or mend its auth_query), then RELOAD on its console",
+        "grep -nE '^(auth_type|auth_file|auth_query|auth_user)' /etc/pgbouncer/pgbouncer.ini",
+    ))
 }
 
 fn report(e: &Evidence, refusal: &Refusal<'_>, confidence: Confidence) -> Finding {
@@ -115,9 +129,16 @@ mod tests {
     }
 
     #[test]
-    fn role_missing_is_likely_in_a_poolers_words_or_another_language() {
+    fn role_missing_tells_the_poolers_list_from_the_servers() {
         let pooler = find(&walk_refused("08P01", "\"trust\" authentication failed")).expect("found");
-        assert_eq!(pooler.confidence, Confidence::Likely);
+        assert_eq!(pooler.confidence, Confidence::Certain);
+        assert_eq!(pooler.remedies[0].remedy, "add-pooler-role");
+        let relayed = find(&walk_refused("08P01", "role \"app\" does not exist")).expect("found");
+        assert_eq!(relayed.confidence, Confidence::Likely);
+    }
+
+    #[test]
+    fn role_missing_is_likely_in_another_language() {
         let mut error = fatal("28000", "Rolle »app« existiert nicht");
         error.routine = Some("InitializeSessionUserId".to_owned());
         let found = find(&ended(StartupOutcome::Error(error))).expect("found");

@@ -61,12 +61,12 @@ fn find(e: &Evidence) -> Option<Finding> {
     let certain = pooler_says_so || admitted.is_some();
     let confidence = if certain { Confidence::Certain } else { Confidence::Likely };
     let mode = refusal.way.route.tls.as_ref().map_or(e.target.ssl_mode, |t| t.mode);
-    let what = format!(
-        "{} takes role {} with TLS only, and it came without (sslmode={})",
-        refusal.way.route.address,
-        refusal.user,
-        mode.as_str()
-    );
+    let (address, role, mode) = (&refusal.way.route.address, refusal.user, mode.as_str());
+    let what = if certain {
+        format!("{address} takes role {role} with TLS only, and it came without (sslmode={mode})")
+    } else {
+        format!("{address} turns role {role} down without TLS (sslmode={mode})")
+    };
     let mut finding = refusal.finding(e, &CAUSE, confidence, &what);
     if let Some(route) = admitted {
         let said = "with TLS the login is admitted";

@@ -64,13 +64,23 @@ fn find(e: &Evidence) -> Option<Finding> {
         let decider = "walk without `sslnegotiation=direct`: a proxy without a server hangs up then as well";
         finding = finding.or_else("proxy-without-backend", decider);
     }
-    let sql = "alter system set ssl = on; select pg_reload_conf()";
-    Some(finding.mended_by(RemedyPlan::by_hand(
-        "offer-tls",
-        RemedyKind::Advice,
-        "switch TLS on at what answers there; certificate and key must be in place first (`show ssl_cert_file`)",
-        sql.split("; ").map(|one| paste::psql(e, one)).collect::<Vec<_>>().join(" && "),
-    )))
+    Some(finding.mended_by(offer_tls(e)))
+}
+
+/// Advice to switch TLS on: at the pooler where one is known to answer, else at the server.
+fn offer_tls(e: &Evidence) -> RemedyPlan {
+    let program = e.host.get().and_then(|h| h.proxy.as_ref()).map(|p| p.program.as_str());
+    let (plan, command) = if program.is_some_and(|p| p.starts_with("pgbouncer")) || e.pooler.get().is_some() {
+        let plan =
+            "set client_tls_sslmode, client_tls_key_file and client_tls_cert_file at PgBouncer, then RELOAD";
+        (plan, "grep -n '^client_tls' /etc/pgbouncer/pgbouncer.ini".to_owned())
+    } else {
+        let plan =
+            "switch TLS on at the server; certificate and key must be in place first (`show ssl_cert_file`)";
+        let steps = ["alter system set ssl = on", "select pg_reload_conf()"].map(|sql| paste::psql(e, sql));
+        (plan, steps.join(" && "))
+    };
+    RemedyPlan::by_hand("offer-tls", RemedyKind::Advice, plan, command)
 }
 
 fn answered_n(route: &RouteEvidence) -> bool {
@@ -88,7 +98,8 @@ fn hung_up_on_direct_tls(route: &RouteEvidence) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::fixture::{first_bytes, healthy, tls};
+    use crate::evidence::fixture::{first_bytes, healthy, tls, window};
+    use crate::platform::evidence::ProcessView;
     use pgmedic_model::{Severity, SslMode};
 
     #[test]
@@ -97,6 +108,15 @@ mod tests {
         assert_eq!((found.severity, found.confidence), (Severity::Critical, Confidence::Certain));
         assert_eq!(found.summary, "sslmode=require demands TLS and renderflow-db.internal:5432 offers none");
         assert!(found.remedies[0].command.contains("-c 'alter system set ssl = on' && psql"));
+    }
+
+    #[test]
+    fn tls_not_offered_by_a_pooler_is_mended_there() {
+        let mut e = tls(SslMode::Require, TlsOutcome::NotOffered);
+        window(&mut e, |host| {
+            host.proxy = Some(ProcessView { program: "pgbouncer".into(), ..ProcessView::default() });
+        });
+        assert!(find(&e).expect("found").remedies[0].plan.contains("client_tls_sslmode"));
     }
 
     #[test]
