@@ -8,7 +8,7 @@ use pgmedic_model::pooler_words::Words;
 use pgmedic_model::{Confidence, Finding, RemedyKind, RemedyPlan, Room, Severity, SqlState};
 
 cause! {
-    /// The server ended the session on an administrator's command: a fast or immediate stop, or a terminated backend.
+    /// An administrator's command ended the session: a fast or immediate stop, or a terminated backend.
     ///
     /// ## What it is
     /// Someone or something stopped the server (a deploy, a supervisor, a memory policy) or terminated backends. A fast
