@@ -164,3 +164,14 @@ fn no_mistake_shows_a_secret() {
         assert!(!format!("{error}{error:?}").contains("hunter2"), "{text}\n{error}");
     }
 }
+
+#[test]
+fn the_documentation_shows_what_is_read() {
+    let page = include_str!("../../../../docs/configuration.md");
+    let example = page.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    let config = parse(example).unwrap_or_else(|error| panic!("{error}"));
+    for key in KEYS {
+        assert!(example.contains(key), "{key} is not documented");
+    }
+    assert_eq!(config.names().collect::<Vec<_>>(), ["renderflow"]);
+}

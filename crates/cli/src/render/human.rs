@@ -213,7 +213,7 @@ impl Page {
             self.line(&heading);
         }
         for remedy in finding.remedies.iter().take(REMEDIES) {
-            self.paragraph("  ", "  ", &remedy.plan, 2);
+            self.paragraph("  ", "  ", &remedy.plan, 3);
             if !remedy.command.is_empty() {
                 let command = self.paint(Paint::Command, &remedy.command);
                 self.line(&format!("    {command}"));
@@ -257,7 +257,7 @@ impl Page {
             return;
         }
         for text in &report.unseen {
-            self.paragraph("not seen       ", "               ", text, 2);
+            self.paragraph("not seen       ", "               ", text, 1);
         }
     }
 
@@ -309,8 +309,9 @@ const fn dim(room: &RoomReport) -> bool {
     matches!(room.status, RoomStatus::NotReached | RoomStatus::NotSeen)
 }
 
+/// The time spent in a room. Rooms that the one statement showed took none of their own.
 fn time(room: &RoomReport) -> String {
-    if dim(room) { String::new() } else { room.elapsed_ms.to_string() }
+    if dim(room) || room.elapsed_ms.0 == 0.0 { String::new() } else { room.elapsed_ms.to_string() }
 }
 
 /// Walked first, then reported, then seen through a window; each said once.
