@@ -10,7 +10,7 @@ use pgmedic_model::{Confidence, Fact, Finding, RemedyKind, RemedyPlan, Room, Sev
 const WRAP: u64 = 2_147_483_647;
 
 cause! {
-    /// Transaction ids run out: the server refuses (or will soon refuse) every command that needs a new one.
+    /// Transaction ids run out: the server refuses, or soon will, every command that needs a new one.
     ///
     /// ## What it is
     /// Ids are 32 bits; VACUUM must freeze old rows before 2 billion younger ids exist. Something held it back for weeks:

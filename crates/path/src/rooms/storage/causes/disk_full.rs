@@ -11,7 +11,7 @@ use pgmedic_model::pooler_words::Words;
 use pgmedic_model::{Confidence, Fact, Finding, RemedyKind, RemedyPlan, Room, Severity};
 
 cause! {
-    /// The data volume is full: what needs a new block fails, and the next checkpoint or restart takes the server down.
+    /// The data volume is full: writes fail, and the next checkpoint or restart takes the server down.
     ///
     /// ## What it is
     /// Zero bytes are survivable while nothing happens: logins and small reads still work. The next checkpoint fails and

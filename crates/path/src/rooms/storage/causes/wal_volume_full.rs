@@ -9,7 +9,7 @@ use pgmedic_model::pooler_words::{Words, says};
 use pgmedic_model::{Confidence, Finding, RemedyKind, RemedyPlan, Room, Severity};
 
 cause! {
-    /// The volume of pg_wal is full: the server stops with a PANIC, and cannot start again until there is space.
+    /// The volume of pg_wal is full: the server stops with a PANIC and cannot start until there is space.
     ///
     /// ## What it is
     /// WAL has a volume of its own, and it ran full: a slot or a failing archiver keeps segments. The server must be able
