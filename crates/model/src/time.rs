@@ -116,11 +116,12 @@ impl std::fmt::Display for Ms {
     /// As a person reads it: `0.4 ms`, `14 ms`, `3.0 s`, `4 min`, `2.5 h`.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let ms = self.0;
-        let text = if ms < 10.0 {
+        // Each limit is where rounding would show the next unit's first figure.
+        let text = if ms < 9.95 {
             format!("{ms:.1} ms")
-        } else if ms < 1000.0 {
+        } else if ms < 999.5 {
             format!("{ms:.0} ms")
-        } else if ms < 60_000.0 {
+        } else if ms < 59_950.0 {
             format!("{:.1} s", ms / 1000.0)
         } else if ms < 5_400_000.0 {
             format!("{:.0} min", ms / 60_000.0)
@@ -154,7 +155,9 @@ mod tests {
 
     #[test]
     fn a_span_reads_as_a_person_says_it() {
-        let said: Vec<_> = [0.42, 14.2, 3040.0, 240_000.0, 9_000_000.0].map(|ms| Ms(ms).to_string()).into();
-        assert_eq!(said, ["0.4 ms", "14 ms", "3.0 s", "4 min", "2.5 h"]);
+        let said: Vec<_> = [0.42, 9.96, 14.2, 999.6, 3040.0, 59_960.0, 240_000.0, 9_000_000.0]
+            .map(|ms| Ms(ms).to_string())
+            .into();
+        assert_eq!(said, ["0.4 ms", "10 ms", "14 ms", "1.0 s", "3.0 s", "1 min", "4 min", "2.5 h"]);
     }
 }
