@@ -96,12 +96,20 @@ fn behind_a_pooler(e: &Evidence) -> bool {
 /// The pool whose queue stands: the target's own first, then the worst of its database.
 fn full_pool<'a>(e: &Evidence, pooler: &'a PoolerEvidence, walk_waits: bool) -> Option<&'a PoolRow> {
     let stands = |row: &&PoolRow| {
-        let queue = row.cl_waiting > 0 && (row.maxwait_s >= QUEUED_S || walk_waits);
+        // The console may have been read a moment before this walk itself came to stand in the queue.
+        let queue = row.cl_waiting > 0 && (row.maxwait_s >= QUEUED_S || walk_waits)
+            || walk_waits && row.sv_active >= pool_size(pooler, row);
         let busy = row.sv_idle == 0 && row.sv_used == 0 && row.sv_active > 0;
         row.database == e.target.database && queue && busy && !console::paused(e)
     };
     let mine = pooler.pools.iter().filter(stands).find(|row| row.user == e.target.user);
     mine.or_else(|| pooler.pools.iter().filter(stands).max_by(|a, b| a.maxwait_s.total_cmp(&b.maxwait_s)))
+}
+
+/// The size of a pool: its database's, else the default.
+fn pool_size(pooler: &PoolerEvidence, row: &PoolRow) -> u64 {
+    let database = pooler.databases.iter().find(|d| d.name == row.database);
+    database.map(|d| d.pool_size).or(pooler.default_pool_size).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -125,6 +133,19 @@ mod tests {
         );
         assert!(find(&with_pool(|row| (row.cl_waiting, row.sv_active, row.sv_idle) = (0, 2, 0))).is_none());
         assert!(find(&healthy()).is_none());
+    }
+
+    #[test]
+    fn pooler_pool_exhausted_may_have_nobody_waiting_but_the_walk() {
+        let mut e = with_pool(|row| row.sv_active = 2);
+        if let crate::evidence::Seen::Seen(pooler) = &mut e.pooler {
+            pooler.default_pool_size = Some(2);
+        }
+        assert!(find(&e).is_none());
+        if let Some(query) = &mut e.front.query {
+            query.outcome = QueryOutcome::Silent;
+        }
+        assert!(find(&e).is_some());
     }
 
     #[test]
