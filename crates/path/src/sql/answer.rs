@@ -8,9 +8,9 @@ use std::collections::HashMap;
 /// Why an answer could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// Not in bytea's escape format: something other than the statement was answered.
-    #[error("the answer is not in bytea's escape format at byte {0}")]
-    Escape(usize),
+    /// Not wrapped as the statement wraps it: something else was answered.
+    #[error("the answer is not wrapped as it was asked for, at byte {0}")]
+    Wrapping(usize),
     /// Not the document that the statement asks for.
     #[error("the answer is not the document asked for: {0}")]
     Json(#[from] serde_json::Error),
@@ -21,7 +21,7 @@ pub enum ReadError {
 /// # Errors
 /// [`ReadError`] where it is not such an answer.
 pub fn read(json: &str) -> Result<SqlFacts, ReadError> {
-    let bytes = unescape(json)?;
+    let bytes = unquote(&unescape(json)?)?;
     let answer: Answer = serde_json::from_str(&String::from_utf8_lossy(&bytes))?;
     Ok(answer.into_facts())
 }
@@ -38,12 +38,28 @@ fn unescape(text: &str) -> Result<Vec<u8>, ReadError> {
             [a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', ..] => {
                 ((a - b'0') * 64 + (b - b'0') * 8 + (c - b'0'), 4)
             }
-            _ => return Err(ReadError::Escape(text.len() - rest.len() + at)),
+            _ => return Err(ReadError::Wrapping(text.len() - rest.len() + at)),
         };
         out.push(byte);
         rest = &rest[at + length..];
     }
     out.extend_from_slice(rest);
+    Ok(out)
+}
+
+/// Undoes what `quote_literal()` did and `decode(…, 'escape')` left: `'…'` or `E'…'` around it, and each quote twice.
+fn unquote(bytes: &[u8]) -> Result<Vec<u8>, ReadError> {
+    let quoted = bytes.strip_prefix(b"E").unwrap_or(bytes);
+    let within = quoted.strip_prefix(b"'").and_then(|rest| rest.strip_suffix(b"'"));
+    let within = within.ok_or(ReadError::Wrapping(0))?;
+    let mut out = Vec::with_capacity(within.len());
+    let mut first_of_two = false;
+    for byte in within {
+        first_of_two = *byte == b'\'' && !first_of_two;
+        if !first_of_two {
+            out.push(*byte);
+        }
+    }
     Ok(out)
 }
 
@@ -228,13 +244,20 @@ mod tests {
             Some(b"{\"a\\\"b\" : \"caf\xc3\xa9 \xff\"}".to_vec())
         );
         for (broken, at) in [("a\\", 1), ("\\x", 0), ("ab\\40", 2), ("\\400", 0)] {
-            assert!(matches!(unescape(broken), Err(ReadError::Escape(place)) if place == at), "{broken}");
+            assert!(matches!(unescape(broken), Err(ReadError::Wrapping(place)) if place == at), "{broken}");
+        }
+    }
+
+    #[test]
+    fn a_quoted_text_comes_back_as_it_was() {
+        for (quoted, text) in [("'it''s'", "it's"), (r"E'a\b '''' c'", r"a\b '' c"), ("''", "")] {
+            assert_eq!(unquote(quoted.as_bytes()).ok().as_deref(), Some(text.as_bytes()));
         }
     }
 
     #[test]
     fn another_answer_is_an_error_and_not_a_panic() {
-        for text in ["", "1", "null", "{}", "[]", "{\"now\" : 1", "\\377"] {
+        for text in ["", "1", "'", "''", "'null'", "'{}'", "E'[]'", "'{\"now\" : 1'", "{}", "'\\377'"] {
             assert!(read(text).is_err(), "{text}");
         }
     }

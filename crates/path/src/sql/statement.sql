@@ -9,15 +9,15 @@ WITH a AS MATERIALIZED (
       OR s.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid() AS own
   FROM pg_catalog.pg_stat_get_activity(NULL) s
 ),
--- Who waits for a lock. pg_blocking_pids() locks every partition of the lock manager: at most 100 calls. Whoever is in
--- the way took its lock, or its place in the queue, before the waiter came, so its transaction is as a rule the older
--- one: the oldest first. Where it is not, the waiting blockers of those 80 come next: without them no root is certain.
+-- Who waits for a lock. pg_blocking_pids() locks every partition of the lock manager: at most 100 calls. Whoever is
+-- ahead in a queue came to it before, so the longest waiters first. A holder may have come to wait for something else
+-- later than those whom it hinders: the waiting blockers of those 80 come next, for without them no root is certain.
 w AS MATERIALIZED (
-  SELECT pid, xact FROM a WHERE wait_event_type OPERATOR(pg_catalog.=) 'Lock'
+  SELECT pid, asked FROM a WHERE wait_event_type OPERATOR(pg_catalog.=) 'Lock'
 ),
 x AS MATERIALIZED (
   SELECT t.pid, pg_catalog.pg_blocking_pids(t.pid) AS blocked_by
-  FROM (SELECT pid FROM w ORDER BY xact LIMIT 80) t
+  FROM (SELECT pid FROM w ORDER BY asked LIMIT 80) t
 ),
 y AS MATERIALIZED (
   SELECT pid, blocked_by FROM x
@@ -25,7 +25,7 @@ y AS MATERIALIZED (
   SELECT t.pid, pg_catalog.pg_blocking_pids(t.pid)
   FROM (
     SELECT pid FROM w WHERE NOT EXISTS (SELECT FROM x WHERE x.pid OPERATOR(pg_catalog.=) w.pid)
-    ORDER BY EXISTS (SELECT FROM x WHERE w.pid OPERATOR(pg_catalog.=) ANY (x.blocked_by)) DESC, xact DESC LIMIT 20
+    ORDER BY EXISTS (SELECT FROM x WHERE w.pid OPERATOR(pg_catalog.=) ANY (x.blocked_by)) DESC, asked DESC LIMIT 20
   ) t
 ),
 p AS MATERIALIZED (
@@ -35,7 +35,10 @@ p AS MATERIALIZED (
 l AS MATERIALIZED (
   SELECT * FROM pg_catalog.pg_lock_status() WHERE EXISTS (SELECT FROM w) OR EXISTS (SELECT FROM p)
 )
-SELECT pg_catalog.encode(pg_catalog.decode(pg_catalog.replace(pg_catalog.json_build_object(
+-- ASCII, whatever stands in it: texts of other databases' encodings could not be converted for the client, and would make
+-- the whole statement fail. quote_literal() doubles backslashes for decode() byte by byte; replace() goes by characters,
+-- and takes the backslash after a stray byte for a part of one.
+SELECT pg_catalog.encode(pg_catalog.decode(pg_catalog.quote_literal(pg_catalog.json_build_object(
 'now', {US}pg_catalog.clock_timestamp(){/US},
 'started', {US}pg_catalog.pg_postmaster_start_time(){/US},
 'role', CURRENT_USER,
@@ -56,7 +59,7 @@ SELECT pg_catalog.encode(pg_catalog.decode(pg_catalog.replace(pg_catalog.json_bu
     pg_catalog.count(*) AS count, pg_catalog.min(since) AS since,
     pg_catalog.count(*) FILTER (WHERE since OPERATOR(pg_catalog.<)
       ({US}pg_catalog.now(){/US} OPERATOR(pg_catalog.-) {IDLE_AFTER_US})) AS over_idle_after
-  FROM a GROUP BY 1, 2, 4, 5, 6, 7, 8, 9, 10) t),
+  FROM a GROUP BY 1, 2, 4, 5, 6, 7, 8, 9, 10 LIMIT 4000) t),
 -- The oldest transactions first, then whoever idles longest. What blocks others is as a rule an old transaction.
 'sessions', (SELECT pg_catalog.json_agg(t) FROM (
   SELECT pid, datid, usesysid AS role_id, pg_catalog.pg_get_userbyid(usesysid) AS role,
@@ -119,4 +122,4 @@ SELECT pg_catalog.encode(pg_catalog.decode(pg_catalog.replace(pg_catalog.json_bu
     AND pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CONNECT')
   THEN pg_catalog.pg_database_size(pg_catalog.current_database()) END
 {STATISTICS}
-)::pg_catalog.text, E'\\', E'\\\\'), 'escape'), 'escape')
+)::pg_catalog.text), 'escape'), 'escape')

@@ -1,0 +1,64 @@
+//! The one statement on real servers: this machine's Postgres, and every other that `PGMEDIC_PG_BINS` names (folders of
+//! server programs, separated by colons; `tests/fetch-postgres` gets Postgres 12 to 18). Each server goes through every
+//! scenario. Needs PgBouncer.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
+
+mod around;
+mod encodings;
+mod limits;
+mod lock_trees;
+mod roles;
+mod server;
+mod state;
+
+use server::Server;
+use std::time::Instant;
+
+/// A scenario leaves the server as it found it.
+type Scenario = (&'static str, fn(&mut Server));
+
+const SCENARIOS: &[Scenario] = &[
+    ("three roles see what each may", roles::three_roles_see_what_each_may),
+    ("no setting of the session bends the answer", roles::no_setting_of_the_session_bends_the_answer),
+    ("a hostile search_path is not followed", roles::a_hostile_search_path_is_not_followed),
+    ("a failed transaction's lock and a NOINHERIT role", roles::a_noinherit_monitor),
+    ("sessions are grouped, counted and bounded", state::sessions_are_grouped_counted_and_bounded),
+    (
+        "who idles in a transaction and who works is named",
+        state::who_idles_in_a_transaction_and_who_works_is_named,
+    ),
+    ("a setting waits for a restart", state::a_setting_waits_for_a_restart),
+    ("read-only is told with where it is set", state::read_only_is_told_with_where_it_is_set),
+    ("a slot retains WAL and the archiver fails", state::a_slot_retains_wal_and_the_archiver_fails),
+    ("limits are told with their use", limits::limits_are_told_with_their_use),
+    ("twenty wait behind one", lock_trees::twenty_wait_behind_one),
+    ("a chain of row locks leads to its root", lock_trees::a_chain_of_row_locks_leads_to_its_root),
+    ("readers queue behind a waiting ALTER", lock_trees::readers_queue_behind_a_waiting_alter),
+    ("among many waiters the root is found", lock_trees::among_many_waiters_the_root_is_found),
+    ("advisory locks are told", lock_trees::advisory_locks_are_told),
+    ("a prepared transaction is blamed, also after a restart", lock_trees::a_prepared_transaction_is_blamed),
+    ("texts of every encoding are survived", encodings::texts_of_every_encoding_are_survived),
+    ("through PgBouncer in transaction mode", around::through_pgbouncer_in_transaction_mode),
+    ("on a standby", around::on_a_standby),
+];
+
+#[test]
+fn every_scenario_on_every_postgres() {
+    // A missing program is a failure that says what to install, not a test left out.
+    let folders = server::folders().unwrap_or_else(|missing| panic!("{missing}"));
+    pgmedic_lab::programs::find("pgbouncer").unwrap_or_else(|missing| panic!("{missing}"));
+    for folder in &folders {
+        let from = Instant::now();
+        let mut server = Server::start(folder);
+        println!("Postgres {} of {}: up in {:?}", server.major, folder.display(), from.elapsed());
+        for (name, scenario) in SCENARIOS {
+            let from = Instant::now();
+            println!("Postgres {}: {name}", server.major);
+            scenario(&mut server);
+            server.wait_alone();
+            println!("Postgres {}: {name}: {:?}", server.major, from.elapsed());
+        }
+    }
+    println!("{} scenarios on {} servers", SCENARIOS.len(), folders.len());
+}
