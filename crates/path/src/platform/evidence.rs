@@ -170,6 +170,9 @@ pub struct VolumeView {
     pub total_bytes: u64,
     /// `f_bavail * f_frsize`: free for an ordinary user (`f_bfree` counts root's reserve).
     pub available_bytes: u64,
+    /// `(f_bfree - f_bavail) * f_frsize`: free, but root's reserve (or beyond a quota).
+    #[serde(default)]
+    pub reserved_bytes: u64,
     /// `f_files`; 0 where the filesystem does not count.
     pub total_inodes: u64,
     /// `f_favail`.
@@ -178,6 +181,27 @@ pub struct VolumeView {
     pub read_only: bool,
     /// Bytes in it by what holds them, where it could be read in time: `pg_wal`, `base`, `pgsql_tmp`, `log`.
     pub held: Vec<(String, u64)>,
+}
+
+impl VolumeView {
+    /// Share of the bytes that an ordinary user may use that are used, as df(1) counts: from 0 to 1. 0 where the
+    /// filesystem does not count.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "a share of a volume needs no more than 52 bits")]
+    pub fn used_share(&self) -> f64 {
+        share(self.total_bytes.saturating_sub(self.reserved_bytes) as f64, self.available_bytes as f64)
+    }
+
+    /// Share of the inodes that are used, likewise.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "a share of a volume needs no more than 52 bits")]
+    pub fn used_inodes_share(&self) -> f64 {
+        share(self.total_inodes as f64, self.available_inodes as f64)
+    }
+}
+
+fn share(total: f64, free: f64) -> f64 {
+    if total > 0.0 { (1.0 - free / total).clamp(0.0, 1.0) } else { 0.0 }
 }
 
 /// The end of the server's log.

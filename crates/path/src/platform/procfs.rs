@@ -17,6 +17,8 @@ const MOST_PROCESSES: usize = 65_536;
 const MOST_ARGUMENT_BYTES: u64 = 64 << 10;
 /// Most descriptors looked at in one process.
 const MOST_DESCRIPTORS: usize = 65_536;
+/// Bytes for which room is made before a file is read.
+const FIRST_READ: usize = 4096;
 /// Longest command shown, in characters.
 const COMMAND_LIMIT: usize = 200;
 
@@ -44,7 +46,8 @@ impl Process {
 
 /// Reads a file's start, at most `limit` bytes.
 pub(super) fn read_start(path: &Path, limit: u64) -> std::io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
+    // Files of /proc tell no size: with room at hand most are read at once.
+    let mut bytes = Vec::with_capacity(usize::try_from(limit).unwrap_or(FIRST_READ).min(FIRST_READ));
     std::fs::File::open(path)?.take(limit).read_to_end(&mut bytes)?;
     Ok(bytes)
 }

@@ -91,7 +91,7 @@ fn tail(path: &Path) -> std::io::Result<String> {
     let length = file.seek(SeekFrom::End(0))?;
     let from = length.saturating_sub(TAIL_BYTES);
     file.seek(SeekFrom::Start(from))?;
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(usize::try_from(length - from).unwrap_or_default());
     file.take(TAIL_BYTES).read_to_end(&mut bytes)?;
     let text = String::from_utf8_lossy(&bytes);
     Ok(match text.split_once('\n') {

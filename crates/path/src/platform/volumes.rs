@@ -95,6 +95,7 @@ fn statvfs(path: &Path) -> std::io::Result<VolumeView> {
     Ok(VolumeView {
         total_bytes: vfs.f_blocks.saturating_mul(vfs.f_frsize),
         available_bytes: vfs.f_bavail.saturating_mul(vfs.f_frsize),
+        reserved_bytes: vfs.f_bfree.saturating_sub(vfs.f_bavail).saturating_mul(vfs.f_frsize),
         total_inodes: vfs.f_files,
         available_inodes: vfs.f_favail,
         read_only: vfs.f_flag.contains(StatVfsMountFlags::RDONLY),
@@ -102,11 +103,9 @@ fn statvfs(path: &Path) -> std::io::Result<VolumeView> {
     })
 }
 
-/// True where bytes or inodes are short. Filesystems that do not count (0 in all) are never short.
-#[expect(clippy::cast_precision_loss, reason = "a share of a volume needs no more than 52 bits")]
+/// True where bytes or inodes are short.
 fn is_tight(volume: &VolumeView) -> bool {
-    let used = |total: u64, free: u64| total > 0 && 1.0 - free as f64 / total as f64 > TIGHT;
-    used(volume.total_bytes, volume.available_bytes) || used(volume.total_inodes, volume.available_inodes)
+    volume.used_share() > TIGHT || volume.used_inodes_share() > TIGHT
 }
 
 /// One row of /proc/PID/mountinfo.
@@ -252,6 +251,8 @@ mod tests {
         assert!(is_tight(&volume(100, 19, 100, 20)));
         assert!(is_tight(&volume(100, 90, 100, 1)));
         assert!(!is_tight(&volume(100, 90, 0, 0)), "btrfs counts no inodes");
+        let mostly_roots = VolumeView { reserved_bytes: 60, ..volume(100, 20, 0, 0) };
+        assert!(!is_tight(&mostly_roots), "half of what an ordinary user may use is free");
     }
 
     #[test]
