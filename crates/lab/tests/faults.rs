@@ -116,7 +116,7 @@ fn needs_root_no_route() {
 
 #[test]
 fn needs_root_disk_full() {
-    meets(Parts { volume_mb: Some(96), ..PLAIN }, faults::disk_full::inject, "in");
+    meets(Parts { volume_mb: Some(64), ..PLAIN }, faults::disk_full::inject, "in");
 }
 
 /// Who is not root is told so, and nothing is tried.
@@ -129,7 +129,7 @@ fn what_only_root_may_do_says_so() {
     for inject in [faults::packets_dropped::inject, faults::no_route::inject] {
         assert!(matches!(inject(&lab), Err(LabError::NeedsRoot(_))));
     }
-    assert!(matches!(Lab::build(Parts { volume_mb: Some(96), ..PLAIN }), Err(LabError::NeedsRoot(_))));
+    assert!(matches!(Lab::build(Parts { volume_mb: Some(64), ..PLAIN }), Err(LabError::NeedsRoot(_))));
 }
 
 #[test]

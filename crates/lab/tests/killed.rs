@@ -17,7 +17,7 @@ fn be_the_victim() -> ! {
         proxy: Some(8),
         dns: true,
         api: true,
-        volume_mb: is_root().then_some(96),
+        volume_mb: is_root().then_some(64),
         ..Parts::default()
     };
     let lab = Lab::build(parts).expect("a lab");

@@ -18,8 +18,8 @@ pub(crate) struct Drill {
     pub(crate) parts: Parts,
     /// Programs that the fault needs besides those of the parts.
     pub(crate) programs: &'static [&'static str],
-    /// True where only root can do it.
-    pub(crate) root: bool,
+    /// Why only root can do it, where that is so.
+    pub(crate) root: Option<&'static str>,
     /// How the service is configured beyond what its parts say.
     pub(crate) configure: fn(&Lab, &mut Service) -> Result<(), LabError>,
     /// Breaks it.
@@ -50,8 +50,8 @@ impl Drill {
     pub(crate) fn unmet(&self) -> Vec<LabError> {
         let mut unmet = self.parts.missing();
         unmet.extend(self.programs.iter().filter_map(|p| pgmedic_lab::programs::find(p).err()));
-        if self.root && !pgmedic_lab::process::is_root() {
-            unmet.insert(0, LabError::NeedsRoot(self.name));
+        if let Some(why) = self.root.filter(|_| !pgmedic_lab::process::is_root()) {
+            unmet.insert(0, LabError::NeedsRoot(why));
         }
         unmet
     }
@@ -60,6 +60,6 @@ impl Drill {
     pub(crate) fn needs(&self) -> String {
         let parts = self.parts.programs();
         let programs = parts.iter().chain(self.programs).copied();
-        programs.chain(self.root.then_some("root")).collect::<Vec<_>>().join(", ")
+        programs.chain(self.root.map(|_| "root")).collect::<Vec<_>>().join(", ")
     }
 }

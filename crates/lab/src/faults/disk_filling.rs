@@ -1,4 +1,4 @@
-//! The data directory's volume is filling: one part in twenty is left. Needs root.
+//! The data directory's volume is filling: one part in ten is left. Needs root.
 
 use crate::{Guard, Lab, LabError};
 
@@ -8,5 +8,5 @@ use crate::{Guard, Lab, LabError};
 /// Where the lab cannot.
 pub fn inject(lab: &Lab) -> Result<Guard, LabError> {
     let volume = lab.volume()?;
-    Ok(Guard::holding(volume.fill(volume.total()? / 20)?))
+    Ok(Guard::holding(volume.fill(volume.total()? / 10)?))
 }

@@ -70,7 +70,7 @@ fn sum(document: &Document, elapsed: Ms, look: &Look) -> String {
 
 /// One drill with its whole report.
 pub(super) fn one(drill: &Drill, look: &Look) -> Record {
-    stdout(&format!("{}  {}\n", look.paint(Paint::Strong, drill.name), drill.does));
+    stdout(&margin(look, Paint::Strong, "drill", drill.name));
     let record = course::run(drill, &mut |step| stdout(&show(drill, &step, look)));
     stdout(&verdict(&record, look));
     record
