@@ -1,7 +1,8 @@
 //! What the readiness endpoint's answer amounts to. Not in here: asking it (the probe) and what follows (the causes).
 
 use crate::evidence::Evidence;
-use crate::rooms::app::evidence::{HttpOutcome, ReadyEvidence};
+use crate::rooms::app::evidence::{HttpOutcome, LogHit, LogPattern, ReadyEvidence};
+use crate::rooms::app::log_words;
 use pgmedic_model::{Fact, Source};
 
 /// Values of the `db` member that say no.
@@ -20,8 +21,8 @@ pub(crate) struct Told<'a> {
     pub(crate) db: Option<&'a str>,
     /// The `reason` member.
     pub(crate) reason: Option<&'a str>,
-    /// The start of the body.
-    pub(crate) body: &'a str,
+    body: &'a str,
+    host: &'a str,
 }
 
 /// What it answered, where it answered.
@@ -29,7 +30,8 @@ pub(crate) fn told(e: &Evidence) -> Option<Told<'_>> {
     let ready = e.app.ready.get()?;
     match &ready.outcome {
         HttpOutcome::Answered { status, db, reason, body, .. } => {
-            Some(Told { ready, status: *status, db: db.as_deref(), reason: reason.as_deref(), body })
+            let (db, reason) = (db.as_deref(), reason.as_deref());
+            Some(Told { ready, status: *status, db, reason, body, host: &e.target.host })
         }
         _ => None,
     }
@@ -38,6 +40,14 @@ pub(crate) fn told(e: &Evidence) -> Option<Told<'_>> {
 /// True where the endpoint answered, and said no.
 pub(crate) fn failing(e: &Evidence) -> bool {
     told(e).is_some_and(|t| t.failing())
+}
+
+/// The hit for a known sentence in the API's log, where it still holds.
+pub(crate) fn logged(e: &Evidence, pattern: LogPattern) -> Option<(&LogHit, Fact)> {
+    let log = e.app.log.get()?;
+    let hit = log.hits.iter().find(|h| h.pattern == pattern && !h.stale)?;
+    let text = format!("{} times in {} lines, last: {}", hit.count, log.lines_read, hit.last);
+    Some((hit, Fact::new(Source::Log, log.at, log.place.as_str(), text).value(hit.count)))
 }
 
 impl Told<'_> {
@@ -62,6 +72,11 @@ impl Told<'_> {
     /// The answer speaks of the database, rather than of a missing page or a missing permission.
     pub(crate) fn about_the_database(&self) -> bool {
         self.db.is_some() || self.reason.is_some() || matches!(self.status, 200..=299 | 500..=599)
+    }
+
+    /// What its reason (else its body) says, by the sentences known in logs.
+    pub(crate) fn meaning(&self) -> Option<LogPattern> {
+        log_words::meaning(self.reason.unwrap_or(self.body), self.host)
     }
 
     /// `503, db: disconnected (Database not initialised)`.

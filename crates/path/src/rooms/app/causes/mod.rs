@@ -2,5 +2,19 @@
 
 use crate::cause::Cause;
 
+pub mod api_holds_stale_state;
+pub mod api_not_initialised;
+pub mod api_unreachable;
+pub mod pool_starved;
+pub mod readiness_failing;
+pub mod readiness_lies;
+
 /// Every cause of this room.
-pub static ALL: &[&Cause] = &[];
+pub static ALL: &[&Cause] = &[
+    &readiness_failing::CAUSE,
+    &api_not_initialised::CAUSE,
+    &api_unreachable::CAUSE,
+    &api_holds_stale_state::CAUSE,
+    &pool_starved::CAUSE,
+    &readiness_lies::CAUSE,
+];
