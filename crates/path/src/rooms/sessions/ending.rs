@@ -32,12 +32,12 @@ pub(crate) fn is_upkeep(application: &str) -> bool {
     })
 }
 
-/// True where this session may be ended: a client's own, of an ordinary role, neither protected nor upkeep.
+/// True where this session may be ended at all: a client's own, of an ordinary role, not protected, not pgmedic's.
 pub(crate) fn may_end(policy: &Policy, s: &SessionView) -> bool {
     s.backend_type.as_deref() == Some("client backend")
         && !s.superuser
         && !s.backend_start.is_empty()
-        && !is_upkeep(&s.application)
+        && !s.application.starts_with("pgmedic")
         && !policy.protect.covers(&s.application, &s.role)
 }
 
@@ -98,38 +98,60 @@ pub(crate) fn terminate_idle(e: &Evidence) -> Option<RemedyPlan> {
 fn idles_too_long(policy: &Policy, s: &SessionView) -> bool {
     s.state.as_deref() == Some("idle")
         && !s.advisory
+        && !is_upkeep(&s.application)
         && s.state_ms.is_some_and(|ms| ms > policy.idle_after_ms)
         && may_end(policy, s)
 }
 
-/// Ends one session that is idle in a transaction. None where it must be left alone.
-pub(crate) fn terminate_idle_in_transaction(e: &Evidence, s: &SessionView) -> Option<RemedyPlan> {
-    if !may_end(&e.policy, s) || !is_idle_in_transaction(s) {
-        return None;
+/// Ends one session that is idle in a transaction; where it must be left alone, its owner is to be asked.
+pub(crate) fn terminate_idle_in_transaction(e: &Evidence, s: &SessionView) -> RemedyPlan {
+    if !may_end(&e.policy, s) {
+        return ask_owner(e, s);
     }
     let sql = signal("pg_terminate_backend", &[s], "state like 'idle in transaction%'");
     let plan = format!(
-        "terminate {}: its transaction is rolled back, and what waits for it goes on (to cancel it has no effect \
+        "{}terminate {}: its transaction is rolled back, and what waits for it goes on (to cancel it has no effect \
          while it idles)",
+        first_ask(s),
         named(s)
     );
-    Some(RemedyPlan::by_hand("terminate-blocker", RemedyKind::Sessions, plan, psql(e, &sql)))
+    RemedyPlan::by_hand("terminate-blocker", kind_for(s), plan, psql(e, &sql))
+}
+
+/// Cancels what one session runs; where it must be left alone, its owner is to be asked.
+pub(crate) fn cancel_one(e: &Evidence, s: &SessionView, remedy: &str, why: &str) -> RemedyPlan {
+    if !may_end(&e.policy, s) {
+        return ask_owner(e, s);
+    }
+    let sql = signal("pg_cancel_backend", &[s], "state = 'active'");
+    let plan = format!("{}cancel what {} runs: {why}", first_ask(s), named(s));
+    RemedyPlan::by_hand(remedy, kind_for(s), plan, psql(e, &sql))
+}
+
+/// A migration or a dump in the way is ended by its owner, or with the owner's word.
+fn first_ask(s: &SessionView) -> &'static str {
+    if is_upkeep(&s.application) { "ask its owner first; then " } else { "" }
+}
+
+fn kind_for(s: &SessionView) -> RemedyKind {
+    if is_upkeep(&s.application) { RemedyKind::Advice } else { RemedyKind::Sessions }
+}
+
+fn ask_owner(e: &Evidence, s: &SessionView) -> RemedyPlan {
+    let sql = format!("select * from pg_stat_activity where pid = {}", s.pid);
+    let plan = format!("{} is a superuser's, protected or no client: ask its owner to end it", named(s));
+    RemedyPlan::by_hand("ask-owner", RemedyKind::Advice, plan, psql(e, &sql))
 }
 
 /// Cancels what these sessions are running; they stay connected. None where all must be left alone.
-pub(crate) fn cancel(
-    e: &Evidence,
-    sessions: &[&SessionView],
-    remedy: &str,
-    plan: &str,
-) -> Option<RemedyPlan> {
+pub(crate) fn cancel_long(e: &Evidence, sessions: &[&SessionView], plan: &str) -> Option<RemedyPlan> {
     let most = e.policy.max_terminations as usize;
     let chosen: Vec<_> = sessions.iter().copied().filter(|s| may_end(&e.policy, s)).take(most).collect();
     if chosen.is_empty() {
         return None;
     }
     let sql = signal("pg_cancel_backend", &chosen, "state = 'active'");
-    Some(RemedyPlan::by_hand(remedy, RemedyKind::Sessions, plan, psql(e, &sql)))
+    Some(RemedyPlan::by_hand("cancel-long-queries", RemedyKind::Sessions, plan, psql(e, &sql)))
 }
 
 /// `idle in transaction`, or its aborted form.

@@ -9,7 +9,7 @@ use pgmedic_model::pooler_words::{Words, says};
 use pgmedic_model::{Fact, RemedyKind, RemedyPlan, Source, SqlState};
 
 /// Less than this is nothing: a checkpoint's or a login's small files no longer find room.
-const NOTHING_BYTES: u64 = 4 << 20;
+const NOTHING_BYTES: u64 = 2 << 20;
 /// Less than a hundredth is nothing as well, unless the hundredth of a large disk is still this much.
 const STILL_SOMETHING_BYTES: u64 = 64 << 20;
 /// Filling from this share of free space on downwards, in hundredths,

@@ -31,7 +31,7 @@ cause! {
     ///
     /// ## References
     /// Postgres manual: "DROP DATABASE", `pg_database`; release notes of 15.4, 14.9, 13.12, 12.16.
-    "database-invalid" in Admission, proved by Proof::None("only an interrupted DROP DATABASE leaves this state, and interrupting one is a race");
+    "database-invalid" in Admission, proved by Proof::Drill;
 }
 
 fn find(e: &Evidence) -> Option<Finding> {

@@ -111,7 +111,7 @@ fn held(s: &SessionView) -> f64 {
 fn cancel_longest(e: &Evidence, longest: Option<&SessionView>) -> Option<RemedyPlan> {
     let s = longest.filter(|s| s.wait_event_type.as_deref() != Some("Lock"))?;
     let plan = format!("cancel the longest statement, of {}; its session lives on", ending::named(s));
-    ending::cancel(e, &[s], "cancel-long-queries", &plan)
+    ending::cancel_long(e, &[s], &plan)
 }
 
 #[cfg(test)]

@@ -84,8 +84,8 @@ fn find(e: &Evidence) -> Option<Finding> {
     let proof = Fact::new(Source::Sql, at, format!("pg_stat_activity at {place}"), text).value(age(worst));
     let finding =
         Finding::new(CAUSE.id, Room::Sessions, Severity::Warning, Confidence::Certain, summary, proof);
-    let remedies = ending::terminate_idle_in_transaction(e, worst).into_iter().chain([bound(e, worst)]);
-    Some(remedies.fold(finding, Finding::mended_by))
+    let terminate = ending::terminate_idle_in_transaction(e, worst);
+    Some(finding.mended_by(terminate).mended_by(bound(e, worst)))
 }
 
 fn age(s: &SessionView) -> f64 {

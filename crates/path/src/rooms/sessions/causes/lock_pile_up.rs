@@ -6,7 +6,7 @@ use crate::rooms::sessions::ending::{self, named};
 use crate::rooms::sessions::strain;
 use crate::rooms::sessions::waits::{self, Tree};
 use crate::sql::facts::{SessionView, SqlFacts};
-use pgmedic_model::{Confidence, Fact, Finding, Ms, Room, Severity, Source, Timestamp};
+use pgmedic_model::{Confidence, Fact, Finding, Ms, RemedyPlan, Room, Severity, Source, Timestamp};
 
 /// From so many waiters on it is a pile; from so many it keeps the service from its work.
 const PILE: usize = 3;
@@ -66,10 +66,8 @@ fn find(e: &Evidence) -> Option<Finding> {
     )
     .and_all(cited(tree, at, place));
     if let Some(head) = head {
-        let plan = format!("cancel {}: the queue behind it moves on; it can be run again later", named(head));
-        finding = ending::cancel(e, &[head], "cancel-waiting-statement", &plan)
-            .into_iter()
-            .fold(finding, Finding::mended_by);
+        let why = "the queue behind it moves on, and it can be run again later";
+        finding = finding.mended_by(ending::cancel_one(e, head, "cancel-waiting-statement", why));
     }
     Some(end_root(e, tree).into_iter().fold(finding, Finding::mended_by))
 }
@@ -124,13 +122,18 @@ fn cited(tree: &Tree<'_>, at: Timestamp, place: &str) -> Vec<Fact> {
     root.into_iter().chain(wants).collect()
 }
 
-fn end_root(e: &Evidence, tree: &Tree<'_>) -> Option<pgmedic_model::RemedyPlan> {
-    let session = tree.session?;
-    if ending::is_idle_in_transaction(session) {
-        return ending::terminate_idle_in_transaction(e, session);
-    }
-    let plan = format!("cancel what {} runs; if it is a migration, ask its owner first", named(session));
-    ending::cancel(e, &[session], "cancel-blocker", &plan)
+fn end_root(e: &Evidence, tree: &Tree<'_>) -> Option<RemedyPlan> {
+    let root = tree.session?;
+    Some(if ending::is_idle_in_transaction(root) {
+        ending::terminate_idle_in_transaction(e, root)
+    } else {
+        ending::cancel_one(
+            e,
+            root,
+            "cancel-blocker",
+            "its locks go with its statement; see who waits afterwards",
+        )
+    })
 }
 
 #[cfg(test)]
@@ -171,7 +174,22 @@ mod tests {
         let ids: Vec<_> = found.remedies.iter().map(|r| r.remedy.as_str()).collect();
         assert_eq!(ids, ["cancel-waiting-statement", "cancel-blocker"]);
         e.policy.protect.applications = vec!["renderflow*".into()];
-        assert!(find(&e).unwrap().remedies.is_empty());
+        assert!(find(&e).unwrap().remedies.iter().all(|r| r.remedy == "ask-owner"));
+    }
+
+    #[test]
+    fn lock_pile_up_behind_a_migration_is_for_its_owner_to_end() {
+        let e = with_facts(|f| {
+            let root = SessionView {
+                application: "migrate".into(),
+                ..session_of(9, "idle in transaction", 2_000.0)
+            };
+            f.sessions.sessions.push(root);
+            (1..=3).for_each(|pid| wait(f, pid, "relation", 900.0, &[9]));
+        });
+        let remedy = find(&e).unwrap().remedies.remove(0);
+        assert!(remedy.plan.starts_with("ask its owner first; then terminate pid 9 (migrate as app)"));
+        assert_eq!(remedy.kind, pgmedic_model::RemedyKind::Advice);
     }
 
     #[test]

@@ -64,7 +64,7 @@ fn find(e: &Evidence) -> Option<Finding> {
             .and_all(cited);
     let plan =
         format!("cancel {} statement(s) running for over {}; the sessions live on", long.len(), Ms(after));
-    Some(ending::cancel(e, &long, "cancel-long-queries", &plan).into_iter().fold(finding, Finding::mended_by))
+    Some(ending::cancel_long(e, &long, &plan).into_iter().fold(finding, Finding::mended_by))
 }
 
 /// A client's statement that is at work: not upkeep, and not waiting for a lock.

@@ -9,8 +9,10 @@ use pgmedic_model::{Confidence, Fact, Finding, Ms, RemedyKind, RemedyPlan, Room,
 
 /// A coordinator finishes within moments: one older than this, in ms, has been forgotten.
 const FORGOTTEN_MS: f64 = 300_000.0;
-/// One that blocks others is judged from this age on, in ms: younger ones are about to be finished.
+/// One that blocks others is judged from this age on, in ms, or from so many others on: younger ones are about to be
+/// finished.
 const BLOCKS_AFTER_MS: f64 = 100.0;
+const BLOCKS_AT_ONCE: u64 = 3;
 
 cause! {
     /// A prepared transaction is left over: it holds its locks without any session.
@@ -42,7 +44,8 @@ cause! {
 fn find(e: &Evidence) -> Option<Finding> {
     let (facts, at, place) = e.told()?;
     let behind = waits::trees(facts, true).iter().find(|t| t.root == 0).map_or(0, |t| t.waiters.len() as u64);
-    let in_the_way = |p: &&PreparedView| p.blocks > 0 && p.age_ms >= BLOCKS_AFTER_MS;
+    let in_the_way =
+        |p: &&PreparedView| p.blocks >= BLOCKS_AT_ONCE || p.blocks > 0 && p.age_ms >= BLOCKS_AFTER_MS;
     let prepared = &facts.sessions.prepared;
     let blocker = prepared.iter().filter(in_the_way).max_by_key(|p| p.blocks);
     let worst = blocker.or_else(|| prepared.iter().find(|p| p.age_ms >= FORGOTTEN_MS))?;
@@ -106,5 +109,6 @@ mod tests {
         assert_eq!(find(&prepared(400_000.0, 0)).unwrap().severity, Severity::Warning);
         assert!(find(&prepared(20_000.0, 0)).is_none());
         assert!(find(&prepared(20.0, 1)).is_none());
+        assert!(find(&prepared(20.0, 3)).is_some());
     }
 }

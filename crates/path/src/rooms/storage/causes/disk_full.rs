@@ -18,7 +18,7 @@ cause! {
     /// ends in a crash; a server that is restarted now goes round in a crash loop until space is added.
     ///
     /// ## What proves it
-    /// Free bytes of the volume (`f_bavail`: root's reserve does not count): under 4 MiB, or under 1 % and 64 MiB. Or
+    /// Free bytes of the volume (`f_bavail`: root's reserve does not count): under 2 MiB, or under 1 % and 64 MiB. Or
     /// `53100 could not extend file "base/…": No space left on device`; at login on 15 `XX000 could not write init
     /// file` (likely). A full `/dev/shm` uses the same words, and is not this.
     ///
