@@ -267,6 +267,25 @@ fn the_manuals_own_recipe_and_self_signed_certificates_are_trusted_as_openssl_do
 }
 
 #[test]
+fn direct_tls_is_spoken_from_postgres_17_on() {
+    let server = Server::with_tls();
+    let mut target = server.named_target("monitor");
+    target.tls.mode = SslMode::VerifyFull;
+    target.tls.direct = true;
+    let (route, session) = server.open(&target);
+    let proxy = route.proxy.as_ref().expect("the room was reached");
+    assert_eq!(proxy.sent, Sent::ClientHello);
+    if server.value("select current_setting('server_version_num')") >= "170000".to_owned() {
+        assert_eq!(proxy.first, FirstBytes::TlsRecord);
+        assert!(session.is_some(), "{:?} {:?}", route.tls, route.startup);
+        assert_eq!(auth(&route), Some(&AuthMethod::ScramSha256Plus));
+    } else {
+        assert_eq!(proxy.first, FirstBytes::Closed);
+        assert!(session.is_none() && route.tls.is_none());
+    }
+}
+
+#[test]
 fn clients_prove_themselves_by_certificate() {
     let server = Server::with_tls();
     server.trust_clients_of_the_authority();
