@@ -234,15 +234,29 @@ impl Drop for Server {
     }
 }
 
-/// Sends a signal to a process by its id.
+/// Sends a signal to a process by its id. After SIGSTOP it waits until every thread has stopped: one that is still
+/// running may accept a connection that is to find nobody.
 ///
 /// # Errors
-/// Where there is no such process, or it is not ours.
+/// Where there is no such process, it is not ours, or it does not stop.
 pub fn send(pid: u32, signal: Signal) -> Result<(), LabError> {
     let what = || format!("{} to process {pid}", signal_name(signal));
     let target = i32::try_from(pid).ok().and_then(Pid::from_raw);
     let target = target.ok_or_else(|| std::io::Error::from_raw_os_error(3)).tried(what)?;
-    rustix::process::kill_process(target, signal).tried(what)
+    rustix::process::kill_process(target, signal).tried(what)?;
+    if signal == Signal::STOP {
+        wait::until_true(&what(), Duration::from_secs(5), || is_stopped(pid))?;
+    }
+    Ok(())
+}
+
+/// True where every thread is in state `T` (proc(5): the letter after the name in parentheses).
+fn is_stopped(pid: u32) -> bool {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return true };
+    threads.flatten().all(|thread| {
+        std::fs::read_to_string(thread.path().join("stat"))
+            .is_ok_and(|stat| stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('T')))
+    })
 }
 
 /// The last lines of a log, on one line.

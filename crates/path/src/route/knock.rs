@@ -3,6 +3,7 @@
 //! connection before it is closed first.
 
 use super::Way;
+use crate::aside;
 use crate::clock::Stopwatch;
 use crate::rooms::network::probe::{Address, Connected, attempt};
 use crate::rooms::proxy::evidence::ProxyEvidence;
@@ -112,7 +113,7 @@ async fn once(way: &Way<'_>, connected: Connected, manner: Manner, bounds: Optio
     };
     let door = Door { way, address: connected.address.clone(), message: &message, bounded: bounds.is_some() };
     let client = match manner {
-        Manner::Direct => match Client::new(way.target) {
+        Manner::Direct => match tls_client(way).await {
             Ok(client) => Some(client),
             Err(outcome) => return Knock::without_client(way, outcome),
         },
@@ -132,7 +133,7 @@ async fn once(way: &Way<'_>, connected: Connected, manner: Manner, bounds: Optio
         (Some(Passage::Hello(handshake, watch)), Some(client)) => {
             door.shake(&mut knock, &client, handshake, watch).await;
         }
-        (Some(Passage::Offered(io)), _) => match Client::new(way.target) {
+        (Some(Passage::Offered(io)), _) => match tls_client(way).await {
             Ok(client) => {
                 let handshake = client.begin(io);
                 door.shake(&mut knock, &client, handshake, Stopwatch::start()).await;
@@ -158,6 +159,15 @@ async fn once(way: &Way<'_>, connected: Connected, manner: Manner, bounds: Optio
         (Some(Passage::Hello(..)), None) => {}
     }
     knock
+}
+
+/// This side's half of TLS. Its files may lie on a share that hangs.
+async fn tls_client(way: &Way<'_>) -> Result<Client, TlsOutcome> {
+    let target = way.target.clone();
+    aside::call("tls-files", way.deadlines.end, move || Client::new(&target)).await.unwrap_or_else(|error| {
+        let path = way.target.tls.root_cert.clone().unwrap_or_else(|| "~/.postgresql".to_owned());
+        Err(TlsOutcome::LocalFile { path, text: error.to_string() })
+    })
 }
 
 fn why_plain(target: &Target, address: &Address) -> &'static str {

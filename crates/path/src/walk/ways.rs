@@ -84,7 +84,7 @@ pub(super) async fn walk(
         if let (Some(direct), None) = (&direct, facts) {
             guide.ask(direct, &mut direct_desk, true).await;
         }
-        guide.rescue(&front, facts.or(direct_desk.facts()).is_some()).await
+        guide.rescue(&front, direct.as_ref(), facts.or(direct_desk.facts()).is_some()).await
     };
     let (host, rescue) = tokio::join!(look_through(service, &view, budget.window()), elsewhere);
     drop(held);
@@ -134,18 +134,25 @@ impl<'a> Guide<'a> {
         desk.query = Some(query);
     }
 
-    /// The way by reserved slots, where the front was refused for want of others and nobody else has told.
-    async fn rescue(&self, front: &Gone<'a>, told: bool) -> Seen<(Gone<'a>, Desk)> {
+    /// The way by reserved slots, where a way was refused for want of others and nobody else has told.
+    async fn rescue(
+        &self,
+        front: &Gone<'a>,
+        direct: Option<&Gone<'a>>,
+        told: bool,
+    ) -> Seen<(Gone<'a>, Desk)> {
         let Some(target) = &self.service.rescue else {
             return Seen::NotSeen(
                 "rescue is not configured: it names a role that may use reserved slots".to_owned(),
             );
         };
-        if !front.walked.refusal().is_some_and(is_want_of_slots) {
-            return Seen::NotSeen("the front was not refused for want of slots".to_owned());
+        let mut refusals =
+            [Some(front), direct].into_iter().flatten().filter_map(|gone| gone.walked.refusal());
+        if !refusals.any(is_want_of_slots) {
+            return Seen::NotSeen("no way in was refused for want of slots".to_owned());
         }
         if told {
-            return Seen::NotSeen("the direct way told enough".to_owned());
+            return Seen::NotSeen("another way in was admitted and told".to_owned());
         }
         let (gone, mut desk) = self.go("rescue", target, self.budget.rescue(), false).await;
         self.ask(&gone, &mut desk, true).await;

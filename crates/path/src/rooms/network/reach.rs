@@ -5,6 +5,8 @@ use crate::clock::Stopwatch;
 use crate::rooms::network::evidence::{Attempt, ConnectOutcome, NetworkEvidence};
 use crate::rooms::network::probe::{Address, Connected, attempt};
 use pgmedic_model::Ms;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
@@ -21,6 +23,8 @@ pub struct Reach {
     addresses: Vec<Address>,
     watch: Stopwatch,
     running: JoinSet<(usize, Attempt, Option<Connected>)>,
+    /// True once it is known which connection is walked on: the others are closed as they come.
+    decided: Arc<AtomicBool>,
 }
 
 /// Tries every address once. Comes back with the connection to walk on, or with none when all attempts have failed.
@@ -32,6 +36,7 @@ pub async fn reach(addresses: Vec<Address>, deadline: Instant) -> (Reach, Option
         addresses,
         watch,
         running: JoinSet::new(),
+        decided: Arc::default(),
     };
     if let [address] = &reach.addresses[..] {
         let (only, connected) = attempt(address, deadline).await;
@@ -40,12 +45,18 @@ pub async fn reach(addresses: Vec<Address>, deadline: Instant) -> (Reach, Option
         return (reach, connected);
     }
     for (index, address) in reach.addresses.iter().cloned().enumerate() {
+        let decided = Arc::clone(&reach.decided);
         reach.running.spawn(async move {
             let (attempt, connected) = attempt(&address, deadline).await;
-            (index, attempt, connected)
+            (index, attempt, connected.filter(|_| !decided.load(Ordering::Relaxed)))
         });
     }
     let winner = reach.first_in_order().await;
+    reach.decided.store(true, Ordering::Relaxed);
+    while let Some(Ok((index, attempt, late))) = reach.running.try_join_next() {
+        reach.attempts[index] = Some(attempt);
+        drop(late);
+    }
     reach.elapsed_ms = watch.elapsed();
     (reach, winner)
 }
@@ -89,12 +100,11 @@ impl Reach {
         }
     }
 
-    /// Waits for the attempts still under way, each within its deadline, and closes what they bring.
+    /// Waits for the attempts still under way, each within its deadline.
     pub async fn settle(mut self) -> NetworkEvidence {
         while let Some(joined) = self.running.join_next().await {
-            if let Ok((index, attempt, connected)) = joined {
+            if let Ok((index, attempt, _)) = joined {
                 self.attempts[index] = Some(attempt);
-                drop(connected);
             }
         }
         let (watch, addresses) = (self.watch, self.addresses);
