@@ -59,6 +59,12 @@ const EDGES: &[Edge] = &[
         effects: &["proxy-without-backend", "pooler-upstream-failing"],
         when: ALWAYS,
     },
+    Edge {
+        cause: "packets-dropped",
+        effects: &["proxy-without-backend", "pooler-upstream-failing"],
+        when: ALWAYS,
+    },
+    Edge { cause: "no-route", effects: &["proxy-without-backend", "pooler-upstream-failing"], when: ALWAYS },
     // Fact 8: a proxy's health check that cannot log in marks the server down and cuts every session.
     Edge {
         cause: "slots-exhausted",
@@ -154,6 +160,18 @@ pub(crate) fn contributes(cause: &Finding, effect: &Finding) -> bool {
 mod tests {
     use super::*;
     use std::collections::BTreeSet;
+
+    #[test]
+    fn every_id_in_the_tables_is_a_cause() {
+        let known: BTreeSet<_> = crate::rooms::causes().map(|c| c.id).collect();
+        let named = EDGES
+            .iter()
+            .flat_map(|e| e.effects.iter().chain(std::iter::once(&e.cause)))
+            .chain(CONTRIBUTES.iter().flat_map(|(c, w)| w.iter().chain(std::iter::once(c))));
+        for id in named {
+            assert!(known.contains(id), "{id} stands in the tables of explains.rs and is no cause");
+        }
+    }
 
     #[test]
     fn nothing_explains_itself_by_a_detour() {

@@ -3,7 +3,7 @@
 use crate::cause::Proof;
 use crate::evidence::Evidence;
 use crate::platform::evidence::HaproxyRow;
-use crate::rooms::proxy::evidence::FirstBytes;
+use crate::rooms::proxy::evidence::{FirstBytes, ProxyEvidence, Sent};
 use pgmedic_model::{Confidence, Fact, Finding, RemedyKind, RemedyPlan, Room, Severity, Source};
 
 cause! {
@@ -39,7 +39,9 @@ cause! {
 }
 
 fn find(e: &Evidence) -> Option<Finding> {
-    let proxy = e.front.proxy.as_ref().filter(|p| p.first == FirstBytes::Closed)?;
+    // A server before Postgres 17 hangs up on a ClientHello: that is for the room tls to judge.
+    let hung_up = |p: &&ProxyEvidence| p.first == FirstBytes::Closed && p.sent != Sent::ClientHello;
+    let proxy = e.front.proxy.as_ref().filter(hung_up)?;
     let said = format!("the peer closed after {} without a byte", proxy.elapsed_ms);
     let proof = Fact::new(Source::Bytes, proxy.at, &e.front.address, said).value(proxy.elapsed_ms.0);
     let down = servers_down(e);
