@@ -124,7 +124,7 @@ fn unseen(e: &Evidence) -> Vec<String> {
     add("way around the proxy", reason(&e.direct));
     add("pooler console", reason(&e.pooler));
     add("host window", reason(&e.host));
-    if e.front.facts().is_none() {
+    if e.front.refusal().is_some() && e.facts().is_none() {
         add("rescue", reason(&e.rescue));
     }
     if let Some(host) = e.host.get() {

@@ -58,7 +58,7 @@ pub async fn walk(service: &Service, timeout: Duration, observer: Observer<'_>) 
 async fn look_at_console(service: &Service, resolver: &Resolver, budget: &Budget) -> Seen<PoolerEvidence> {
     match &service.pooler {
         Some(target) => Seen::Seen(console::read(target, resolver, budget.ways()).await),
-        None => Seen::NotSeen("pooler is not configured: it names PgBouncer's admin console".to_owned()),
+        None => Seen::NotSeen("not configured (`pooler`, PgBouncer's admin console)".to_owned()),
     }
 }
 

@@ -87,7 +87,11 @@ pub(crate) const DRILLS: &[Drill] = &[
     ),
     // network
     Drill {
+<<<<<<< HEAD
         configure: from_afar,
+=======
+        parts: API,
+>>>>>>> 16f3c05 (A server that somebody stopped is port-closed; server-down is one that died)
         ..drill(
             API,
             "port-closed",
@@ -248,6 +252,7 @@ pub(crate) const DRILLS: &[Drill] = &[
         faults::slots_nearly_exhausted::inject,
     ),
     // server
+<<<<<<< HEAD
     drill(
         API,
         "server-starting",
@@ -285,6 +290,60 @@ pub(crate) const DRILLS: &[Drill] = &[
         "The server ended at once: no postmaster is left.",
         faults::server_down::inject,
     ),
+=======
+    Drill {
+        parts: API,
+        ..drill(
+            "server-starting",
+            "The server starts, and its recovery waits for the archive.",
+            faults::server_starting::inject,
+        )
+    },
+    Drill {
+        parts: API,
+        ..drill(
+            "server-recovering",
+            "A backend was killed, and the server's recovery does not get on.",
+            faults::server_recovering::inject,
+        )
+    },
+    Drill {
+        parts: API,
+        ..drill(
+            "server-shutting-down",
+            "A smart shutdown waits for a client that does not go.",
+            faults::server_shutting_down::inject,
+        )
+    },
+    Drill {
+        parts: API,
+        ..drill(
+            "read-only-by-setting",
+            "Every transaction in the database begins read-only, by a setting.",
+            faults::read_only_by_setting::inject,
+        )
+    },
+    Drill {
+        parts: PROXY,
+        ..drill("routed-to-standby", "The proxy leads to a hot standby.", faults::routed_to_standby::inject)
+    },
+    Drill {
+        parts: PROXY,
+        ..drill(
+            "standby-not-ready",
+            "The proxy leads to a standby that lets no reader in.",
+            faults::standby_not_ready::inject,
+        )
+    },
+    Drill {
+        parts: API,
+        ..drill(
+            "server-down",
+            "The postmaster was killed: its lock file is left, and nobody listens.",
+            faults::server_down::inject,
+        )
+    },
+>>>>>>> 16f3c05 (A server that somebody stopped is port-closed; server-down is one that died)
     // sessions
     Drill {
         configure: impatient,
@@ -372,12 +431,6 @@ fn impatient(_: &Lab, service: &mut Service) -> Result<(), LabError> {
 /// A client that never asks for TLS.
 fn without_tls(_: &Lab, service: &mut Service) -> Result<(), LabError> {
     service.target.tls.mode = SslMode::Disable;
-    Ok(())
-}
-
-/// From another host, which cannot look into the server's.
-fn from_afar(_: &Lab, service: &mut Service) -> Result<(), LabError> {
-    service.window = Window::Off;
     Ok(())
 }
 

@@ -92,7 +92,7 @@ pub(super) async fn walk(
     let direct = async {
         match direct {
             Some(direct) => Seen::Seen(direct.end(direct_desk).await),
-            None => Seen::NotSeen("direct is not configured: it names the way around the proxy".to_owned()),
+            None => Seen::NotSeen("not configured (`direct`, host:port)".to_owned()),
         }
     };
     let rescue = async {
@@ -142,9 +142,7 @@ impl<'a> Guide<'a> {
         told: bool,
     ) -> Seen<(Gone<'a>, Desk)> {
         let Some(target) = &self.service.rescue else {
-            return Seen::NotSeen(
-                "rescue is not configured: it names a role that may use reserved slots".to_owned(),
-            );
+            return Seen::NotSeen("not configured (`rescue`, a role that may use reserved slots)".to_owned());
         };
         let mut refusals =
             [Some(front), direct].into_iter().flatten().filter_map(|gone| gone.walked.refusal());

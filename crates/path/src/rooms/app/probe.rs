@@ -48,7 +48,7 @@ pub async fn look(service: &Service, deadline: Instant) -> AppEvidence {
 }
 
 fn not_configured<T>(key: &str, what: &str) -> Seen<T> {
-    Seen::NotSeen(format!("{key} is not configured: it names {what}"))
+    Seen::NotSeen(format!("not configured (`{key}`, {what})"))
 }
 
 /// Asks the readiness endpoint.

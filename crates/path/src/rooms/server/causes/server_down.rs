@@ -2,19 +2,20 @@
 
 use crate::cause::Proof;
 use crate::evidence::{Evidence, RouteEvidence};
+use crate::platform::evidence::ServerLogEntry;
 use crate::rooms::network::evidence::ConnectOutcome;
 use crate::rooms::proxy::evidence::FirstBytes;
 use crate::rooms::server::{log, startup_process};
 use crate::said;
-use pgmedic_model::pooler_words::Words;
+use pgmedic_model::pooler_words::{self, Words};
 use pgmedic_model::{Confidence, Fact, Finding, RemedyKind, RemedyPlan, Room, Severity, Source};
 
 cause! {
     /// The server is down: its postmaster is gone.
     ///
     /// ## What it is
-    /// It was stopped, was killed, or died: a PANIC on a full WAL volume takes it down within 41 ms and it stays down,
-    /// for not every platform starts it again.
+    /// It was killed, or died: a PANIC on a full WAL volume takes it down within 41 ms and it stays down, for not every
+    /// platform starts it again. A server that somebody stopped in good order is `port-closed`: nothing is wrong with it.
     ///
     /// ## What proves it
     /// Nothing listens (connections are refused, or the proxy closes them), and on its host no postmaster runs in its
@@ -49,6 +50,8 @@ fn find(e: &Evidence) -> Option<Finding> {
             let text = format!("no postmaster runs in {}", host.data_directory.as_ref()?);
             Some(Fact::new(Source::Host, host.at, "/proc", text))
         });
+    let stopped = e.front.proxy.is_none() && stopped_in_good_order(e);
+    let gone = gone.filter(|_| !stopped);
     let closed = e.routes().find_map(|(_, route)| closed(route)).filter(|_| gone.is_some());
     if exit.is_none() && closed.is_none() {
         return None;
@@ -75,6 +78,16 @@ fn find(e: &Evidence) -> Option<Finding> {
                 format!("pg_ctl -D {data} -w -l /tmp/start.log start   # as postgres; or systemctl start postgresql"),
             )),
     )
+}
+
+/// Somebody asked it to stop, nothing went wrong after that, and it took its lock file away.
+fn stopped_in_good_order(e: &Evidence) -> bool {
+    let Some(host) = e.host.get().filter(|h| h.postmaster_status.is_none()) else { return false };
+    let entries = host.log.iter().flat_map(|log| &log.entries).rev();
+    let end = |entry: &&ServerLogEntry| {
+        entry.severity == "PANIC" || pooler_words::says(&entry.message, Words::ShutdownRequest)
+    };
+    entries.into_iter().find(end).is_some_and(|entry| entry.severity != "PANIC")
 }
 
 /// Nothing listens at the end of this way, or what listens has nobody behind it.
@@ -121,6 +134,21 @@ mod tests {
         let alive = ProcessView { pid: 812, state: 'S', ..ProcessView::default() };
         assert!(find(&on_its_host(refused, Some(alive))).is_none());
         assert!(find(&on_its_host(healthy(), None)).is_none());
+    }
+
+    #[test]
+    fn server_down_is_not_a_server_that_somebody_stopped() {
+        let refused = unconnected(&[(ADDRESS, ConnectOutcome::Refused, Some(111))]);
+        let mut e = on_its_host(refused, None);
+        let crate::evidence::Seen::Seen(host) = &mut e.host else { unreachable!() };
+        let log = host.log.as_mut().unwrap();
+        log.entries[0].severity = "LOG".into();
+        log.entries[0].message = "received fast shutdown request".into();
+        let stopped = e.clone();
+        assert!(find(&stopped).is_none());
+        let crate::evidence::Seen::Seen(host) = &mut e.host else { unreachable!() };
+        host.postmaster_status = Some("ready".into());
+        assert!(find(&e).is_some(), "its lock file is still there");
     }
 
     #[test]
