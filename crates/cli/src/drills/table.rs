@@ -86,19 +86,12 @@ pub(crate) const DRILLS: &[Drill] = &[
         faults::dead_address_among_answers::inject,
     ),
     // network
-    Drill {
-<<<<<<< HEAD
-        configure: from_afar,
-=======
-        parts: API,
->>>>>>> 16f3c05 (A server that somebody stopped is port-closed; server-down is one that died)
-        ..drill(
-            API,
-            "port-closed",
-            "The server is stopped: nothing listens on its port.",
-            faults::port_closed::inject,
-        )
-    },
+    drill(
+        API,
+        "port-closed",
+        "The server is stopped: nothing listens on its port.",
+        faults::port_closed::inject,
+    ),
     Drill {
         root: Some("only root may drop packets"),
         programs: &["iptables"],
@@ -252,98 +245,6 @@ pub(crate) const DRILLS: &[Drill] = &[
         faults::slots_nearly_exhausted::inject,
     ),
     // server
-<<<<<<< HEAD
-    drill(
-        API,
-        "server-starting",
-        "The server starts, and its recovery waits for the archive.",
-        faults::server_starting::inject,
-    ),
-    drill(
-        API,
-        "server-recovering",
-        "A backend was killed, and the server's recovery does not get on.",
-        faults::server_recovering::inject,
-    ),
-    drill(
-        API,
-        "server-shutting-down",
-        "A smart shutdown waits for a client that does not go.",
-        faults::server_shutting_down::inject,
-    ),
-    drill(
-        API,
-        "read-only-by-setting",
-        "Every transaction in the database begins read-only, by a setting.",
-        faults::read_only_by_setting::inject,
-    ),
-    drill(PROXY, "routed-to-standby", "The proxy leads to a hot standby.", faults::routed_to_standby::inject),
-    drill(
-        PROXY,
-        "standby-not-ready",
-        "The proxy leads to a standby that lets no reader in.",
-        faults::standby_not_ready::inject,
-    ),
-    drill(
-        API,
-        "server-down",
-        "The server ended at once: no postmaster is left.",
-        faults::server_down::inject,
-    ),
-=======
-    Drill {
-        parts: API,
-        ..drill(
-            "server-starting",
-            "The server starts, and its recovery waits for the archive.",
-            faults::server_starting::inject,
-        )
-    },
-    Drill {
-        parts: API,
-        ..drill(
-            "server-recovering",
-            "A backend was killed, and the server's recovery does not get on.",
-            faults::server_recovering::inject,
-        )
-    },
-    Drill {
-        parts: API,
-        ..drill(
-            "server-shutting-down",
-            "A smart shutdown waits for a client that does not go.",
-            faults::server_shutting_down::inject,
-        )
-    },
-    Drill {
-        parts: API,
-        ..drill(
-            "read-only-by-setting",
-            "Every transaction in the database begins read-only, by a setting.",
-            faults::read_only_by_setting::inject,
-        )
-    },
-    Drill {
-        parts: PROXY,
-        ..drill("routed-to-standby", "The proxy leads to a hot standby.", faults::routed_to_standby::inject)
-    },
-    Drill {
-        parts: PROXY,
-        ..drill(
-            "standby-not-ready",
-            "The proxy leads to a standby that lets no reader in.",
-            faults::standby_not_ready::inject,
-        )
-    },
-    Drill {
-        parts: API,
-        ..drill(
-            "server-down",
-            "The postmaster was killed: its lock file is left, and nobody listens.",
-            faults::server_down::inject,
-        )
-    },
->>>>>>> 16f3c05 (A server that somebody stopped is port-closed; server-down is one that died)
     // sessions
     Drill {
         configure: impatient,
