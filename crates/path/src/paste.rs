@@ -48,8 +48,8 @@ pub(crate) fn argument(text: &str) -> String {
 
 /// A SQL statement as one shell argument: in double quotes where it has literals and nothing that a shell would read.
 fn statement(sql: &str) -> String {
-    if sql.contains('\'') && !sql.contains(['"', '$', '`', '\\', '!']) {
-        return format!("\"{sql}\"");
+    if sql.contains('\'') && !sql.contains(['$', '`', '\\', '!']) {
+        return format!("\"{}\"", sql.replace('"', "\\\""));
     }
     format!("'{}'", sql.replace('\'', "'\\''"))
 }
@@ -98,6 +98,8 @@ mod tests {
     fn a_statement_is_one_argument_of_the_shell() {
         assert_eq!(statement("select 'a'"), "\"select 'a'\"");
         assert_eq!(statement("alter role \"app\" reset all"), "'alter role \"app\" reset all'");
+        let both = "alter role \"app\" set work_mem = '1MB'";
+        assert_eq!(statement(both), "\"alter role \\\"app\\\" set work_mem = '1MB'\"");
         assert_eq!(statement("select '$(reboot)'"), "'select '\\''$(reboot)'\\'''");
     }
 

@@ -197,6 +197,20 @@ pub(crate) fn look(e: &Evidence) -> RemedyPlan {
     )
 }
 
+/// Where no session has idled for long enough to be ended: restart one instance of the application that holds most.
+pub(crate) fn restart_holder(e: &Evidence, slots: Option<&Slots>) -> Option<RemedyPlan> {
+    let holder = slots?.holders.first()?;
+    let plan = format!(
+        "restart one instance of the largest holder ({}), then see whether its sessions come back; if they do, its \
+         pools are too large",
+        holder.name
+    );
+    let sql = "select application_name, usename, count(*) from pg_stat_activity where backend_type = 'client backend' \
+               group by 1, 2 order by 3 desc";
+    let watch = format!("{}   # before and after", paste::psql(e, sql));
+    Some(RemedyPlan::by_hand("restart-largest-holder", RemedyKind::AppRestart, plan, watch))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

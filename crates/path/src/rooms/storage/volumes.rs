@@ -12,8 +12,8 @@ use pgmedic_model::{Fact, RemedyKind, RemedyPlan, Source, SqlState};
 const NOTHING_BYTES: u64 = 2 << 20;
 /// Less than a hundredth is nothing as well, unless the hundredth of a large disk is still this much.
 const STILL_SOMETHING_BYTES: u64 = 64 << 20;
-/// Filling from this share of free space on downwards, in hundredths,
-const FILLING_PERCENT: u64 = 15;
+/// Filling from this share of used space on upwards, as df(1) counts it,
+const FILLING: f64 = 0.85;
 /// unless this much is still free: 15 % of 10 TB are 1.5 TB.
 const PLENTY_BYTES: u64 = 50_000_000_000;
 /// Fewer inodes than this are none.
@@ -45,9 +45,7 @@ pub(crate) fn is_full(v: &VolumeView) -> bool {
 
 /// Few bytes left, by share and by number.
 pub(crate) fn is_filling(v: &VolumeView) -> bool {
-    v.total_bytes > 0
-        && v.available_bytes < PLENTY_BYTES
-        && u128::from(v.available_bytes) * 100 < u128::from(v.total_bytes) * u128::from(FILLING_PERCENT)
+    v.total_bytes > 0 && v.available_bytes < PLENTY_BYTES && v.used_share() > FILLING
 }
 
 /// No inodes left, on a filesystem that counts them.

@@ -66,7 +66,9 @@ fn find(e: &Evidence) -> Option<Finding> {
         proof,
     )
     .and_all(facts);
-    Some(ending::terminate_idle(e).into_iter().chain([slots::look(e)]).fold(finding, Finding::mended_by))
+    let terminate = ending::terminate_idle(e);
+    let restart = if terminate.is_none() { slots::restart_holder(e, slots.as_ref()) } else { None };
+    Some(terminate.into_iter().chain([slots::look(e)]).chain(restart).fold(finding, Finding::mended_by))
 }
 
 fn summary(e: &Evidence, slots: Option<&Slots>) -> String {
@@ -126,7 +128,10 @@ mod tests {
         let found = find(&e).unwrap();
         assert_eq!(found.summary, "97 of 97 ordinary slots taken; 91 by renderflow-api, idle over 10 min");
         assert_eq!(found.evidence.len(), 3);
-        assert_eq!(found.remedies[0].remedy, "terminate-idle-sessions");
+        let ids = |found: Finding| found.remedies.into_iter().map(|r| r.remedy).collect::<Vec<_>>();
+        assert_eq!(ids(found), ["terminate-idle-sessions", "see-who-holds-slots"]);
+        e.policy.idle_after_ms = 3_600_000.0;
+        assert_eq!(ids(find(&e).unwrap()), ["see-who-holds-slots", "restart-largest-holder"]);
     }
 
     #[test]

@@ -14,7 +14,7 @@ cause! {
     /// alarm, 15 % of 20 GB are one bad query away from `disk-full`. Data, WAL, tablespaces and logs are looked at.
     ///
     /// ## What proves it
-    /// `f_bavail` against the size of the filesystem (statvfs(3), `df`): what an ordinary user may still write.
+    /// `f_bavail` against the size of the filesystem without root's reserve (statvfs(3)): the share that `df` shows.
     ///
     /// ## What mends it
     /// See what grows: WAL held by a replication slot or a failing archiver, temporary files of one query, a log, or the
@@ -34,13 +34,13 @@ cause! {
 fn find(e: &Evidence) -> Option<Finding> {
     let filling = |v: &&VolumeView| volumes::is_filling(v) && !(volumes::is_vital(v) && volumes::is_full(v));
     let mut found: Vec<_> = volumes::seen(e).iter().filter(filling).collect();
-    found.sort_by_key(|v| u128::from(v.available_bytes) * 10_000 / u128::from(v.total_bytes.max(1)));
+    found.sort_by(|a, b| b.used_share().total_cmp(&a.used_share()));
     let worst = *found.first()?;
-    let used = 100 - u128::from(worst.available_bytes) * 100 / u128::from(worst.total_bytes.max(1));
     let summary = format!(
-        "the {} volume {} is {used} % used, {} left{}",
+        "the {} volume {} is {:.0} % used, {} left{}",
         volumes::purpose(worst),
         volumes::mount(worst),
+        worst.used_share() * 100.0,
         volumes::bytes(worst.available_bytes),
         volumes::holders(worst)
     );
