@@ -91,12 +91,12 @@ fn wait_refusal(postgres: &Postgres, code: &str) -> Result<(), LabError> {
 /// What recovery waits for.
 const RELEASE: &str = "recovery-may-go-on";
 
-/// From its next start on, the server's recovery waits for the archive (`restore_command`) until it is let go.
+/// Has the stopped server's next recovery wait for the archive (`restore_command`) until it is let go. That it shall
+/// recover from the archive at all is said by `recovery.signal`.
 fn hold_recovery(postgres: &Postgres) -> Result<(), LabError> {
     postgres.remove(RELEASE)?;
     let waits = format!("while [ ! -e {RELEASE} ]; do sleep 0.02; done; false");
-    postgres.write("fault.conf", &format!("restore_command = '{waits}'\n"))?;
-    postgres.write("recovery.signal", "")
+    postgres.write("fault.conf", &format!("restore_command = '{waits}'\n"))
 }
 
 /// Lets recovery go on and waits until the server answers.

@@ -12,6 +12,7 @@ pub fn inject(lab: &Lab) -> Result<Guard, LabError> {
     let postgres = Arc::clone(lab.postgres());
     postgres.stop(Stop::Fast)?;
     super::hold_recovery(&postgres)?;
+    postgres.write("recovery.signal", "")?;
     postgres.launch()?;
     super::wait_refusal(&postgres, "57P03")?;
     Ok(Guard::undone_by(move || super::let_recovery_go(&postgres)))

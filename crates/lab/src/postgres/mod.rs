@@ -86,8 +86,12 @@ impl Postgres {
     /// Where a program is missing or the standby does not come up.
     pub fn standby_of(primary: &Self, folder: &Path, runtime: Handle) -> Result<Self, LabError> {
         let (standby, _) = Self::prepare(folder, None, "standby", runtime)?;
-        let mut basebackup =
-            process::tool(standby.bin.join("pg_basebackup").as_os_str(), standby.account.as_ref())?;
+        let program = standby.bin.join("pg_basebackup");
+        if !program.is_file() {
+            let package = "postgresql-client";
+            return Err(LabError::MissingProgram { program: "pg_basebackup", package });
+        }
+        let mut basebackup = process::tool(program.as_os_str(), standby.account.as_ref())?;
         basebackup.args([
             "--checkpoint=fast",
             "--no-sync",
