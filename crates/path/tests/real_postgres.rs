@@ -275,7 +275,9 @@ fn direct_tls_is_spoken_from_postgres_17_on() {
     let (route, session) = server.open(&target);
     let proxy = route.proxy.as_ref().expect("the room was reached");
     assert_eq!(proxy.sent, Sent::ClientHello);
-    if server.value("select current_setting('server_version_num')") >= "170000".to_owned() {
+    let version: u32 =
+        server.value("select current_setting('server_version_num')").parse().expect("a number");
+    if version >= 170_000 {
         assert_eq!(proxy.first, FirstBytes::TlsRecord);
         assert!(session.is_some(), "{:?} {:?}", route.tls, route.startup);
         assert_eq!(auth(&route), Some(&AuthMethod::ScramSha256Plus));
