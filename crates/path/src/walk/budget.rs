@@ -46,6 +46,11 @@ impl Budget {
         self.at(0.5)
     }
 
+    /// For the glance at this host's volumes beside the statement.
+    pub(super) fn glance(&self) -> Instant {
+        Instant::now() + self.timeout.mul_f64(0.1)
+    }
+
     /// For the window on this host.
     pub(super) fn window(&self) -> Instant {
         self.at(0.8)

@@ -3,7 +3,7 @@
 
 use super::budget::Budget;
 use super::statement;
-use super::window::{Ways, look_through};
+use super::window::{Ways, glance, look_through};
 use crate::events::Observer;
 use crate::evidence::{QueryEvidence, QueryOutcome, RouteEvidence, Seen};
 use crate::platform::evidence::HostEvidence;
@@ -58,8 +58,9 @@ pub(super) async fn walk(
     let only = service.direct.is_none();
     let front = async {
         let (gone, mut desk) = guide.go("front", &service.target, budget.ways(), only).await;
-        guide.ask(&gone, &mut desk, only).await;
-        (gone, desk)
+        let ((), glance) =
+            tokio::join!(guide.ask(&gone, &mut desk, only), glance(service, &gone.walked, budget.glance()));
+        (gone, desk, glance)
     };
     let direct = async {
         match &service.direct {
@@ -67,7 +68,7 @@ pub(super) async fn walk(
             None => None,
         }
     };
-    let ((mut front, front_desk), direct) = tokio::join!(front, direct);
+    let ((mut front, front_desk, glance), direct) = tokio::join!(front, direct);
     let (mut direct, mut direct_desk) =
         direct.map_or_else(Default::default, |(gone, desk)| (Some(gone), desk));
 
@@ -77,8 +78,16 @@ pub(super) async fn walk(
     let view = Ways {
         front: &front.walked,
         direct: direct.as_ref().map(|direct| &direct.walked),
-        data_directory: facts.and_then(|facts| facts.storage.data_directory.clone()),
+        facts,
         healthy: facts.is_some() && (direct.is_none() || direct_desk.session.is_some()),
+    };
+    let glanced =
+        facts.filter(|_| view.healthy).zip(glance).and_then(|(facts, glance)| glance.bears_out(facts));
+    let window = async {
+        match glanced {
+            Some(seen) => Seen::Seen(seen),
+            None => look_through(service, &view, budget.window()).await,
+        }
     };
     let elsewhere = async {
         if let (Some(direct), None) = (&direct, facts) {
@@ -86,23 +95,23 @@ pub(super) async fn walk(
         }
         guide.rescue(&front, direct.as_ref(), facts.or(direct_desk.facts()).is_some()).await
     };
-    let (host, rescue) = tokio::join!(look_through(service, &view, budget.window()), elsewhere);
+    let (host, rescue) = tokio::join!(window, elsewhere);
     drop(held);
 
-    let direct = async {
-        match direct {
-            Some(direct) => Seen::Seen(direct.end(direct_desk).await),
-            None => Seen::NotSeen("not configured (`direct`, host:port)".to_owned()),
-        }
-    };
-    let rescue = async {
-        match rescue {
-            Seen::Seen((gone, desk)) => Seen::Seen(gone.end(desk).await),
-            Seen::NotSeen(why) => Seen::NotSeen(why),
-        }
-    };
-    let (front, direct, rescue) = tokio::join!(front.end(front_desk), direct, rescue);
+    let direct = direct.map_or_else(
+        || Seen::NotSeen("not configured (`direct`, host:port)".to_owned()),
+        |direct| Seen::Seen((direct, direct_desk)),
+    );
+    let (front, direct, rescue) = tokio::join!(front.end(front_desk), ended(direct), ended(rescue));
     SeenOnTheWays { front, direct, rescue, host }
+}
+
+/// Ends a way that was gone, or passes on why it was not.
+async fn ended(way: Seen<(Gone<'_>, Desk)>) -> Seen<RouteEvidence> {
+    match way {
+        Seen::Seen((gone, desk)) => Seen::Seen(gone.end(desk).await),
+        Seen::NotSeen(why) => Seen::NotSeen(why),
+    }
 }
 
 impl<'a> Guide<'a> {

@@ -6,6 +6,7 @@ use crate::platform::evidence::HostEvidence;
 use crate::platform::host::{Endpoint, HostQuestion, is_of_this_host, look, may_look, may_look_at};
 use crate::route::Walked;
 use crate::service::{Service, Window};
+use crate::sql::facts::SqlFacts;
 use pgmedic_model::{Host, Target};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -15,10 +16,32 @@ use tokio::time::Instant;
 pub(super) struct Ways<'a> {
     pub(super) front: &'a Walked,
     pub(super) direct: Option<&'a Walked>,
-    /// `data_directory`, where the server told.
-    pub(super) data_directory: Option<String>,
+    /// The server's account of itself, where it told.
+    pub(super) facts: Option<&'a SqlFacts>,
     /// True where every way was admitted and the server told of itself.
     pub(super) healthy: bool,
+}
+
+/// A look at the volumes while the front's statement is under way. What it saw counts only if [`Glance::bears_out`].
+pub(super) async fn glance(service: &Service, front: &Walked, until: Instant) -> Option<Glance> {
+    let ways = Ways { front, direct: None, facts: None, healthy: true };
+    front.backend_pid()?;
+    match look_through(service, &ways, until).await {
+        Seen::Seen(seen) if !seen.volumes.is_empty() && seen.blind.is_empty() => Some(Glance(seen)),
+        _ => None,
+    }
+}
+
+/// What a glance saw.
+pub(super) struct Glance(HostEvidence);
+
+impl Glance {
+    /// The look, if the server's account of itself bears it out: it may be another host's, behind a tunnel.
+    pub(super) fn bears_out(self, facts: &SqlFacts) -> Option<HostEvidence> {
+        let same =
+            facts.storage.data_directory.is_none() || facts.storage.data_directory == self.0.data_directory;
+        same.then_some(self.0)
+    }
 }
 
 /// Looks at this host where the service allows it.
@@ -31,6 +54,9 @@ pub(super) async fn look_through(service: &Service, ways: &Ways<'_>, until: Inst
         Window::Host(paths) => (paths.data_directory.clone(), paths.log.clone()),
         Window::ByItself | Window::Off => (None, None),
     };
+    // A pooler makes up the process id of its key; the server's own word goes before it.
+    let told_pid = ways.facts.and_then(|facts| u32::try_from(facts.me.pid).ok());
+    let key_pid = || ways.front.backend_pid().or_else(|| ways.direct.and_then(Walked::backend_pid));
     let question = HostQuestion {
         why,
         front: endpoints(&service.target, &ways.front.addresses()),
@@ -38,9 +64,11 @@ pub(super) async fn look_through(service: &Service, ways: &Ways<'_>, until: Inst
             (Some(target), Some(walked)) => endpoints(target, &walked.addresses()),
             _ => Vec::new(),
         },
-        admitted_backend_pid: ways.front.backend_pid().or_else(|| ways.direct.and_then(Walked::backend_pid)),
+        admitted_backend_pid: told_pid.or_else(key_pid),
         data_directory,
-        told_data_directory: ways.data_directory.clone().map(PathBuf::from),
+        told_data_directory: ways
+            .facts
+            .and_then(|facts| facts.storage.data_directory.clone().map(PathBuf::from)),
         log,
         healthy: ways.healthy,
     };
