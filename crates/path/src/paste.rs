@@ -56,7 +56,13 @@ fn statement(sql: &str) -> String {
 
 /// `psql "$…" -c …` as someone who may signal and alter others: the rescue role, or the service's own where that is one.
 pub(crate) fn psql(e: &Evidence, sql: &str) -> String {
-    format!("psql \"${}\" -c {}", variable(e), statement(sql))
+    psql_each(e, &[sql])
+}
+
+/// The same with several statements, each in a transaction of its own.
+pub(crate) fn psql_each(e: &Evidence, statements: &[&str]) -> String {
+    let each: String = statements.iter().map(|sql| format!(" -c {}", statement(sql))).collect();
+    format!("psql \"${}\"{each}", variable(e))
 }
 
 /// The same in another database of the same server.

@@ -32,13 +32,11 @@ pub(crate) fn judge(e: &Evidence, limited: &Limited) -> Option<Finding> {
     let refused = said::errors(e).find(|s| s.to_the_service() && s.says(limited.words));
     let Some(refused) = refused else { return another_at_its_limit(e, limited) };
     let view = e.told().and_then(|(facts, at, place)| {
-        (limited.limits)(&facts.admission)
-            .iter()
-            .find(|l| l.name == name && l.limit >= 0)
-            .map(|l| (l, at, place))
+        let limit = counted(limited, facts).into_iter().find(|l| l.name == name && l.limit >= 0);
+        limit.map(|l| (l, at, place))
     });
     let quoted = identifier(name);
-    let summary = view.map_or_else(
+    let summary = view.as_ref().map_or_else(
         || {
             format!(
                 "{} {quoted} has used up its CONNECTION LIMIT; how high that is cannot be seen from outside",
@@ -60,24 +58,28 @@ pub(crate) fn judge(e: &Evidence, limited: &Limited) -> Option<Finding> {
         summary,
         refused.fact(),
     )
-    .and_all(view.map(|(l, at, place)| fact(limited, l, at, place)))
+    .and_all(view.as_ref().map(|(l, at, place)| fact(limited, l, *at, place)))
     .mended_by(look(e, limited, name));
-    if let Some((l, _, _)) = view {
+    if let Some((l, _, _)) = &view {
         finding = finding.mended_by(raise(e, limited, l));
     }
     Some(finding)
 }
 
+/// The limits with their use, pgmedic's own sessions left out.
+fn counted(limited: &Limited, facts: &SqlFacts) -> Vec<LimitFacts> {
+    let mut limits = (limited.limits)(&facts.admission).to_vec();
+    for l in limits.iter_mut().filter(|l| l.name == (limited.asking)(facts)) {
+        l.used = l.used.saturating_sub(facts.admission.own);
+    }
+    limits
+}
+
 fn another_at_its_limit(e: &Evidence, limited: &Limited) -> Option<Finding> {
     let (facts, at, place) = e.told()?;
-    let asking = (limited.asking)(facts);
-    let used =
-        |l: &LimitFacts| if l.name == asking { l.used.saturating_sub(facts.admission.own) } else { l.used };
-    let full = (limited.limits)(&facts.admission).iter().find(|l| {
-        let exempt = facts.me.superuser && l.name == asking;
-        // A limit of 0 is a fence that someone put up, -1 is none, -2 an invalid database.
-        l.limit > 0 && !exempt && i64::try_from(used(l)).is_ok_and(|n| n >= l.limit)
-    })?;
+    // A limit of 0 is a fence that someone put up, -1 is none, -2 an invalid database.
+    let full = |l: &LimitFacts| l.limit > 0 && i64::try_from(l.used).is_ok_and(|n| n >= l.limit);
+    let full = &counted(limited, facts).into_iter().find(full)?;
     let summary = format!(
         "{} {} has used up its CONNECTION LIMIT ({} sessions): its next login is refused",
         limited.what,

@@ -138,7 +138,10 @@ fn kind_for(s: &SessionView) -> RemedyKind {
 }
 
 fn ask_owner(e: &Evidence, s: &SessionView) -> RemedyPlan {
-    let sql = format!("select * from pg_stat_activity where pid = {}", s.pid);
+    let sql = format!(
+        "select pid, usename, application_name, client_addr, state, xact_start, query from pg_stat_activity where pid = {}",
+        s.pid
+    );
     let plan = format!("{} is a superuser's, protected or no client: ask its owner to end it", named(s));
     RemedyPlan::by_hand("ask-owner", RemedyKind::Advice, plan, psql(e, &sql))
 }

@@ -50,6 +50,7 @@ fn find(e: &Evidence) -> Option<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evidence::Seen;
     use crate::evidence::fixture::{healthy, refused, with_facts};
     use crate::sql::facts::LimitFacts;
     use pgmedic_model::{Confidence, Severity};
@@ -60,6 +61,14 @@ mod tests {
         assert_eq!((found.severity, found.confidence), (Severity::Critical, Confidence::Certain));
         assert!(found.remedies[0].command.contains("where datname = 'renderflow'"));
         assert!(find(&healthy()).is_none());
+    }
+
+    #[test]
+    fn database_limit_reached_counts_without_the_rescue_session() {
+        let mut e = refused("53300", "too many connections for database \"renderflow\"");
+        let limit = LimitFacts { name: "renderflow".into(), limit: 4, used: 5, allows: true };
+        e.rescue = Seen::Seen(with_facts(|f| f.admission.database_limits = vec![limit]).front);
+        assert!(find(&e).unwrap().summary.ends_with("4 of 4 sessions"));
     }
 
     #[test]

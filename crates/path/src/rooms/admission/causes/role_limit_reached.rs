@@ -64,7 +64,13 @@ mod tests {
     fn role_limit_reached_with_limit_and_use_where_the_rescue_way_shows_them() {
         let mut e = refused("53300", "too many connections for role \"app\"");
         assert!(find(&e).unwrap().summary.contains("cannot be seen from outside"));
-        e.rescue = Seen::Seen(with_facts(|f| f.admission.role_limits = vec![limit("app", 10, 10)]).front);
+        e.rescue = Seen::Seen(
+            with_facts(|f| {
+                f.me.role = "postgres".into();
+                f.admission.role_limits = vec![limit("app", 10, 10)];
+            })
+            .front,
+        );
         let found = find(&e).unwrap();
         assert_eq!(found.severity, Severity::Critical);
         assert_eq!(found.summary, "role \"app\" has used up its CONNECTION LIMIT: 10 of 10 sessions");

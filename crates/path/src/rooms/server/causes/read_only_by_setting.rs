@@ -2,7 +2,7 @@
 
 use crate::cause::Proof;
 use crate::evidence::Evidence;
-use crate::paste::{identifier, psql};
+use crate::paste::{identifier, psql_each};
 use crate::sql::facts::SqlFacts;
 use pgmedic_model::{Confidence, Fact, Finding, RemedyKind, RemedyPlan, Room, Severity, Source};
 
@@ -71,7 +71,7 @@ fn find(e: &Evidence) -> Option<Finding> {
                 "reset-read-only",
                 RemedyKind::Settings,
                 "find out who set it and why (a disk guard?); if it is not needed, reset it and let the API reconnect",
-                reset(e, places.first().copied()),
+                reset(e, &places),
             ),
         ),
     )
@@ -83,27 +83,29 @@ fn applies(facts: &SqlFacts, (database, role): &(String, String)) -> bool {
 }
 
 fn subject(database: &str, role: &str) -> String {
+    if (database, role) == ("", "") { "all roles".to_owned() } else { object(database, role) }
+}
+
+/// A statement for each place where the setting stands, in a session that may write.
+fn reset(e: &Evidence, places: &[&(String, String)]) -> String {
+    let statement = |of: &str| format!("alter {of} reset default_transaction_read_only");
+    let mut statements: Vec<_> =
+        places.iter().map(|(database, role)| statement(&object(database, role))).collect();
+    if statements.is_empty() {
+        statements = vec![statement("system"), "select pg_reload_conf()".to_owned()];
+    }
+    let statements: Vec<_> = statements.iter().map(String::as_str).collect();
+    format!("PGOPTIONS='-c default_transaction_read_only=off' {}", psql_each(e, &statements))
+}
+
+/// What ALTER calls the place: `database "x"`, `role "y" in database "x"`.
+fn object(database: &str, role: &str) -> String {
     match (database, role) {
-        ("", "") => "all roles".to_owned(),
+        ("", "") => "role all".to_owned(),
         (database, "") => format!("database {}", identifier(database)),
         ("", role) => format!("role {}", identifier(role)),
         (database, role) => format!("role {} in database {}", identifier(role), identifier(database)),
     }
-}
-
-/// The statement where the setting stands, in a session that may write.
-fn reset(e: &Evidence, place: Option<&(String, String)>) -> String {
-    const SETTING: &str = "default_transaction_read_only";
-    let of = match place.map(|(database, role)| (database.as_str(), role.as_str())) {
-        None => "system".to_owned(),
-        Some(("", "")) => "role all".to_owned(),
-        Some((database, "")) => format!("database {}", identifier(database)),
-        Some(("", role)) => format!("role {}", identifier(role)),
-        Some((database, role)) => format!("role {} in database {}", identifier(role), identifier(database)),
-    };
-    let reload = if place.is_none() { " -c 'select pg_reload_conf()'" } else { "" };
-    let statement = psql(e, &format!("alter {of} reset {SETTING}"));
-    format!("PGOPTIONS='-c {SETTING}=off' {statement}{reload}")
 }
 
 #[cfg(test)]
@@ -129,6 +131,8 @@ mod tests {
             "PGOPTIONS='-c default_transaction_read_only=off' psql \"$RESCUE_DATABASE_URL\" \
              -c 'alter database \"renderflow\" reset default_transaction_read_only'"
         );
+        let both = set_for(&[("renderflow", ""), ("", "app")], true).unwrap();
+        assert_eq!(both.remedies[0].command.matches(" -c 'alter ").count(), 2);
         let found = set_for(&[], true).unwrap();
         assert!(found.remedies[0].command.ends_with("-c 'select pg_reload_conf()'"));
     }

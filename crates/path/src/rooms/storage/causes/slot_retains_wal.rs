@@ -2,7 +2,7 @@
 
 use crate::cause::Proof;
 use crate::evidence::Evidence;
-use crate::paste::{literal, psql, psql_in};
+use crate::paste::{literal, psql, psql_each, psql_in};
 use crate::rooms::storage::volumes;
 use crate::sql::facts::{SlotView, StorageFacts};
 use pgmedic_model::{Confidence, Fact, Finding, Ms, RemedyKind, RemedyPlan, Room, Severity, Source};
@@ -105,12 +105,11 @@ pub(super) fn drop_command(e: &Evidence, slot: &SlotView) -> String {
 }
 
 fn cap_slots(e: &Evidence) -> RemedyPlan {
-    let statement = psql(e, "alter system set max_slot_wal_keep_size = '10GB'");
     RemedyPlan::by_hand(
         "cap-slot-wal",
         RemedyKind::Settings,
         "cap what slots may keep (choose less than the volume has); a slot beyond it is invalidated at the next checkpoint",
-        format!("{statement} -c 'select pg_reload_conf()'"),
+        psql_each(e, &["alter system set max_slot_wal_keep_size = '10GB'", "select pg_reload_conf()"]),
     )
 }
 
