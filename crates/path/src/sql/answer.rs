@@ -141,7 +141,6 @@ pub(super) struct SessionRow {
     pub(super) pid: i32,
     pub(super) datid: Option<String>,
     pub(super) role_id: Option<String>,
-    pub(super) role: Option<String>,
     pub(super) application: Option<String>,
     pub(super) state: Option<String>,
     pub(super) wait_event_type: Option<String>,

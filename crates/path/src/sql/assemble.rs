@@ -54,6 +54,12 @@ impl Answer {
         self.databases.iter().find(|d| d.oid == datid).map_or(datid, |d| &d.name).to_owned()
     }
 
+    /// A role's name: every role with a session is in the groups.
+    fn role_name(&self, id: Option<&str>) -> String {
+        let group = id.and_then(|id| self.groups.iter().find(|group| group.role_id.as_deref() == Some(id)));
+        group.and_then(|group| group.role.clone()).unwrap_or_default()
+    }
+
     fn me(&self) -> Me {
         Me {
             role: self.role.clone(),
@@ -277,7 +283,7 @@ impl Answer {
             client: client(row.client_addr.as_deref(), row.local),
             backend_type: row.backend_type,
             application: row.application.unwrap_or_default(),
-            role: row.role.unwrap_or_default(),
+            role: self.role_name(row.role_id.as_deref()),
             state: row.state,
             wait_event_type: row.wait_event_type,
             wait_event: row.wait_event,

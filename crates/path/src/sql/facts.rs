@@ -188,7 +188,8 @@ pub struct SessionView {
     pub superuser: bool,
     /// Strongest relation lock it holds, with the relation: `AccessExclusiveLock on jobs`. Only for blockers.
     pub holds: Option<String>,
-    /// It holds advisory locks.
+    /// It holds advisory locks. Known only where somebody waits for a lock or a transaction is prepared: else
+    /// `pg_locks` is not read, and this is false.
     pub advisory: bool,
 }
 
@@ -225,7 +226,8 @@ pub struct StorageFacts {
     pub data_directory: Option<String>,
     /// `pg_database_size` of this database, in bytes; None where it would be too dear (very many relations).
     pub database_bytes: Option<u64>,
-    /// Sum of `temp_bytes` of `pg_stat_database` since its reset.
+    /// Sum of `temp_bytes` of `pg_stat_database` since its reset. 0 before Postgres 15, where it is not asked for: reading
+    /// it waits for the statistics collector's file, for 10 s where the disk is full.
     pub temp_bytes: u64,
     /// `max_slot_wal_keep_size` in bytes; None is unlimited (-1, or before Postgres 13).
     pub max_slot_wal_keep_bytes: Option<u64>,
@@ -233,7 +235,7 @@ pub struct StorageFacts {
     pub max_wal_bytes: u64,
     /// `pg_replication_slots`, those that retain most first, at most 50.
     pub slots: Vec<SlotView>,
-    /// `pg_stat_archiver`, where archiving is on.
+    /// `pg_stat_archiver`, where archiving is on. None before Postgres 15, for the same reason as `temp_bytes`.
     pub archiver: Option<ArchiverView>,
 }
 

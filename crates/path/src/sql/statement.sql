@@ -60,15 +60,16 @@ SELECT pg_catalog.encode(pg_catalog.decode(pg_catalog.quote_literal(pg_catalog.j
     pg_catalog.count(*) FILTER (WHERE since OPERATOR(pg_catalog.<)
       ({US}pg_catalog.now(){/US} OPERATOR(pg_catalog.-) {IDLE_AFTER_US})) AS over_idle_after
   FROM a GROUP BY 1, 2, 4, 5, 6, 7, 8, 9, 10 LIMIT 4000) t),
--- The oldest transactions first, then whoever idles longest. What blocks others is as a rule an old transaction.
+-- The oldest transactions first, then whoever idles longest. What blocks others is as a rule an old transaction. The
+-- time this takes goes by its bytes: a pool at rest is told briefly.
 'sessions', (SELECT pg_catalog.json_agg(t) FROM (
-  SELECT pid, datid, usesysid AS role_id, pg_catalog.pg_get_userbyid(usesysid) AS role,
-    application_name AS application, state, wait_event_type, wait_event, backend_type, client_addr, local,
-    started, xact, asked, since,
+  SELECT pid, datid, usesysid AS role_id, application_name AS application, state, wait_event_type, wait_event,
+    backend_type, client_addr, local, started, xact, asked, since,
     -- A text from a database of another encoding may end within what this one takes for a character; left() fails when
     -- it has to look past the end.
-    pg_catalog.left(pg_catalog.concat(query, '    '), 400) AS query
-  FROM a WHERE datid IS NOT NULL AND NOT own ORDER BY xact, since LIMIT 400) t),
+    pg_catalog.left(pg_catalog.concat(query, '    '),
+      CASE WHEN state OPERATOR(pg_catalog.=) 'idle' THEN 100 ELSE 400 END) AS query
+  FROM a WHERE datid IS NOT NULL AND NOT own ORDER BY xact, since LIMIT 250) t),
 'waits', (SELECT pg_catalog.json_agg(y) FROM y),
 'prepared', (SELECT pg_catalog.json_agg(t) FROM (
   SELECT transaction, gid, prepared, pg_catalog.pg_get_userbyid(ownerid) AS owner, dbid FROM p

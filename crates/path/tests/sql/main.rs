@@ -1,5 +1,5 @@
 //! The one statement on real servers: this machine's Postgres, and every other that `PGMEDIC_PG_BINS` names (folders of
-//! server programs, separated by colons; `tests/fetch-postgres` gets Postgres 12 to 18). Each server goes through every
+//! server programs, separated by colons; `scripts/fetch-postgres` gets Postgres 12 to 18). Each server goes through every
 //! scenario. Needs PgBouncer.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
