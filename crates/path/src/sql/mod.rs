@@ -133,8 +133,10 @@ mod tests {
                 assert!(known, "{name} is not qualified");
                 rest = &rest[at + 1..];
             }
-            let plain: String =
-                sql.split("OPERATOR(pg_catalog.").map(|s| s.split_once(") ").map_or(s, |p| p.1)).collect();
+            // What is left when every qualified operator is taken out; each ends in a parenthesis.
+            let mut pieces = sql.split("OPERATOR(pg_catalog.");
+            let first = pieces.next().unwrap_or_default().to_owned();
+            let plain = pieces.fold(first, |plain, s| plain + s.split_once(')').map_or("", |(_, rest)| rest));
             for mark in [
                 "=", "<", ">", "+", "/", "||", "~", " - ", "BETWEEN", " IN ", "LIKE", "USING", "DISTINCT",
                 "NULLIF",
