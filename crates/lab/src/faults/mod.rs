@@ -57,6 +57,7 @@ pub mod wrong_password;
 use crate::dns::Zone;
 use crate::postgres::Postgres;
 use crate::{Guard, Lab, LabError, wait};
+use pgmedic_model::pooler_words::{self, Words};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,11 +78,11 @@ fn by_sql(lab: &Lab, statement: &str, undo: String) -> Result<Guard, LabError> {
     Ok(Guard::undone_by(move || postgres.sql(&undo).map(drop)))
 }
 
-/// Waits until the server refuses new sessions with this SQLSTATE.
-fn wait_refusal(postgres: &Postgres, code: &str) -> Result<(), LabError> {
-    wait::until(&format!("a server that refuses with {code}"), Duration::from_secs(10), || {
+/// Waits until the server refuses new sessions with these words.
+fn wait_refusal(postgres: &Postgres, words: Words) -> Result<(), LabError> {
+    wait::until(&format!("a server that refuses ({words:?})"), Duration::from_secs(10), || {
         Ok(match postgres.sql("select 1") {
-            Err(LabError::Sql { code: Some(now), .. }) if now == code => Ok(()),
+            Err(LabError::Sql { said, .. }) if pooler_words::says(&said, words) => Ok(()),
             Err(other) => Err(other.to_string()),
             Ok(_) => Err("it let a session in".to_owned()),
         })

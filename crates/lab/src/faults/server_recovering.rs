@@ -4,6 +4,7 @@ use crate::postgres::Stop;
 use crate::process;
 use crate::sessions::{Login, Sessions};
 use crate::{Guard, Lab, LabError};
+use pgmedic_model::pooler_words::Words;
 use rustix::process::Signal;
 use std::sync::Arc;
 
@@ -22,6 +23,6 @@ pub fn inject(lab: &Lab) -> Result<Guard, LabError> {
     let pid = postgres.value("select pid::text from pg_stat_activity where application_name = 'victim'")?;
     postgres.write("recovery.signal", "")?;
     process::send(pid.parse().unwrap_or_default(), Signal::KILL)?;
-    super::wait_refusal(&postgres, "57P03")?;
+    super::wait_refusal(&postgres, Words::InRecovery)?;
     Ok(Guard::undone_by(move || super::let_recovery_go(&postgres)).and_holding(victim))
 }

@@ -3,6 +3,7 @@
 use crate::postgres::Stop;
 use crate::sessions::{Login, Sessions};
 use crate::{Guard, Lab, LabError};
+use pgmedic_model::pooler_words::Words;
 use std::sync::Arc;
 
 /// Injects it.
@@ -13,7 +14,7 @@ pub fn inject(lab: &Lab) -> Result<Guard, LabError> {
     let postgres = Arc::clone(lab.postgres());
     let held = Sessions::open(&postgres, &Login::of_api(&postgres).named("night-report"), 1)?;
     postgres.stop(Stop::Smart)?;
-    super::wait_refusal(&postgres, "57P03")?;
+    super::wait_refusal(&postgres, Words::ShuttingDown)?;
     lab.restart_api();
     Ok(Guard::undone_by(move || {
         postgres.wait_stopped()?;

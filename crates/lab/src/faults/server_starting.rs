@@ -2,6 +2,7 @@
 
 use crate::postgres::Stop;
 use crate::{Guard, Lab, LabError};
+use pgmedic_model::pooler_words::Words;
 use std::sync::Arc;
 
 /// Injects it.
@@ -14,6 +15,6 @@ pub fn inject(lab: &Lab) -> Result<Guard, LabError> {
     super::hold_recovery(&postgres)?;
     postgres.write("recovery.signal", "")?;
     postgres.launch()?;
-    super::wait_refusal(&postgres, "57P03")?;
+    super::wait_refusal(&postgres, Words::StartingUp)?;
     Ok(Guard::undone_by(move || super::let_recovery_go(&postgres)))
 }

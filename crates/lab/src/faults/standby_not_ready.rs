@@ -3,6 +3,7 @@
 use super::routed_to_standby::{lead_to, standby};
 use crate::postgres::Stop;
 use crate::{Guard, Lab, LabError};
+use pgmedic_model::pooler_words::Words;
 
 /// Injects it.
 ///
@@ -13,6 +14,6 @@ pub fn inject(lab: &Lab) -> Result<Guard, LabError> {
     standby.stop(Stop::Fast)?;
     standby.write("fault.conf", "hot_standby = off\n")?;
     standby.launch()?;
-    super::wait_refusal(&standby, "57P03")?;
+    super::wait_refusal(&standby, Words::NotAcceptingConnections)?;
     lead_to(lab, standby)
 }

@@ -157,6 +157,12 @@ impl Slots {
         format!("{} of {}", self.taken.min(self.ordinary), self.ordinary)
     }
 
+    /// True where every ordinary slot is taken and a reserved one is seen free: whoever was told "too many clients"
+    /// then met logins that were themselves being refused, each of which takes a slot for a moment.
+    pub(crate) const fn reserve_free(&self) -> bool {
+        self.exact && self.ordinary > 0 && self.taken >= self.ordinary && self.taken < self.max
+    }
+
     /// Four fifths of the ordinary slots, or more, are taken.
     pub(crate) const fn short(&self) -> bool {
         self.taken * 5 >= self.ordinary * 4

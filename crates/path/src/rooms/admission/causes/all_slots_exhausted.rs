@@ -42,7 +42,7 @@ fn find(e: &Evidence) -> Option<Finding> {
     let refused = said::error(e, Words::TooManyClients);
     let slots = slots::count(e);
     let full = slots.as_ref().is_some_and(|s| s.exact && s.max > 0 && s.taken >= s.max);
-    if refused.is_none() && !full {
+    if (refused.is_none() && !full) || slots.as_ref().is_some_and(Slots::reserve_free) {
         return None;
     }
     let nearly_empty = slots.as_ref().is_some_and(|s| s.taken * 2 < s.max);
@@ -126,6 +126,14 @@ mod tests {
         let found = find(&with_titles(100)).unwrap();
         assert_eq!(found.summary, "100 of 100 slots taken, the reserved ones too; 100 by role app, idle");
         assert!(found.remedies[0].command.contains("--ppid 812"));
+    }
+
+    #[test]
+    fn all_slots_exhausted_is_not_said_while_a_reserved_slot_is_free() {
+        let e = with_titles(97);
+        assert!(find(&e).is_none());
+        let found = crate::rooms::admission::causes::slots_exhausted::CAUSE.find;
+        assert_eq!(found(&e).unwrap().summary, "97 of 97 ordinary slots taken; 97 by role app, idle");
     }
 
     #[test]

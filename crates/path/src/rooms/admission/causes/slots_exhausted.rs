@@ -43,13 +43,13 @@ cause! {
 }
 
 fn find(e: &Evidence) -> Option<Finding> {
-    if said::error(e, Words::TooManyClients).is_some() {
+    let slots = slots::count(e);
+    let full = slots.as_ref().is_some_and(Slots::reserve_free);
+    let too_many = said::error(e, Words::TooManyClients);
+    if too_many.is_some() && !full {
         return None;
     }
-    let slots = slots::count(e);
-    let full =
-        slots.as_ref().is_some_and(|s| s.exact && s.ordinary > 0 && s.taken >= s.ordinary && s.taken < s.max);
-    let refused = said::error(e, Words::SlotsReserved);
+    let refused = said::error(e, Words::SlotsReserved).or(too_many);
     if refused.is_none() && !full {
         return None;
     }
