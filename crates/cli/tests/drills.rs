@@ -1,5 +1,7 @@
 //! Every drill through the real binary: a real part broken, its cause found, alone, and the part whole again.
 
+mod support;
+
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::Command;
@@ -27,6 +29,9 @@ fn every_drill_finds_its_cause_alone() {
     let mut trouble = String::new();
     for drill in drills.iter().filter(|d| d["status"] != "passed" && d["status"] != "needs-root") {
         writeln!(trouble, "{}: {}: {}", drill["drill"], drill["status"], drill["detail"]).unwrap();
+    }
+    for drill in drills.iter().filter(|d| !d["report"].is_null()) {
+        support::obeys("report.schema.json", &drill["report"]);
     }
     // Past the harness' capture: what the drills counted belongs to the last lines of every run.
     let count = |name: &str| document[name].as_u64().unwrap();
