@@ -109,3 +109,19 @@ fn a_recording_of_a_broken_service_replays_to_the_same_report() {
     let recording = std::fs::read_to_string(&file).unwrap();
     assert!(!format!("{recording}{}{}", live.all(), again.all()).contains(PASSWORD));
 }
+
+#[test]
+fn needs_root_a_recording_replays_where_there_is_no_network() {
+    let (place, lab) = (Place::new(), Lab::build(PROXIED).unwrap());
+    let guard = faults::slots_exhausted::inject(&lab).unwrap();
+    let file = place.path().join("night.json").display().to_string();
+    let live = check(&place, &lab, "monitor", &["--record", &file]);
+    guard.remove().unwrap();
+    drop(lab);
+    // A network namespace of its own, in which not even loopback is up.
+    let mut alone = std::process::Command::new("unshare");
+    alone.args(["--net", env!("CARGO_BIN_EXE_pgmedic"), "check", "--replay", &file, "--format", "json"]);
+    let again: Ran = alone.current_dir(place.path()).output().unwrap().into();
+    assert_eq!(again.exit, Some(2), "{}", again.all());
+    assert_eq!(again.stdout, live.stdout, "byte for byte");
+}

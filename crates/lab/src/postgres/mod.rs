@@ -358,6 +358,19 @@ impl Postgres {
         wait::until(what, PATIENCE, || self.value(statement).map(|v| if v == "t" { Ok(()) } else { Err(v) }))
     }
 
+    /// A program of the same version as the server, `pgbench`.
+    ///
+    /// # Errors
+    /// Where it is not among the server's programs.
+    pub fn program(&self, program: &'static str) -> Result<PathBuf, LabError> {
+        let path = self.bin.join(program);
+        if path.exists() {
+            Ok(path)
+        } else {
+            Err(LabError::MissingProgram { program, package: "postgresql" })
+        }
+    }
+
     /// TCP port.
     #[must_use]
     pub fn port(&self) -> u16 {
