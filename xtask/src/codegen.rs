@@ -8,7 +8,7 @@ use std::path::Path;
 pub(crate) fn run(root: &Path, check: bool) -> Outcome {
     let folder = root.join("docs/causes");
     let mut pages: Vec<(String, String)> =
-        rooms::causes().map(|c| (format!("{}.md", c.id), page(c))).collect();
+        rooms::pages().map(|c| (format!("{}.md", c.id), page(c))).collect();
     pages.push(("README.md".to_owned(), index()));
     let wanted: Vec<&str> = pages.iter().map(|(name, _)| name.as_str()).collect();
     let stale: Vec<_> = std::fs::read_dir(&folder)

@@ -11,7 +11,7 @@ use pgmedic_model::{Finding, Role};
 pub fn diagnose(evidence: &Evidence) -> Vec<Finding> {
     let mut findings: Vec<Finding> =
         crate::rooms::causes().filter_map(|cause| (cause.find)(evidence)).collect();
-    findings.extend(unrecognised::find(evidence, &findings));
+    findings.extend(unrecognised::last_resort(evidence, &findings));
     assign_roles(evidence, &mut findings);
     findings.sort_by_key(|f| {
         (role_rank(f.role), std::cmp::Reverse(f.severity), std::cmp::Reverse(f.confidence), f.room)

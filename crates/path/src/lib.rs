@@ -21,7 +21,7 @@ pub mod route;
 mod said;
 pub mod service;
 pub mod sql;
-mod unrecognised;
+pub mod unrecognised;
 pub mod veil;
 pub mod walk;
 mod ways;

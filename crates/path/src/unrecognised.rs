@@ -1,6 +1,7 @@
 //! The finding of last resort: the way in is broken and no cause accounts for it. It says what was seen, word for word,
 //! and that it is not understood; it never names a cause that nothing shows.
 
+use crate::cause::Proof;
 use crate::evidence::{Evidence, QueryOutcome, RouteEvidence};
 use crate::rooms::network::evidence::ConnectOutcome;
 use crate::rooms::proxy::evidence::FirstBytes;
@@ -8,8 +9,38 @@ use crate::rooms::startup::evidence::StartupOutcome;
 use crate::rooms::tls::evidence::TlsOutcome;
 use pgmedic_model::{Confidence, Fact, Finding, RemedyKind, RemedyPlan, Room, Severity, Source, Timestamp};
 
+cause! {
+    /// The way in is broken, and no cause that pgmedic knows accounts for it.
+    ///
+    /// ## What it is
+    /// Not a cause: pgmedic saw where the way in broke and what was said there, word for word, and will not guess. The
+    /// finding stands in whichever room that was.
+    ///
+    /// ## What proves it
+    /// The stage that failed, with its errno, SQLSTATE or first bytes, and every notice that came with it.
+    ///
+    /// ## What mends it
+    /// Read the words, then the server's and the proxy's log for the same second. `direct`, `pooler`, `rescue` and
+    /// `platform` in pgmedic.toml each show it more: a second look often has a name for it.
+    ///
+    /// ## What makes it worse
+    /// Restarting things until it goes away: the evidence goes with it. Keep it first: `pgmedic check --record FILE`.
+    ///
+    /// ## What prevents it
+    /// Report it with that recording (it holds no secret), and the next version knows it.
+    ///
+    /// ## References
+    /// Postgres manual, appendix "PostgreSQL Error Codes"; `docs/causes/README.md` for what is known.
+    "unrecognised-failure" in Startup, proved by Proof::None("it is the absence of a cause; odd peers stand in for it in the tests");
+}
+
+/// Finds nothing by itself: it takes the other findings to know that none of them accounts for the failure.
+const fn find(_: &Evidence) -> Option<Finding> {
+    None
+}
+
 /// The finding's id.
-pub(crate) const ID: &str = "unrecognised-failure";
+const ID: &str = "unrecognised-failure";
 
 /// Where a route broke, and how.
 pub(crate) struct Break {
@@ -121,7 +152,7 @@ fn break_after_first_bytes(route: &RouteEvidence) -> Option<Break> {
 }
 
 /// The finding, where the front is broken and none of `findings` accounts for that.
-pub(crate) fn find(e: &Evidence, findings: &[Finding]) -> Option<Finding> {
+pub(crate) fn last_resort(e: &Evidence, findings: &[Finding]) -> Option<Finding> {
     let accounted = findings.iter().any(|f| f.room != Room::App && f.severity == Severity::Critical);
     let broken = break_of(&e.front).filter(|_| !accounted)?;
     let place = e.front.address.clone();

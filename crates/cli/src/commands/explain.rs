@@ -22,8 +22,8 @@ pub(crate) fn run(args: &ExplainArgs, color: When) -> Result<i32, Failure> {
 }
 
 fn find(id: &str) -> Result<&'static Cause, Failure> {
-    rooms::causes().find(|cause| cause.id == id).ok_or_else(|| {
-        let near = nearest(id, rooms::causes().map(|cause| cause.id));
+    rooms::pages().find(|cause| cause.id == id).ok_or_else(|| {
+        let near = nearest(id, rooms::pages().map(|cause| cause.id));
         let near =
             near.map_or("; pgmedic explain lists them".to_owned(), |near| format!("; nearest: {near}"));
         let shown = if may_hold_a_secret(id) { "of that name".to_owned() } else { format!("{id:?}") };

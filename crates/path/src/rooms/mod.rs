@@ -13,6 +13,11 @@ pub mod startup;
 pub mod storage;
 pub mod tls;
 
+/// Every page that a finding may lead to: the causes, and the finding of last resort.
+pub fn pages() -> impl Iterator<Item = &'static Cause> {
+    causes().chain(std::iter::once(&crate::unrecognised::CAUSE))
+}
+
 /// Every cause, in the order of the path.
 pub fn causes() -> impl Iterator<Item = &'static Cause> {
     [
