@@ -21,7 +21,7 @@ impl Drop for Load {
 
 /// pgbench against the lab, as the API's role.
 fn pgbench(lab: &Lab, arguments: &[&str]) -> Command {
-    let mut command = Command::new(lab.postgres().program("pgbench").unwrap());
+    let mut command = Command::new(lab.postgres().program("pgbench").expect("pgbench"));
     command
         .args(["-h", "127.0.0.1", "-p", &lab.postgres().port().to_string(), "-U", "renderflow"])
         .args(arguments)
