@@ -8,7 +8,7 @@ use crate::rooms::proxy::evidence::{PoolerEvidence, ProxyEvidence};
 use crate::rooms::startup::evidence::{StartupEvidence, StartupOutcome};
 use crate::rooms::tls::evidence::TlsEvidence;
 use crate::sql::facts::SqlFacts;
-use pgmedic_model::{Ms, Policy, ServerError, SslMode, Timestamp};
+use pgmedic_model::{Ms, Policy, ServerError, SqlState, SslMode, Timestamp};
 use serde::{Deserialize, Serialize};
 
 #[cfg(test)]
@@ -152,21 +152,36 @@ impl RouteEvidence {
         self.startup.as_ref().is_some_and(|s| s.outcome == StartupOutcome::Ready)
     }
 
-    /// The error with which the server (or a pooler) refused the way in: in the first bytes or in the startup.
+    /// The error with which the server (or a pooler) refused the way in: in the first bytes, in the startup, or, where
+    /// a pooler let its client in before it had asked the server, in the place of the first query's answer.
     #[must_use]
     pub fn refusal(&self) -> Option<&ServerError> {
         use crate::rooms::proxy::evidence::FirstBytes;
         match (&self.startup, &self.proxy) {
             (Some(StartupEvidence { outcome: StartupOutcome::Error(error), .. }), _)
             | (None, Some(ProxyEvidence { first: FirstBytes::Error(error), .. })) => Some(error),
-            _ => None,
+            _ => self.late_refusal(),
         }
+    }
+
+    /// A pooler's refusal in the place of the first query's answer: PgBouncer welcomes a client by what it remembers of
+    /// the server and logs in there only for the query. Postgres itself ends no query with FATAL 08P01, the code that
+    /// PgBouncer puts on its own errors and, before 1.20, on the server's; from 1.20 on it forwards the server's code.
+    #[must_use]
+    pub fn late_refusal(&self) -> Option<&ServerError> {
+        let QueryOutcome::Error(error) = &self.query.as_ref()?.outcome else { return None };
+        let pooled = error.is(SqlState::PROTOCOL_VIOLATION)
+            || self.startup.as_ref().is_some_and(|s| s.pooler.is_some());
+        (pooled && error.severity == "FATAL").then_some(error)
     }
 
     /// When that refusal came.
     #[must_use]
     pub fn refused_at(&self) -> Timestamp {
         match (&self.startup, &self.proxy) {
+            _ if self.late_refusal().is_some() => {
+                self.query.as_ref().map_or(self.dns.at, |q| q.at.plus(q.elapsed_ms))
+            }
             (Some(s), _) => s.at.plus(s.elapsed_ms),
             (None, Some(p)) => p.at.plus(p.elapsed_ms),
             _ => self.dns.at,

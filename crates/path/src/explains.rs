@@ -1,7 +1,7 @@
 //! Which cause explains which: the one place where causes know of each other. Data, and a pure reading of it.
 
 use crate::evidence::Evidence;
-use pgmedic_model::{Finding, Room, Severity};
+use pgmedic_model::{Finding, Room, Severity, Source};
 
 /// When an edge holds.
 type When = fn(&Evidence) -> bool;
@@ -19,6 +19,9 @@ const APP_SYMPTOMS: &[&str] = &["readiness-failing", "api-not-initialised", "poo
 /// What a server that is not there, or not answering, does to everything in front of it.
 const DOOR_SYMPTOMS: &[&str] =
     &["port-closed", "proxy-without-backend", "pooler-pool-exhausted", "pooler-upstream-failing"];
+
+/// What keeps a hop from the server behind it does to the hop.
+const HOP_SYMPTOMS: &[&str] = &["proxy-without-backend", "pooler-upstream-failing"];
 
 /// What uses up slots looks like this from outside.
 const SLOT_SYMPTOMS: &[&str] = &[
@@ -54,17 +57,12 @@ const EDGES: &[Edge] = &[
     Edge { cause: "server-shutting-down", effects: DOOR_SYMPTOMS, when: ALWAYS },
     Edge { cause: "server-shutting-down", effects: &["stopped-by-administrator"], when: ALWAYS },
     Edge { cause: "standby-not-ready", effects: DOOR_SYMPTOMS, when: ALWAYS },
-    Edge {
-        cause: "port-closed",
-        effects: &["proxy-without-backend", "pooler-upstream-failing"],
-        when: ALWAYS,
-    },
-    Edge {
-        cause: "packets-dropped",
-        effects: &["proxy-without-backend", "pooler-upstream-failing"],
-        when: ALWAYS,
-    },
-    Edge { cause: "no-route", effects: &["proxy-without-backend", "pooler-upstream-failing"], when: ALWAYS },
+    Edge { cause: "name-not-found", effects: HOP_SYMPTOMS, when: ALWAYS },
+    Edge { cause: "name-without-address", effects: HOP_SYMPTOMS, when: ALWAYS },
+    Edge { cause: "port-closed", effects: HOP_SYMPTOMS, when: ALWAYS },
+    Edge { cause: "packets-dropped", effects: HOP_SYMPTOMS, when: ALWAYS },
+    Edge { cause: "firewall-rejects", effects: HOP_SYMPTOMS, when: ALWAYS },
+    Edge { cause: "no-route", effects: HOP_SYMPTOMS, when: ALWAYS },
     // Fact 8: a proxy's health check that cannot log in marks the server down and cuts every session.
     Edge {
         cause: "slots-exhausted",
@@ -87,8 +85,16 @@ const EDGES: &[Edge] = &[
     Edge { cause: "orphan-prepared-transaction", effects: SLOT_SYMPTOMS, when: locks_hold_the_slots },
     Edge { cause: "idle-in-transaction", effects: APP_SYMPTOMS, when: ALWAYS },
     Edge { cause: "long-queries", effects: APP_SYMPTOMS, when: ALWAYS },
-    Edge { cause: "pooler-paused", effects: &["pooler-pool-exhausted", "pooler-client-limit"], when: ALWAYS },
-    Edge { cause: "pooler-database-disabled", effects: &["pooler-pool-exhausted"], when: ALWAYS },
+    Edge {
+        cause: "pooler-paused",
+        effects: &["pooler-pool-exhausted", "pooler-client-limit", "pooler-upstream-failing"],
+        when: ALWAYS,
+    },
+    Edge {
+        cause: "pooler-database-disabled",
+        effects: &["pooler-pool-exhausted", "pooler-upstream-failing"],
+        when: ALWAYS,
+    },
     Edge { cause: "pooler-hung", effects: &["proxy-hung"], when: ALWAYS },
     Edge { cause: "pooler-pool-exhausted", effects: &["pooler-client-limit"], when: ALWAYS },
     Edge { cause: "resolver-silent", effects: &["name-not-found", "name-without-address"], when: ALWAYS },
@@ -144,11 +150,31 @@ pub(crate) fn explains(e: &Evidence, cause: &Finding, effect: &Finding) -> bool 
     if cause.cause == effect.cause {
         return false;
     }
-    let on_the_way = cause.room != Room::App && cause.severity == Severity::Critical;
+    let critical = cause.severity == Severity::Critical;
+    let on_the_way = cause.room != Room::App && critical;
     (on_the_way && APP_SYMPTOMS.contains(&effect.cause.as_str()))
+        || (critical && is_met_behind_a_pooler(cause) && waits_for_a_server(effect))
         || EDGES.iter().any(|edge| {
             edge.cause == cause.cause && edge.effects.contains(&effect.cause.as_str()) && (edge.when)(e)
         })
+}
+
+/// True for what the way around a pooler met while the pooler itself let its client in or kept it waiting.
+const fn is_met_behind_a_pooler(cause: &Finding) -> bool {
+    matches!(
+        cause.room,
+        Room::Network | Room::Tls | Room::Startup | Room::Admission | Room::Server | Room::Storage
+    )
+}
+
+/// True for a pooler that has no way to its server: it says so, or its clients wait in vain and no full pool is seen.
+fn waits_for_a_server(effect: &Finding) -> bool {
+    let full_pool = effect.evidence.first().is_some_and(|fact| fact.source == Source::Pooler);
+    match effect.cause.as_str() {
+        "pooler-upstream-failing" => true,
+        "pooler-pool-exhausted" => !full_pool,
+        _ => false,
+    }
 }
 
 /// True where `cause` made `effect` worse.

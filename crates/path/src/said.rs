@@ -48,10 +48,14 @@ impl Said<'_> {
 pub(crate) fn errors(e: &Evidence) -> impl Iterator<Item = Said<'_>> {
     e.routes().flat_map(|(route, r)| {
         let refusal = r.refusal().map(|error| {
-            let source = if r.startup.is_some() { Source::Startup } else { Source::Bytes };
+            let source = match (&r.query, &r.startup) {
+                (Some(_), _) => Source::Sql,
+                (None, Some(_)) => Source::Startup,
+                (None, None) => Source::Bytes,
+            };
             Said { route, error, at: r.refused_at(), place: &r.address, source }
         });
-        refusal.into_iter().chain(query_error(route, r))
+        refusal.or_else(|| query_error(route, r))
     })
 }
 

@@ -148,7 +148,8 @@ fn break_after_first_bytes(route: &RouteEvidence) -> Option<Break> {
         QueryOutcome::Silent => format!("silence: waited {} for the first query", query.elapsed_ms),
         QueryOutcome::Unreadable(what) => format!("an answer that cannot be read: {what}"),
     };
-    new(Room::Server, Source::Sql, query.at.plus(query.elapsed_ms), said)
+    let room = if route.late_refusal().is_some() { Room::Startup } else { Room::Server };
+    new(room, Source::Sql, query.at.plus(query.elapsed_ms), said)
 }
 
 /// The finding, where the front is broken and none of `findings` accounts for that.

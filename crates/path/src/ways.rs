@@ -4,6 +4,7 @@
 
 use crate::evidence::{Evidence, RouteEvidence};
 use crate::rooms::proxy::evidence::FirstBytes;
+use crate::rooms::proxy::silence;
 use crate::rooms::startup::evidence::StartupOutcome;
 use pgmedic_model::Severity;
 use pgmedic_model::pooler_words::{Words, says};
@@ -53,8 +54,8 @@ pub(crate) fn struck<'a>(
     let others = ways.map(|(_, route)| route).collect();
     let hidden = match around {
         Around::Aside => false,
-        Around::BehindAnyHop => hop_gives_up(&e.front) || pooler_cannot_log_in(&e.front),
-        Around::BehindAPooler => pooler_cannot_log_in(&e.front),
+        Around::BehindAnyHop => hop_gives_up(&e.front) || pooler_cannot_log_in(e),
+        Around::BehindAPooler => pooler_cannot_log_in(e),
     };
     let critical = name == "front" || (name == "direct" && hidden);
     let severity = if critical { Severity::Critical } else { Severity::Warning };
@@ -73,10 +74,12 @@ fn hop_gives_up(front: &RouteEvidence) -> bool {
     at_the_door || inside
 }
 
-/// A pooler says that it has no way to its server.
-fn pooler_cannot_log_in(front: &RouteEvidence) -> bool {
+/// A pooler says that it has no way to its server, or is silent where it would need one.
+fn pooler_cannot_log_in(e: &Evidence) -> bool {
     let words = [Words::ServerLoginFailing, Words::ServerConnectionLost, Words::QueryWaitTimeout];
-    front.refusal().is_some_and(|r| words.iter().any(|w| says(&r.message, *w)))
+    let says_so = e.front.refusal().is_some_and(|r| words.iter().any(|w| says(&r.message, *w)));
+    let waits = || silence::at_the_door(&e.front).or_else(|| silence::after_the_login(&e.front)).is_some();
+    says_so || (silence::by_a_pooler(e).is_some() && waits())
 }
 
 /// The host and port of a route's address, for a command line: the socket's directory, or the host without
@@ -93,7 +96,7 @@ pub(crate) fn host_and_port(address: &str) -> (&str, &str) {
 mod tests {
     use super::*;
     use crate::evidence::Seen;
-    use crate::evidence::fixture::{admitted, first_bytes, healthy, refuse, refused};
+    use crate::evidence::fixture::{admitted, first_bytes, healthy, late, refuse, refused};
 
     fn with_direct_refused(mut e: Evidence) -> Evidence {
         let mut direct = admitted("renderflow-db.internal:5433");
@@ -116,6 +119,9 @@ mod tests {
         let pooler = with_direct_refused(refused("08P01", "server login has been failing, try again later"));
         assert_eq!(severity(&pooler, Around::BehindAPooler), Some(Severity::Critical));
         assert_eq!(severity(&pooler, Around::Aside), Some(Severity::Warning));
+        let mut late_word = with_direct_refused(healthy());
+        late(&mut late_word, "08P01", "query_wait_timeout");
+        assert_eq!(severity(&late_word, Around::BehindAPooler), Some(Severity::Critical));
         assert_eq!(severity(&healthy(), Around::Aside), None);
     }
 

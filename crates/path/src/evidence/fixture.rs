@@ -157,6 +157,13 @@ pub(crate) fn refuse(route: &mut RouteEvidence, outcome: StartupOutcome) {
     }
 }
 
+/// Lets a walk's login pass and its query be answered by a pooler's FATAL.
+pub(crate) fn late(e: &mut Evidence, code: &str, message: &str) {
+    if let Some(query) = &mut e.front.query {
+        query.outcome = QueryOutcome::Error(fatal(code, message));
+    }
+}
+
 /// A FATAL of a Postgres server.
 pub(crate) fn fatal(code: &str, message: &str) -> ServerError {
     ServerError {

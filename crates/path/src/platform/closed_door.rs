@@ -21,6 +21,8 @@ use std::time::{Duration, Instant};
 
 /// The most time spent on what holds a tight volume.
 const BREAKDOWN: Duration = Duration::from_millis(300);
+/// Most servers behind a proxy that are told.
+const MOST_UPSTREAM: usize = 16;
 /// Postgres' default of superuser_reserved_connections.
 const SUPERUSER_RESERVED: u64 = 3;
 
@@ -108,7 +110,13 @@ fn look_at_proxy(
 ) -> Configuration {
     page.step("the proxy");
     let established = front.listener.as_ref().map(|listener| sockets.accepted(listener));
+    let upstream = procfs::socket_inodes(proxy.pid, until).ok().filter(|held| !held.is_empty());
+    let upstream = upstream.filter(|_| sockets.whole).map(|held| sockets.made(&held));
+    let told = |remotes: Vec<std::net::SocketAddr>| {
+        remotes.iter().take(MOST_UPSTREAM).map(ToString::to_string).collect()
+    };
     page.evidence().proxy = Some(procfs::view(proxy, established));
+    page.evidence().proxy_upstream = upstream.map(told);
     if proxy.program != "haproxy" {
         return Configuration::default();
     }

@@ -25,6 +25,10 @@ pub struct HostEvidence {
     pub direct_listener_sought: bool,
     /// The process behind the front listener, where it is not the postmaster: a proxy or a pooler.
     pub proxy: Option<ProcessView>,
+    /// Where that process has TCP connections of its own making: the servers behind it. None where its descriptors may
+    /// not be read.
+    #[serde(default)]
+    pub proxy_upstream: Option<Vec<String>>,
     /// What HAProxy's own stats socket says, where the proxy is a HAProxy whose configuration names one.
     pub haproxy: Option<HaproxyView>,
     /// The postmaster.

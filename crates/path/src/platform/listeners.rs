@@ -42,7 +42,7 @@ struct UnixRow {
 #[derive(Debug, Default)]
 pub(super) struct Sockets {
     listening: Vec<TcpRow>,
-    /// Established, where either end is a port that something listens on here.
+    /// Established.
     pub(super) established: Vec<TcpRow>,
     unix: Vec<UnixRow>,
     /// The tables were read: what is not in them does not listen.
@@ -131,9 +131,7 @@ impl Sockets {
     fn parse(tcp: &[String], unix: &str) -> Self {
         let rows = || tcp.iter().flat_map(|table| table.lines().skip(1)).filter_map(parse_tcp);
         let listening: Vec<TcpRow> = rows().filter(|row| row.state == LISTEN).collect();
-        let ports: HashSet<u16> = listening.iter().map(|row| row.local.port()).collect();
-        let known = |row: &TcpRow| ports.contains(&row.local.port()) || ports.contains(&row.remote.port());
-        let established = rows().filter(|row| row.state == ESTABLISHED && known(row)).collect();
+        let established = rows().filter(|row| row.state == ESTABLISHED).collect();
         Self {
             listening,
             established,
@@ -178,6 +176,16 @@ impl Sockets {
         // Accepted ends and ends in the queue carry the listener's name; those in the queue have no inode yet.
         let waiting = self.unix.iter().filter(|r| r.path == row.path && r.inode == 0).count();
         Some(Listener { address: row.path.clone(), port: None, recv_q: waiting as u64, inode: row.inode })
+    }
+
+    /// Where those of `held` lead that were not accepted from a listener but made: distinct addresses.
+    pub(super) fn made(&self, held: &HashSet<u64>) -> Vec<SocketAddr> {
+        let ports: HashSet<u16> = self.listening.iter().map(|row| row.local.port()).collect();
+        let made = |row: &&TcpRow| held.contains(&row.inode) && !ports.contains(&row.local.port());
+        let mut remotes: Vec<SocketAddr> = self.established.iter().filter(made).map(|r| r.remote).collect();
+        remotes.sort_unstable();
+        remotes.dedup();
+        remotes
     }
 
     /// Connections that were accepted from a listener.

@@ -33,7 +33,13 @@ pub(super) fn way_in(route: &RouteEvidence, room: Room) -> Line {
         Room::Network => route.network.as_ref().map_or_else(unseen, network),
         Room::Proxy => route.proxy.as_ref().map_or_else(unseen, proxy),
         Room::Tls => route.tls.as_ref().map_or_else(unseen, tls),
-        Room::Startup => route.startup.as_ref().map_or_else(unseen, startup),
+        Room::Startup => match (&route.startup, route.late_refusal()) {
+            (Some(s), Some(error)) => {
+                (true, s.elapsed_ms, format!("a pooler lets its client in, then: {error}"))
+            }
+            (Some(s), None) => startup(s),
+            (None, _) => unseen(),
+        },
         _ => unseen(),
     }
 }

@@ -78,7 +78,7 @@ async fn unless_own_settings_are_refused(
     bounds: Option<Bounds>,
 ) -> (Knock, Option<Bounds>) {
     let address = connected.address.clone();
-    let first = unharmed(way, connected, manner, bounds).await;
+    let mut first = unharmed(way, connected, manner, bounds).await;
     let refused = match &first.startup {
         Some(StartupEvidence { outcome: StartupOutcome::Error(error), .. }) if bounds.is_some() => {
             refuses_own_settings(error).then(|| pooler_of(error))
@@ -86,12 +86,22 @@ async fn unless_own_settings_are_refused(
         _ => None,
     };
     let Some(pooler) = refused else { return (first, bounds) };
+    let answered = first.proxy.take();
     drop(first);
     let (again, connected) = attempt(&address, way.deadlines.end).await;
     let mut second = match connected {
         Some(connected) => unharmed(way, connected, manner, None).await,
         None => Knock::lost(way.target, &format!("no second connection: {:?}", again.outcome)),
     };
+    if pooler.is_some() && second.startup.is_none() && second.held.is_some() {
+        // The pooler answered at the door a moment ago: what it is silent about is the login.
+        let waiting_for = "authentication request".to_owned();
+        let mut silent = unsent(way.target, StartupOutcome::Silent { waiting_for });
+        if let Some(proxy) = second.proxy.take() {
+            (silent.at, silent.elapsed_ms) = (proxy.at, proxy.elapsed_ms);
+        }
+        (second.proxy, second.startup) = (answered, Some(silent));
+    }
     if let Some(startup) = &mut second.startup {
         startup.pooler = startup.pooler.take().or(pooler);
     }

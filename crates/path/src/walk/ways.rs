@@ -93,7 +93,13 @@ pub(super) async fn walk(
         if let (Some(direct), None) = (&direct, facts) {
             guide.ask(direct, &mut direct_desk, true).await;
         }
-        guide.rescue(&front, direct.as_ref(), facts.or(direct_desk.facts()).is_some()).await
+        let late = [&front_desk, &direct_desk].into_iter().filter_map(Desk::error);
+        let mut refusals = [Some(&front), direct.as_ref()]
+            .into_iter()
+            .flatten()
+            .filter_map(|gone| gone.walked.refusal())
+            .chain(late);
+        guide.rescue(refusals.any(is_want_of_slots), facts.or(direct_desk.facts()).is_some()).await
     };
     let (host, rescue) = tokio::join!(window, elsewhere);
     drop(held);
@@ -144,18 +150,11 @@ impl<'a> Guide<'a> {
     }
 
     /// The way by reserved slots, where a way was refused for want of others and nobody else has told.
-    async fn rescue(
-        &self,
-        front: &Gone<'a>,
-        direct: Option<&Gone<'a>>,
-        told: bool,
-    ) -> Seen<(Gone<'a>, Desk)> {
+    async fn rescue(&self, wanted: bool, told: bool) -> Seen<(Gone<'a>, Desk)> {
         let Some(target) = &self.service.rescue else {
             return Seen::NotSeen("not configured (`rescue`, a role that may use reserved slots)".to_owned());
         };
-        let mut refusals =
-            [Some(front), direct].into_iter().flatten().filter_map(|gone| gone.walked.refusal());
-        if !refusals.any(is_want_of_slots) {
+        if !wanted {
             return Seen::NotSeen("no way in was refused for want of slots".to_owned());
         }
         if told {
@@ -171,6 +170,14 @@ impl Desk {
     fn facts(&self) -> Option<&SqlFacts> {
         match &self.query {
             Some(QueryEvidence { outcome: QueryOutcome::Answered(facts), .. }) => Some(facts),
+            _ => None,
+        }
+    }
+
+    /// The error that came for the query: a pooler's refusal may come so late.
+    fn error(&self) -> Option<&ServerError> {
+        match &self.query {
+            Some(QueryEvidence { outcome: QueryOutcome::Error(error), .. }) => Some(error),
             _ => None,
         }
     }

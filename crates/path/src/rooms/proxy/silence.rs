@@ -17,6 +17,8 @@ pub(crate) enum Silent {
     Pooler,
     /// A proxy that has as many connections as it may.
     ProxyLimit,
+    /// A PgBouncer that answers for itself and waits for a login at the server behind it.
+    PoolerUpstream,
     /// The postmaster.
     Server,
 }
@@ -48,7 +50,7 @@ struct Opinion {
 }
 
 /// What would decide between those that are silent.
-const DECIDERS: [(&str, &str); 4] = [
+const DECIDERS: [(&str, &str); 5] = [
     (
         "server-hung",
         "walk around the proxy (`direct`), or look at the postmaster's state on its host: `ps -o stat,wchan`",
@@ -59,11 +61,15 @@ const DECIDERS: [(&str, &str); 4] = [
     ),
     ("proxy-client-limit", "the proxy's own account: CurrConns against Maxconn of HAProxy's `show info`"),
     ("pooler-hung", "the pooler's console (`pooler`), or the process state on its host"),
+    (
+        "pooler-upstream-failing",
+        "PgBouncer's log (`closing because: …` of its `S-` lines), and a walk around it (`direct`)",
+    ),
 ];
 
-/// Every alternative but those in `not`.
+/// Every alternative but those in `not`, of a peer that has said nothing at all.
 fn others(not: &[&str]) -> Vec<(&'static str, &'static str)> {
-    DECIDERS.into_iter().filter(|(id, _)| !not.contains(id)).collect()
+    DECIDERS.into_iter().take(4).filter(|(id, _)| !not.contains(id)).collect()
 }
 
 /// Where and for how long a route was silent after TCP had connected, before anything of a login came.
@@ -96,7 +102,8 @@ pub(crate) fn fact(route: &RouteEvidence, (at, span, what): (Timestamp, Ms, &str
 /// Who is silent at the front door, if the front is.
 pub(crate) fn weigh(e: &Evidence) -> Option<Verdict> {
     let silence = at_the_door(&e.front)?;
-    let opinion = by_window(e).or_else(|| by_other_ways(e)).unwrap_or_else(|| unknown(e));
+    let opinion =
+        by_window(e).or_else(|| by_other_ways(e)).or_else(|| accepted(e)).unwrap_or_else(|| unknown(e));
     Some(Verdict { who: opinion.who, silence: fact(&e.front, silence), opinion })
 }
 
@@ -212,14 +219,14 @@ fn at_limit(view: &HaproxyView) -> Option<(u64, u64, String)> {
 
 /// By the way around the proxy and by the pooler's console.
 fn by_other_ways(e: &Evidence) -> Option<Opinion> {
-    let host = e.host.get();
-    let accepted =
-        host.is_some_and(|h| h.proxy.is_some() && h.front_listener.as_ref().is_some_and(|l| l.recv_q == 0));
     if let Some(direct) = e.direct.get() {
         if let Some(silence) = at_the_door(direct) {
             let facts = vec![fact(direct, silence)];
             let summary = "the database does not answer, through the proxy or around it".to_owned();
             return Some(opinion(Silent::Server, Confidence::Likely, summary, facts, vec![DECIDERS[1]]));
+        }
+        if let Some(found) = by_the_pooler(e) {
+            return Some(found);
         }
         if let Some(works) = direct_works(e) {
             let summary =
@@ -234,11 +241,72 @@ fn by_other_ways(e: &Evidence) -> Option<Opinion> {
         let summary = "PgBouncer connects and stays silent, on its console too".to_owned();
         return Some(opinion(Silent::Pooler, Confidence::Likely, summary, facts, vec![DECIDERS[0]]));
     }
-    let (host, proxy) = host.filter(|_| accepted).and_then(|h| h.proxy.as_ref().map(|p| (h, p)))?;
+    by_the_pooler(e)
+}
+
+/// Why the front is known to be a PgBouncer that answers for itself, if it is: by its words, on its console, or
+/// because the window shows that it accepts.
+pub(crate) fn by_a_pooler(e: &Evidence) -> Option<Fact> {
+    let front = &e.front;
+    if let Some((startup, why)) = front.startup.as_ref().and_then(|s| Some((s, s.pooler.as_ref()?))) {
+        return Some(Fact::new(
+            Source::Startup,
+            startup.at,
+            &front.address,
+            format!("a pooler answers: {why}"),
+        ));
+    }
+    if let Some(pooler) = e.pooler.get().filter(|p| p.failure.is_none() && !p.silent) {
+        let version = pooler.version.as_deref().unwrap_or("PgBouncer");
+        let said = format!("the console answers: {version}");
+        return Some(Fact::new(Source::Pooler, pooler.at, &pooler.address, said));
+    }
+    let host = e.host.get()?;
+    let proxy = host.proxy.as_ref().filter(|p| p.program.starts_with("pgbouncer") && !p.is_frozen())?;
+    host.front_listener.as_ref().filter(|l| l.recv_q == 0)?;
+    let said = format!("{} runs and accepts", proxy.program);
+    Some(Fact::new(Source::Host, host.at, format!("pid {}", proxy.pid), said))
+}
+
+/// By a pooler that answers for itself and is silent about the login. After a failed attempt PgBouncer lets its clients
+/// wait for `server_login_retry` (15 s) without a word.
+fn by_the_pooler(e: &Evidence) -> Option<Opinion> {
+    let mut facts = vec![by_a_pooler(e)?];
+    let works = direct_works(e);
+    let upstream =
+        e.host.get().filter(|h| h.proxy.is_some()).and_then(|h| Some((h, h.proxy_upstream.as_ref()?)));
+    if upstream.is_some_and(|(_, list)| !list.is_empty()) && works.is_none() {
+        return None;
+    }
+    facts.extend(upstream.map(|(host, list)| {
+        let said = match list.as_slice() {
+            [] => "PgBouncer has no connection to any server".to_owned(),
+            list => format!("PgBouncer has connections to {}", list.join(", ")),
+        };
+        Fact::new(Source::Host, host.at, "its descriptors and /proc/net/tcp", said).value(list.len())
+    }));
+    let sure = works.is_some() || e.direct.get().is_some() || upstream.is_some();
+    let around =
+        works.as_ref().map_or_else(String::new, |works| format!("; around it {} answers", works.place));
+    facts.extend(works);
+    let summary = format!(
+        "PgBouncer at {} answers for itself and gets no login at the server behind it{around}",
+        e.front.address
+    );
+    let left = if sure { vec![] } else { vec![DECIDERS[0]] };
+    let confidence = if sure { Confidence::Likely } else { Confidence::Possible };
+    Some(opinion(Silent::PoolerUpstream, confidence, summary, facts, left))
+}
+
+/// By a proxy that the window shows to accept: it is not the one that is silent.
+fn accepted(e: &Evidence) -> Option<Opinion> {
+    let host = e.host.get().filter(|h| h.front_listener.as_ref().is_some_and(|l| l.recv_q == 0))?;
+    let proxy = host.proxy.as_ref()?;
     let said = format!("{} accepted the connection (nothing waits at its listener)", proxy.program);
     let facts = vec![Fact::new(Source::Host, host.at, format!("pid {}", proxy.pid), said)];
     let summary = format!("{} accepts, and the server behind it does not answer", proxy.program);
-    Some(opinion(Silent::Server, Confidence::Likely, summary, facts, vec![DECIDERS[1]]))
+    let other = if by_a_pooler(e).is_some() { DECIDERS[4] } else { DECIDERS[1] };
+    Some(opinion(Silent::Server, Confidence::Likely, summary, facts, vec![other]))
 }
 
 /// Nothing decides.

@@ -149,7 +149,7 @@ pub(crate) fn told_by_log(e: &Evidence, user: &str) -> Option<(Told, Fact)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::fixture::{AT, log_of, refused as walk_refused, window};
+    use crate::evidence::fixture::{AT, healthy, late, log_of, refused as walk_refused, window};
     use pgmedic_model::Ms;
 
     const FAILED: &str = "password authentication failed for user \"app\"";
@@ -189,6 +189,28 @@ mod tests {
             host.log = Some(log);
         });
         assert_eq!(told_by_log(&e, "app"), None);
+    }
+
+    #[test]
+    fn a_pooler_relays_the_servers_refusal_in_the_place_of_the_querys_answer() {
+        let mut e = healthy();
+        late(&mut e, "08P01", FAILED);
+        assert_eq!(password_refused(&e).map(|r| r.pooled), Some(true));
+        // From 1.20 on with the server's own code: then the pooler must be known by something else.
+        late(&mut e, "28P01", FAILED);
+        assert!(password_refused(&e).is_none());
+        if let Some(startup) = &mut e.front.startup {
+            startup.pooler = Some("it refused a startup parameter as PgBouncer does".to_owned());
+        }
+        assert!(password_refused(&e).is_some());
+        let report = crate::report(&e, crate::diagnose(&e));
+        let line = &report.path[5];
+        assert_eq!(line.status, pgmedic_model::RoomStatus::Failed);
+        assert!(
+            line.summary.starts_with("a pooler lets its client in, then: FATAL 28P01"),
+            "{}",
+            line.summary
+        );
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::console;
 use crate::cause::Proof;
-use crate::evidence::{Evidence, QueryOutcome};
+use crate::evidence::Evidence;
 use crate::rooms::proxy::evidence::{PoolRow, PoolerEvidence};
 use crate::rooms::proxy::silence;
 use pgmedic_model::pooler_words::{Words, says};
@@ -39,8 +39,7 @@ cause! {
 const QUEUED_S: f64 = 1.0;
 
 fn find(e: &Evidence) -> Option<Finding> {
-    let timed_out =
-        e.front.refusal().or_else(|| query_error(e)).filter(|r| says(&r.message, Words::QueryWaitTimeout));
+    let timed_out = e.front.refusal().filter(|r| says(&r.message, Words::QueryWaitTimeout));
     let silent = silence::after_the_login(&e.front);
     let full = e.pooler.get().and_then(|p| Some((p, full_pool(e, p, silent.is_some())?)));
     let (proof, summary, confidence, facts) = match (full, timed_out, silent) {
@@ -81,13 +80,6 @@ fn find(e: &Evidence) -> Option<Finding> {
     )))
 }
 
-fn query_error(e: &Evidence) -> Option<&pgmedic_model::ServerError> {
-    match &e.front.query.as_ref()?.outcome {
-        QueryOutcome::Error(error) => Some(error),
-        _ => None,
-    }
-}
-
 /// Known to walk through a PgBouncer: by its words, or because its console is configured.
 fn behind_a_pooler(e: &Evidence) -> bool {
     e.pooler.get().is_some() || e.front.startup.as_ref().is_some_and(|s| s.pooler.is_some())
@@ -115,6 +107,7 @@ fn pool_size(pooler: &PoolerEvidence, row: &PoolRow) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evidence::QueryOutcome;
     use crate::evidence::fixture::{healthy, refused};
     use crate::rooms::proxy::causes::console::fixture::with_pool;
 

@@ -3,6 +3,7 @@
 use super::console;
 use crate::cause::Proof;
 use crate::evidence::Evidence;
+use crate::rooms::proxy::silence::{Silent, weigh};
 use pgmedic_model::pooler_words::{Words, says};
 use pgmedic_model::{Confidence, Finding, RemedyKind, RemedyPlan, Room, Severity};
 
@@ -14,8 +15,9 @@ cause! {
     /// with the last error it had; before 1.24 often without the reason.
     ///
     /// ## What proves it
-    /// `server login has been failing…` (08P01). The reason stands in PgBouncer's log, and shows on a walk around it
-    /// (`direct`).
+    /// `server login has been failing…` (08P01), at the login or in the place of the first query's answer; or a PgBouncer
+    /// that answers for itself and keeps silent about the login, for as long as it waits for its next attempt. The
+    /// reason stands in PgBouncer's log, and shows on a walk around it (`direct`).
     ///
     /// ## What mends it
     /// Whatever the walk around the pooler finds. Then wait `server_login_retry`, or `RECONNECT` on the console.
@@ -32,12 +34,10 @@ cause! {
 }
 
 fn find(e: &Evidence) -> Option<Finding> {
-    let failing = |m: &str| says(m, Words::ServerLoginFailing) || says(m, Words::ServerConnectionLost);
-    let refusal = e.front.refusal().filter(|r| failing(&r.message))?;
-    let proof = console::refusal_fact(&e.front, refusal);
-    let summary = format!("PgBouncer at {} cannot log in to the server behind it", e.front.address);
-    let finding =
-        Finding::new(CAUSE.id, Room::Proxy, Severity::Critical, Confidence::Certain, summary, proof);
+    let finding = refused(e).or_else(|| {
+        let silent = weigh(e).filter(|v| v.who == Silent::PoolerUpstream)?;
+        Some(silent.into_finding(CAUSE.id, Room::Proxy))
+    })?;
     let command = e.pooler.get().map_or_else(
         || "SHOW SERVERS;   -- on PgBouncer's admin console; the reason is in its log".to_owned(),
         |p| console::command(p, "SHOW DATABASES"),
@@ -46,10 +46,25 @@ fn find(e: &Evidence) -> Option<Finding> {
     Some(finding.mended_by(RemedyPlan::by_hand("mend-upstream", RemedyKind::Advice, plan, command)))
 }
 
+fn refused(e: &Evidence) -> Option<Finding> {
+    let failing = |m: &str| says(m, Words::ServerLoginFailing) || says(m, Words::ServerConnectionLost);
+    let refusal = e.front.refusal().filter(|r| failing(&r.message))?;
+    let proof = console::refusal_fact(&e.front, refusal);
+    let direct = e.direct.get().filter(|d| d.admitted());
+    let around = direct.map_or_else(String::new, |d| format!("; around it {} answers", d.address));
+    let summary = format!("PgBouncer at {} cannot log in to the server behind it{around}", e.front.address);
+    Some(Finding::new(CAUSE.id, Room::Proxy, Severity::Critical, Confidence::Certain, summary, proof))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::fixture::{healthy, refused};
+    use crate::evidence::Seen;
+    use crate::evidence::fixture::{admitted, ended, healthy, late, refused, unconnected, window};
+    use crate::platform::evidence::{ListenerView, ProcessView};
+    use crate::rooms::network::evidence::ConnectOutcome;
+    use crate::rooms::startup::evidence::StartupOutcome;
+    use pgmedic_model::Role;
 
     #[test]
     fn pooler_upstream_failing_is_what_the_refusal_says() {
@@ -57,5 +72,59 @@ mod tests {
         assert!(find(&refused("08P01", said)).is_some());
         assert!(find(&refused("08P01", "query_wait_timeout")).is_none());
         assert!(find(&healthy()).is_none());
+    }
+
+    /// PgBouncer 1.18 with its server stopped: the client is welcomed from memory and told at its first query.
+    #[test]
+    fn pooler_upstream_failing_may_be_said_in_place_of_the_querys_answer() {
+        let mut e = healthy();
+        late(&mut e, "08P01", "server login has been failing, try again later (server_login_retry)");
+        let roots = crate::diagnose(&e);
+        assert_eq!(roots.iter().map(|f| f.cause.as_str()).collect::<Vec<_>>(), [CAUSE.id]);
+    }
+
+    #[test]
+    fn pooler_upstream_failing_is_explained_by_what_stops_the_way_around() {
+        let said = "server login has been failing, try again later (server_login_retry)";
+        let mut e = refused("08P01", said);
+        e.direct = Seen::Seen(unconnected(&[("10.0.0.7:5433", ConnectOutcome::Refused, Some(111))]).front);
+        let found = crate::diagnose(&e);
+        let told: Vec<_> = found.iter().map(|f| (f.cause.as_str(), f.role, f.severity)).collect();
+        let critical = Severity::Critical;
+        assert_eq!(told, [("port-closed", Role::Root, critical), (CAUSE.id, Role::Symptom, critical)]);
+        e.direct = Seen::Seen(refused("53300", "sorry, too many clients already").front);
+        let found = crate::diagnose(&e);
+        assert_eq!((found[0].cause.as_str(), found[1].role), ("all-slots-exhausted", Role::Symptom));
+        e.direct = Seen::Seen(refused("28P01", "password authentication failed for user \"app\"").front);
+        assert_eq!(crate::diagnose(&e)[0].cause, "wrong-password");
+    }
+
+    /// After a failed attempt PgBouncer lets its clients wait for server_login_retry without a word.
+    #[test]
+    fn pooler_upstream_failing_is_a_pooler_silent_about_the_login() {
+        let mut e = ended(StartupOutcome::Silent { waiting_for: "authentication request".into() });
+        if let Some(startup) = &mut e.front.startup {
+            startup.pooler = Some("it refused a startup parameter as PgBouncer does".into());
+        }
+        assert_eq!(find(&e).expect("found").confidence, Confidence::Possible);
+        let mut upstream = |list: Vec<String>| {
+            window(&mut e, |host| {
+                let view =
+                    ProcessView { pid: 7, program: "pgbouncer".into(), state: 'S', ..ProcessView::default() };
+                host.front_listener = Some(ListenerView { pid: Some(7), ..ListenerView::default() });
+                (host.proxy, host.proxy_upstream) = (Some(view), Some(list));
+            });
+            e.clone()
+        };
+        let (none, mut e) = (upstream(vec![]), upstream(vec!["10.0.0.7:5433".into()]));
+        let found = find(&none).expect("found");
+        assert_eq!((found.confidence, found.alternatives.len()), (Confidence::Likely, 0));
+        assert_eq!(
+            crate::diagnose(&e)[0].cause,
+            "server-hung",
+            "it is connected, and the server says nothing"
+        );
+        e.direct = Seen::Seen(admitted("renderflow-db.internal:5433"));
+        assert!(find(&e).expect("found").summary.ends_with("around it renderflow-db.internal:5433 answers"));
     }
 }
