@@ -6,7 +6,9 @@ use crate::rooms::sessions::ending::{self, named};
 use crate::rooms::sessions::strain;
 use crate::rooms::sessions::waits::{self, Tree};
 use crate::sql::facts::{SessionView, SqlFacts};
-use pgmedic_model::{Confidence, Fact, Finding, Ms, RemedyPlan, Room, Severity, Source, Timestamp};
+use pgmedic_model::{
+    Confidence, Fact, Finding, Ms, RemedyKind, RemedyPlan, Room, Severity, Source, Timestamp,
+};
 
 /// From so many waiters on it is a pile; from so many it keeps the service from its work.
 const PILE: usize = 3;
@@ -22,7 +24,8 @@ cause! {
     /// ## What proves it
     /// `pg_blocking_pids()` walked from every waiter to the root that waits for nobody: three or more behind one root
     /// that makes no progress, or most sessions of one application. Waits of milliseconds are a busy server's normal
-    /// life; queues for advisory locks are left out unless something else fails, for elections wait by design.
+    /// life; queues for advisory locks are left out unless something else fails, for elections wait by design. Where
+    /// nobody is let in, the titles of the server's processes show how many wait, though not for whom.
     ///
     /// ## What mends it
     /// 1. A *waiting* DDL with others behind it: cancel that first, it is often enough.
@@ -42,7 +45,13 @@ cause! {
 }
 
 fn find(e: &Evidence) -> Option<Finding> {
-    let (facts, at, place) = e.told()?;
+    match e.told() {
+        Some(told) => by_the_servers_account(e, told),
+        None => by_titles(e),
+    }
+}
+
+fn by_the_servers_account(e: &Evidence, (facts, at, place): (&SqlFacts, Timestamp, &str)) -> Option<Finding> {
     let trees = waits::trees(facts, !strain::signs(e).is_empty());
     let tree = trees.iter().find(|t| t.root != 0 && is_pile(facts, t))?;
     let all = tree.waiters.len();
@@ -70,6 +79,44 @@ fn find(e: &Evidence) -> Option<Finding> {
         finding = finding.mended_by(ending::cancel_one(e, head, "cancel-waiting-statement", why));
     }
     Some(end_root(e, tree).into_iter().fold(finding, Finding::mended_by))
+}
+
+/// Nobody was let in, and the titles of the server's processes on this host show a fifth of its sessions waiting. A title
+/// says that a lock is waited for (`SELECT waiting`), not whose.
+fn by_titles(e: &Evidence) -> Option<Finding> {
+    let host = e.host.get()?;
+    let groups = host.backends.as_ref()?;
+    let count = |test: fn(&str) -> bool| -> u64 {
+        groups.iter().filter(|g| test(&g.activity)).map(|g| g.count).sum()
+    };
+    let (all, waiting) = (count(|_| true), count(|activity| activity.ends_with(" waiting")));
+    if waiting < PILE as u64 || waiting * 5 < all {
+        return None;
+    }
+    let severity = if strain::is_critical(e) { Severity::Critical } else { Severity::Warning };
+    let summary = format!(
+        "{waiting} of {all} sessions wait for locks; who holds them cannot be seen from outside: configure `rescue`, a \
+         role that may use reserved slots"
+    );
+    let place = "process titles of the server's backends";
+    let said = format!("{waiting} of {all} client backends wait for a lock by their titles (`… waiting`)");
+    let proof = Fact::new(Source::Host, host.at, place, said).value(waiting);
+    let open = count(|activity| activity.starts_with("idle in transaction"));
+    let suspects = (open > 0).then(|| {
+        let said = format!("{open} of them idle in transaction: one of these may hold what is waited for");
+        Fact::new(Source::Host, host.at, place, said).value(open)
+    });
+    let parent =
+        host.postmaster.as_ref().map_or_else(|| "$(pgrep -o -x postgres)".to_owned(), |p| p.pid.to_string());
+    let look = RemedyPlan::by_hand(
+        "find-lock-holder",
+        RemedyKind::Advice,
+        "log in by a reserved slot and ask pg_blocking_pids() for the holder; without one, the oldest transaction that \
+         idles is the first suspect: end it with kill -TERM (never -9)",
+        format!("ps -o pid,etime,cmd --sort=-etimes --ppid {parent} | grep -E 'idle in transaction|waiting'"),
+    );
+    let finding = Finding::new(CAUSE.id, Room::Sessions, severity, Confidence::Likely, summary, proof);
+    Some(finding.and_all(suspects).mended_by(look))
 }
 
 /// Three behind one root, or most of an application's sessions; in either case with no progress.
@@ -139,9 +186,11 @@ fn end_root(e: &Evidence, tree: &Tree<'_>) -> Option<RemedyPlan> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::fixture::with_facts;
+    use crate::evidence::fixture::{refused, window, with_facts};
+    use crate::platform::evidence::TitleGroup;
     use crate::rooms::sessions::ending::tests::session_of;
     use crate::rooms::sessions::waits::tests::wait;
+    use pgmedic_model::Role;
 
     #[test]
     fn lock_pile_up_names_the_root_and_how_many_wait() {
@@ -199,5 +248,35 @@ mod tests {
             (2..=19).for_each(|pid| wait(f, pid, "transactionid", 300.0, &[1]));
         });
         assert!(find(&e).is_none());
+    }
+
+    #[test]
+    fn lock_pile_up_is_seen_in_titles_where_nobody_is_let_in() {
+        let titles = |waiting: u64, idle: u64| {
+            let mut e = refused(
+                "53300",
+                "remaining connection slots are reserved for non-replication superuser connections",
+            );
+            window(&mut e, |host| {
+                let group = |activity: &str, count| TitleGroup {
+                    activity: activity.into(),
+                    count,
+                    ..TitleGroup::default()
+                };
+                host.max_connections = Some(100);
+                let open = group("idle in transaction", 1);
+                host.backends = Some(vec![group("SELECT waiting", waiting), group("idle", idle), open]);
+            });
+            e
+        };
+        let found = crate::diagnose(&titles(20, 76));
+        let told: Vec<_> = found.iter().map(|f| (f.cause.as_str(), f.role)).collect();
+        assert_eq!(told, [(CAUSE.id, Role::Root), ("slots-exhausted", Role::Symptom)]);
+        assert_eq!((found[0].severity, found[0].confidence), (Severity::Critical, Confidence::Likely));
+        assert!(
+            found[0].summary.starts_with("20 of 97 sessions wait for locks; who holds them cannot be seen")
+        );
+        assert!(find(&titles(2, 3)).is_none());
+        assert!(find(&titles(15, 81)).is_none());
     }
 }
