@@ -99,6 +99,10 @@ pub enum Words {
     NotReloaded,
     /// Postgres' log alone: a configuration file has errors.
     ConfigurationErrors,
+    /// Postgres' log alone: the server is up; what was logged before this is over.
+    ReadyForConnections,
+    /// Postgres' log alone: a start that was given up, by what it says last.
+    StartGivenUp,
     /// Postgres' log alone: someone stops the server.
     ShutdownRequest,
     /// Any: EMFILE's text.
@@ -171,9 +175,25 @@ pub const TABLE: &[Row] = rows! {
     ReadOnlyFileSystem: "Read-only file system", "glibc strerror(EROFS)", "could not open file \"base/5/2601\": Read-only file system";
     InitFile: "could not write init file", "Postgres 15", "could not write init file";
     CouldNotFork: "could not fork new process for connection", "Postgres 12 to 18", "could not fork new process for connection: Resource temporarily unavailable";
-    TerminatedBySignal: "was terminated by signal", "Postgres 12 to 18, log", "server process (PID 4711) was terminated by signal 9: Killed";
+    TerminatedBySignal: ") was terminated by signal", "Postgres 12 to 18, log", "server process (PID 4711) was terminated by signal 9: Killed";
     NotReloaded: "was not reloaded", "Postgres 12 to 18, log", "pg_hba.conf was not reloaded";
     ConfigurationErrors: "contains errors", "Postgres 12 to 18, log", "configuration file \"/data/postgresql.conf\" contains errors; unaffected changes were applied";
+    ReadyForConnections: "database system is ready to accept", "Postgres 12 to 18, log", "database system is ready to accept connections";
+    StartGivenUp: "could not access file", "Postgres 12 to 18, log", "could not access file \"nolib\": No such file or directory";
+    StartGivenUp: "has invalid permissions", "Postgres 12 to 18, log", "data directory \"/data\" has invalid permissions";
+    StartGivenUp: "could not create any", "Postgres 12 to 18, log", "could not create any TCP/IP sockets";
+    StartGivenUp: "could not map anonymous shared memory", "Postgres 12 to 18, log", "could not map anonymous shared memory: Cannot allocate memory";
+    StartGivenUp: "could not load pg_hba.conf", "Postgres 12 to 18, log", "could not load pg_hba.conf";
+    StartGivenUp: "has group or world access", "Postgres 12 to 18, log", "private key file \"server.key\" has group or world access";
+    StartGivenUp: "could not load server certificate file", "Postgres 12 to 18, log", "could not load server certificate file \"server.crt\": No such file or directory";
+    StartGivenUp: "could not load private key file", "Postgres 12 to 18, log", "could not load private key file \"server.key\": key values mismatch";
+    StartGivenUp: "lock file \"postmaster.pid\"", "Postgres 12 to 18, log", "lock file \"postmaster.pid\" already exists";
+    StartGivenUp: "could not locate a valid checkpoint record", "Postgres 12 to 18, log", "could not locate a valid checkpoint record";
+    StartGivenUp: "could not locate required checkpoint record", "Postgres 12 to 18, log", "could not locate required checkpoint record";
+    StartGivenUp: "database files are incompatible with server", "Postgres 12 to 18, log", "database files are incompatible with server";
+    StartGivenUp: "must specify restore_command when standby mode is not enabled", "Postgres 12 to 18, log", "must specify restore_command when standby mode is not enabled";
+    StartGivenUp: "recovery ended before configured recovery target was reached", "Postgres 13 to 18, log", "recovery ended before configured recovery target was reached";
+    StartGivenUp: "insufficient parameter settings", "Postgres 12 to 18, log", "recovery aborted because of insufficient parameter settings";
     ShutdownRequest: "shutdown request", "Postgres 12 to 18, log", "received fast shutdown request";
     TooManyOpenFiles: "Too many open files", "glibc strerror(EMFILE)", "epoll_create1 failed: Too many open files";
     PostmasterGone: "unexpected postmaster exit", "Postgres 12 to 18", "terminating connection due to unexpected postmaster exit";

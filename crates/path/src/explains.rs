@@ -39,7 +39,9 @@ const EDGES: &[Edge] = &[
     Edge { cause: "disk-full", effects: DOOR_SYMPTOMS, when: ALWAYS },
     Edge { cause: "disk-full", effects: DEAD_SERVER, when: ALWAYS },
     Edge { cause: "disk-full", effects: &["read-only-by-setting", "disk-filling"], when: ALWAYS },
+    Edge { cause: "temp-files-fill-disk", effects: &["disk-full", "disk-filling"], when: ALWAYS },
     Edge { cause: "inodes-exhausted", effects: DEAD_SERVER, when: ALWAYS },
+    Edge { cause: "inodes-exhausted", effects: DOOR_SYMPTOMS, when: ALWAYS },
     Edge { cause: "inodes-exhausted", effects: &["disk-full"], when: ALWAYS },
     Edge { cause: "wal-volume-full", effects: DOOR_SYMPTOMS, when: ALWAYS },
     Edge { cause: "wal-volume-full", effects: DEAD_SERVER, when: ALWAYS },
@@ -47,6 +49,15 @@ const EDGES: &[Edge] = &[
     Edge { cause: "filesystem-read-only", effects: DOOR_SYMPTOMS, when: ALWAYS },
     Edge { cause: "filesystem-read-only", effects: DEAD_SERVER, when: ALWAYS },
     Edge { cause: "disk-filling", effects: &["read-only-by-setting"], when: ALWAYS },
+    Edge { cause: "server-cannot-start", effects: DOOR_SYMPTOMS, when: ALWAYS },
+    Edge {
+        cause: "server-cannot-start",
+        effects: &["server-down", "stopped-by-administrator", "backend-crashed"],
+        when: ALWAYS,
+    },
+    Edge { cause: "shared-memory-full", effects: DOOR_SYMPTOMS, when: ALWAYS },
+    Edge { cause: "shared-memory-full", effects: DEAD_SERVER, when: ALWAYS },
+    Edge { cause: "server-descriptors-exhausted", effects: DOOR_SYMPTOMS, when: ALWAYS },
     Edge { cause: "server-down", effects: DOOR_SYMPTOMS, when: ALWAYS },
     Edge { cause: "server-down", effects: &["stopped-by-administrator", "backend-crashed"], when: ALWAYS },
     Edge { cause: "server-hung", effects: DOOR_SYMPTOMS, when: ALWAYS },
@@ -108,8 +119,14 @@ const EDGES: &[Edge] = &[
 ];
 
 /// What a server that lost its storage dies of.
-const DEAD_SERVER: &[&str] =
-    &["server-down", "server-starting", "server-recovering", "backend-crashed", "stopped-by-administrator"];
+const DEAD_SERVER: &[&str] = &[
+    "server-down",
+    "server-cannot-start",
+    "server-starting",
+    "server-recovering",
+    "backend-crashed",
+    "stopped-by-administrator",
+];
 
 /// `cause` made each of `worsened` come sooner or weigh more, without being it.
 const CONTRIBUTES: &[(&str, &[&str])] = &[
@@ -121,6 +138,7 @@ const CONTRIBUTES: &[(&str, &[&str])] = &[
     ("slots-nearly-exhausted", &["role-limit-reached", "database-limit-reached", "lock-pile-up"]),
     ("orphan-prepared-transaction", &["lock-pile-up"]),
     ("slot-retains-wal", &["disk-full", "disk-filling", "wal-volume-full"]),
+    ("archiver-failing", &["disk-full", "disk-filling", "wal-volume-full"]),
     ("disk-filling", &["disk-full", "wal-volume-full"]),
     ("dead-address-among-answers", &["packets-dropped", "port-closed", "no-route", "firewall-rejects"]),
     ("resolver-failing", &["resolver-silent"]),

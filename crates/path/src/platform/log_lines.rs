@@ -20,12 +20,13 @@ const SEVERITIES: [&str; 8] = ["DEBUG", "LOG", "INFO", "NOTICE", "WARNING", "ERR
 /// Fields of an entry, on lines of their own, that are passed over.
 const PASSED_OVER: [&str; 6] = ["HINT", "CONTEXT", "STATEMENT", "QUERY", "LOCATION", "BACKTRACE"];
 /// What is kept at severity LOG.
-const KEPT: [Words; 6] = [
+const KEPT: [Words; 7] = [
     Words::TerminatedBySignal,
     Words::CouldNotFork,
     Words::NotReloaded,
     Words::ConfigurationErrors,
     Words::ShutdownRequest,
+    Words::ReadyForConnections,
     Words::TooManyOpenFiles,
 ];
 
@@ -253,6 +254,7 @@ mod tests {
         assert_eq!(
             said(LOG, Format::Stderr, "%m [%p] %q%u@%d "),
             [
+                "2026-11-23T14:00:00.001Z LOG: database system is ready to accept connections",
                 "2026-11-23T14:00:01.000Z LOG: server process (PID 77) was terminated by signal 9: Killed",
                 "2026-11-23T14:00:02.000Z FATAL: no pg_hba.conf entry for host \"127.0.0.1\", user \"app\", database \"app\", no encryption",
                 "2026-11-23T14:00:04.000Z LOG: pg_hba.conf was not reloaded",

@@ -8,19 +8,52 @@ use pgmedic_model::{Fact, Source};
 /// An entry older than this, in ms, tells of the past.
 const RECENT_MS: i64 = 600_000;
 
-/// The newest recent entry that `words` describe. One without a time counts only while the door is shut.
+/// The newest recent entry that `words` describe, since the server was last ready: what it got over is no reason for
+/// what it does now. One without a time counts only while the door is shut.
 pub(crate) fn recent(e: &Evidence, words: Words) -> Option<(&ServerLogEntry, Fact)> {
-    let log = e.host.get()?.log.as_ref()?;
+    find(e, since_ready(e), |n| pooler_words::says(&n.message, words))
+}
+
+/// The same, though the server was ready again since.
+pub(crate) fn of_late(e: &Evidence, words: Words) -> Option<(&ServerLogEntry, Fact)> {
+    find(e, entries(e), |n| pooler_words::says(&n.message, words))
+}
+
+/// Why the last start was given up, where no server came of it since.
+pub(crate) fn start_given_up(e: &Evidence) -> Option<(&ServerLogEntry, Fact)> {
+    find(e, since_ready(e), |n| {
+        matches!(n.severity.as_str(), "FATAL" | "PANIC")
+            && (pooler_words::says(&n.message, Words::StartGivenUp)
+                || pooler_words::says(&n.message, Words::ConfigurationErrors))
+    })
+}
+
+fn entries(e: &Evidence) -> &[ServerLogEntry] {
+    e.host.get().and_then(|h| h.log.as_ref()).map_or(&[], |log| &log.entries)
+}
+
+/// The entries after the last one that says the server is up.
+fn since_ready(e: &Evidence) -> &[ServerLogEntry] {
+    let all = entries(e);
+    let ready = |n: &ServerLogEntry| pooler_words::says(&n.message, Words::ReadyForConnections);
+    all.iter().rposition(ready).map_or(all, |at| &all[at + 1..])
+}
+
+fn find<'a>(
+    e: &Evidence,
+    among: &'a [ServerLogEntry],
+    test: impl Fn(&ServerLogEntry) -> bool,
+) -> Option<(&'a ServerLogEntry, Fact)> {
     let is_recent = |entry: &&ServerLogEntry| {
         entry.at.map_or_else(|| !e.front.admitted(), |at| e.started_at.0.saturating_sub(at.0) <= RECENT_MS)
     };
-    let entry = log.entries.iter().rev().filter(is_recent).find(|n| pooler_words::says(&n.message, words))?;
+    let entry = among.iter().rev().filter(is_recent).find(|n| test(n))?;
     Some((entry, cite(e, entry)?))
 }
 
 /// The last entry, whatever it says: where a server is gone it often says why.
 pub(crate) fn last_word(e: &Evidence) -> Option<Fact> {
-    cite(e, e.host.get()?.log.as_ref()?.entries.last()?)
+    cite(e, entries(e).last()?)
 }
 
 fn cite(e: &Evidence, entry: &ServerLogEntry) -> Option<Fact> {
@@ -36,6 +69,20 @@ mod tests {
     use super::*;
     use crate::evidence::fixture::{AT, healthy, log_of, window};
     use pgmedic_model::Timestamp;
+
+    #[test]
+    fn what_the_server_got_over_is_no_reason_for_now() {
+        let mut e = healthy();
+        e.front.startup = None;
+        let mut log = log_of("00000", "server process (PID 4711) was terminated by signal 9: Killed");
+        let mut ready = log.entries[0].clone();
+        ready.message = "database system is ready to accept connections".into();
+        log.entries.push(ready);
+        window(&mut e, |host| host.log = Some(log));
+        assert!(recent(&e, Words::TerminatedBySignal).is_none());
+        assert!(of_late(&e, Words::TerminatedBySignal).is_some());
+        assert!(last_word(&e).unwrap().fact.ends_with("is ready to accept connections"));
+    }
 
     #[test]
     fn an_old_entry_tells_of_the_past() {

@@ -28,14 +28,14 @@ pub(crate) struct Tree<'a> {
 const STANDS_STILL_MS: f64 = 1_000.0;
 const RELATION_STANDS_STILL_MS: f64 = 100.0;
 /// The same where nothing is known of the root.
-const UNKNOWN_STANDS_STILL_MS: f64 = 5_000.0;
+const UNKNOWN_STANDS_STILL_MS: f64 = 2_000.0;
 
 impl Tree<'_> {
     /// True where the root makes no progress: neither a busy server's short waits nor a lock that is passed on.
     pub(crate) fn stands_still(&self) -> bool {
-        let root = self.session.map(|s| match s.state.as_deref() {
-            Some("active") => s.query_ms.unwrap_or(0.0),
-            _ => s.state_ms.unwrap_or(0.0),
+        let root = self.session.and_then(|s| match s.state.as_deref() {
+            Some("active") => s.query_ms,
+            _ => s.state_ms,
         });
         if self.for_relation {
             return self.longest_ms.max(root.unwrap_or(0.0)) >= RELATION_STANDS_STILL_MS;
@@ -163,6 +163,19 @@ pub(crate) mod tests {
         assert_eq!(trees[0].queue_head.map(|w| w.pid), Some(2));
         assert!(trees[0].stands_still());
         assert!((trees[0].longest_ms - 4_000.0).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn a_root_that_may_not_be_seen_stands_still_once_its_waiters_have_waited_long() {
+        let behind = |ms: f64| {
+            let mut f = facts();
+            let hidden =
+                SessionView { state: None, state_ms: None, query_ms: None, ..session_of(1, "", 0.0) };
+            f.sessions.sessions.push(hidden);
+            (2..8).for_each(|pid| wait(&mut f, pid, "transactionid", ms, &[1]));
+            trees(&f, false)[0].stands_still()
+        };
+        assert!(!behind(900.0) && behind(3_000.0));
     }
 
     #[test]

@@ -36,7 +36,8 @@ cause! {
 
 fn find(e: &Evidence) -> Option<Finding> {
     let told = said::notices(e).chain(said::errors(e)).find(|s| s.error.is(SqlState::CRASH_SHUTDOWN));
-    let logged = log::recent(e, Words::TerminatedBySignal);
+    let look = if e.front.admitted() { log::of_late } else { log::recent };
+    let logged = look(e, Words::TerminatedBySignal);
     let severity = if told.is_some() || !e.front.admitted() { Severity::Critical } else { Severity::Warning };
     let what = logged.as_ref().map_or("a server process crashed or was killed", |(entry, _)| {
         entry.message.lines().next().unwrap_or_default()

@@ -6,17 +6,23 @@ pub mod backend_crashed;
 pub mod fork_failed;
 pub mod read_only_by_setting;
 pub mod routed_to_standby;
+pub mod server_cannot_start;
+pub mod server_descriptors_exhausted;
 pub mod server_down;
 pub mod server_hung;
 pub mod server_recovering;
 pub mod server_shutting_down;
 pub mod server_starting;
+pub mod shared_memory_full;
 pub mod standby_not_ready;
 pub mod stopped_by_administrator;
 pub mod wraparound_guard;
 
 /// Every cause of this room.
 pub static ALL: &[&Cause] = &[
+    &server_descriptors_exhausted::CAUSE,
+    &shared_memory_full::CAUSE,
+    &server_cannot_start::CAUSE,
     &server_hung::CAUSE,
     &server_down::CAUSE,
     &server_starting::CAUSE,

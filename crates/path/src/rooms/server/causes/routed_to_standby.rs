@@ -34,16 +34,21 @@ cause! {
 
 fn find(e: &Evidence) -> Option<Finding> {
     let proof = standby(&e.front)?;
-    let primary = e.direct.get().filter(|r| r.facts().is_some_and(|f| !f.server.in_recovery));
+    let primary = e.direct.get().filter(|r| is_primary(r));
     let confidence = if primary.is_some() { Confidence::Certain } else { Confidence::Likely };
     let lag = e.front.facts().and_then(|f| f.server.replay_lag_ms);
     let lag = lag.map(|ms| format!("; its last replayed transaction is {} old", Ms(ms))).unwrap_or_default();
     let elsewhere = primary.map(|r| format!("; the primary is at {}", r.address)).unwrap_or_default();
     let summary =
         format!("{} leads to a standby: the service reads and cannot write{elsewhere}{lag}", e.front.address);
-    let around = primary.and_then(|r| {
-        let at = r.query.as_ref()?.at;
-        Some(Fact::new(Source::Sql, at, r.address.as_str(), "pg_is_in_recovery() = false").value(false))
+    let around = primary.and_then(|r| match (&r.query, &r.startup) {
+        (Some(query), _) => Some(
+            Fact::new(Source::Sql, query.at, r.address.as_str(), "pg_is_in_recovery() = false").value(false),
+        ),
+        (None, Some(startup)) => Some(
+            Fact::new(Source::Startup, startup.at, r.address.as_str(), "in_hot_standby = off").value(false),
+        ),
+        (None, None) => None,
     });
     Some(
         Finding::new(CAUSE.id, Room::Server, Severity::Critical, confidence, summary, proof)
@@ -54,6 +59,14 @@ fn find(e: &Evidence) -> Option<Finding> {
                 "put the name or the proxy right, so that the service is led to the primary; promote nothing blindly",
                 "psql \"$DATABASE_URL\" -Atc \"select pg_is_in_recovery(), inet_server_addr(), inet_server_port()\"",
             )),
+    )
+}
+
+/// The server behind this way in says that it is not in recovery: by SQL, else in its greeting (14+).
+fn is_primary(route: &RouteEvidence) -> bool {
+    route.facts().map_or_else(
+        || route.query.is_none() && route.startup.as_ref().is_some_and(|s| s.in_hot_standby == Some(false)),
+        |facts| !facts.server.in_recovery,
     )
 }
 
@@ -87,6 +100,13 @@ mod tests {
         let found = find(&e).unwrap();
         assert_eq!(found.confidence, Confidence::Certain);
         assert!(found.summary.contains("the primary is at renderflow-db.internal:5433"));
+        let mut greeted = admitted("renderflow-db.internal:5433");
+        greeted.query = None;
+        greeted.startup.as_mut().unwrap().in_hot_standby = Some(false);
+        e.direct = Seen::Seen(greeted);
+        let found = find(&e).unwrap();
+        assert_eq!(found.confidence, Confidence::Certain);
+        assert_eq!(found.evidence[1].source, Source::Startup);
         assert!(find(&with_facts(|_| ())).is_none());
     }
 

@@ -57,7 +57,11 @@ fn find(e: &Evidence) -> Option<Finding> {
         return None;
     }
     let last = log::last_word(e);
-    let word = last.as_ref().map(|fact| format!("; its log ends in {}", fact.fact)).unwrap_or_default();
+    let word = last.as_ref().map(|fact| match pooler_words::says(&fact.fact, Words::ReadyForConnections) {
+        true => "; its log says nothing since it was ready".to_owned(),
+        false => format!("; its log ends in {}", fact.fact),
+    });
+    let word = word.unwrap_or_default();
     let summary = format!("the server is down: its postmaster is gone{word}");
     let mut facts = exit.into_iter().chain(gone).chain(closed).chain(last);
     let proof = facts.next()?;
