@@ -1,6 +1,7 @@
 //! Which cause explains which: the one place where causes know of each other. Data, and a pure reading of it.
 
 use crate::evidence::Evidence;
+use crate::rooms::app::evidence::HttpOutcome;
 use pgmedic_model::{Finding, Room, Severity, Source};
 
 /// When an edge holds.
@@ -171,10 +172,16 @@ pub(crate) fn explains(e: &Evidence, cause: &Finding, effect: &Finding) -> bool 
     let critical = cause.severity == Severity::Critical;
     let on_the_way = cause.room != Room::App && critical;
     (on_the_way && APP_SYMPTOMS.contains(&effect.cause.as_str()))
+        || (on_the_way && effect.cause == "api-unreachable" && readiness_hangs(e))
         || (critical && is_met_behind_a_pooler(cause) && waits_for_a_server(effect))
         || EDGES.iter().any(|edge| {
             edge.cause == cause.cause && edge.effects.contains(&effect.cause.as_str()) && (edge.when)(e)
         })
+}
+
+/// True where the API took the question and does not answer: it waits for its database itself.
+fn readiness_hangs(e: &Evidence) -> bool {
+    e.app.ready.get().is_some_and(|ready| ready.outcome == HttpOutcome::Silent)
 }
 
 /// True for what the way around a pooler met while the pooler itself let its client in or kept it waiting.
@@ -203,6 +210,10 @@ pub(crate) fn contributes(cause: &Finding, effect: &Finding) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evidence::fixture::first_bytes;
+    use crate::rooms::app::readiness::tests::ready_says;
+    use crate::rooms::proxy::evidence::FirstBytes;
+    use pgmedic_model::Role;
     use std::collections::BTreeSet;
 
     #[test]
@@ -214,6 +225,16 @@ mod tests {
             .chain(CONTRIBUTES.iter().flat_map(|(c, w)| w.iter().chain(std::iter::once(c))));
         for id in named {
             assert!(known.contains(id), "{id} stands in the tables of explains.rs and is no cause");
+        }
+    }
+
+    #[test]
+    fn an_api_that_hangs_waits_for_its_database_and_one_that_is_gone_does_not() {
+        for (outcome, roots) in [(HttpOutcome::Silent, 1), (HttpOutcome::Closed, 2)] {
+            let mut e = first_bytes(FirstBytes::Silent);
+            ready_says(&mut e, outcome);
+            let found = crate::diagnose(&e);
+            assert_eq!(found.iter().filter(|f| f.role == Role::Root).count(), roots, "{found:?}");
         }
     }
 

@@ -111,12 +111,14 @@ fn look_at_proxy(
     page.step("the proxy");
     let established = front.listener.as_ref().map(|listener| sockets.accepted(listener));
     let upstream = procfs::socket_inodes(proxy.pid, until).ok().filter(|held| !held.is_empty());
-    let upstream = upstream.filter(|_| sockets.whole).map(|held| sockets.made(&held));
-    let told = |remotes: Vec<std::net::SocketAddr>| {
+    let told = |remotes: Vec<std::net::SocketAddr>| -> Vec<String> {
         remotes.iter().take(MOST_UPSTREAM).map(ToString::to_string).collect()
     };
     page.evidence().proxy = Some(procfs::view(proxy, established));
-    page.evidence().proxy_upstream = upstream.map(told);
+    if let Some(held) = upstream.filter(|_| sockets.whole) {
+        page.evidence().proxy_upstream = Some(told(sockets.made(&held)));
+        page.evidence().proxy_connecting = told(sockets.attempted(&held));
+    }
     if proxy.program != "haproxy" {
         return Configuration::default();
     }

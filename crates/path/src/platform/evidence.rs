@@ -29,6 +29,9 @@ pub struct HostEvidence {
     /// not be read.
     #[serde(default)]
     pub proxy_upstream: Option<Vec<String>>,
+    /// Where that process is connecting to, its SYN unanswered.
+    #[serde(default)]
+    pub proxy_connecting: Vec<String>,
     /// What HAProxy's own stats socket says, where the proxy is a HAProxy whose configuration names one.
     pub haproxy: Option<HaproxyView>,
     /// The postmaster.

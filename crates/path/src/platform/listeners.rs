@@ -14,6 +14,7 @@ use std::time::Instant;
 /// Most bytes read of one table: some 100,000 rows.
 const TABLE_BYTES: u64 = 16 << 20;
 /// TCP_ESTABLISHED of the kernel's tcp_states.h.
+const SYN_SENT: u8 = 2;
 const ESTABLISHED: u8 = 0x01;
 /// TCP_LISTEN.
 const LISTEN: u8 = 0x0A;
@@ -44,6 +45,8 @@ pub(super) struct Sockets {
     listening: Vec<TcpRow>,
     /// Established.
     pub(super) established: Vec<TcpRow>,
+    /// Under way: the SYN is sent and nothing has come back.
+    connecting: Vec<TcpRow>,
     unix: Vec<UnixRow>,
     /// The tables were read: what is not in them does not listen.
     pub(super) whole: bool,
@@ -135,6 +138,7 @@ impl Sockets {
         Self {
             listening,
             established,
+            connecting: rows().filter(|row| row.state == SYN_SENT).collect(),
             unix: unix.lines().skip(1).filter_map(parse_unix).collect(),
             whole: true,
         }
@@ -182,10 +186,12 @@ impl Sockets {
     pub(super) fn made(&self, held: &HashSet<u64>) -> Vec<SocketAddr> {
         let ports: HashSet<u16> = self.listening.iter().map(|row| row.local.port()).collect();
         let made = |row: &&TcpRow| held.contains(&row.inode) && !ports.contains(&row.local.port());
-        let mut remotes: Vec<SocketAddr> = self.established.iter().filter(made).map(|r| r.remote).collect();
-        remotes.sort_unstable();
-        remotes.dedup();
-        remotes
+        distinct(self.established.iter().filter(made))
+    }
+
+    /// Where those of `held` are on their way to, without an answer yet.
+    pub(super) fn attempted(&self, held: &HashSet<u64>) -> Vec<SocketAddr> {
+        distinct(self.connecting.iter().filter(|row| held.contains(&row.inode)))
     }
 
     /// Connections that were accepted from a listener.
@@ -199,6 +205,14 @@ impl Sockets {
         };
         count as u64
     }
+}
+
+/// The remote ends, each once.
+fn distinct<'a>(rows: impl Iterator<Item = &'a TcpRow>) -> Vec<SocketAddr> {
+    let mut remotes: Vec<SocketAddr> = rows.map(|row| row.remote).collect();
+    remotes.sort_unstable();
+    remotes.dedup();
+    remotes
 }
 
 /// True where a socket's name in the table is that path: `/var/run/x` and `/run/x` are one. Abstract ones begin with `@`.

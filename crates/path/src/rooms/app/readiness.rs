@@ -69,8 +69,17 @@ impl Told<'_> {
         self.success() && (self.db.is_none() || self.db_is(CONNECTED))
     }
 
-    /// The answer speaks of the database, rather than of a missing page or a missing permission.
+    /// Its `db` member says yes, whatever the status says of the rest of the API.
+    pub(crate) fn vouches_for_the_database(&self) -> bool {
+        self.db_is(CONNECTED)
+    }
+
+    /// The answer speaks of the database, rather than of a missing page, a missing permission, or something else that
+    /// the API needs while its database is well.
     pub(crate) fn about_the_database(&self) -> bool {
+        if self.vouches_for_the_database() {
+            return false;
+        }
         self.db.is_some() || self.reason.is_some() || matches!(self.status, 200..=299 | 500..=599)
     }
 

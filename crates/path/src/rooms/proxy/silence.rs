@@ -4,7 +4,8 @@
 
 use super::evidence::FirstBytes;
 use crate::evidence::{Evidence, QueryOutcome, RouteEvidence};
-use crate::platform::evidence::{HaproxyView, HostEvidence, ListenerView, ProcessView};
+use crate::platform::evidence::{HaproxyRow, HaproxyView, HostEvidence, ListenerView, ProcessView};
+use crate::rooms::network::evidence::{ConnectOutcome, NetworkEvidence};
 use crate::rooms::startup::evidence::StartupOutcome;
 use pgmedic_model::{Confidence, Fact, Finding, Ms, Room, Severity, Source, Timestamp};
 
@@ -102,9 +103,21 @@ pub(crate) fn fact(route: &RouteEvidence, (at, span, what): (Timestamp, Ms, &str
 /// Who is silent at the front door, if the front is.
 pub(crate) fn weigh(e: &Evidence) -> Option<Verdict> {
     let silence = at_the_door(&e.front)?;
-    let opinion =
-        by_window(e).or_else(|| by_other_ways(e)).or_else(|| accepted(e)).unwrap_or_else(|| unknown(e));
+    let opinion = match by_window(e) {
+        Some(seen) => seen,
+        // What keeps the hop from its server has a finding of its own; a pooler that waits for it is a symptom.
+        None if is_cut_off(e) => by_the_pooler(e)?,
+        None => by_other_ways(e).or_else(|| accepted(e)).unwrap_or_else(|| unknown(e)),
+    };
     Some(Verdict { who: opinion.who, silence: fact(&e.front, silence), opinion })
+}
+
+/// True where the way around the hop does not connect either, or the hop is seen waiting for an answer to its SYN.
+fn is_cut_off(e: &Evidence) -> bool {
+    let unreached =
+        |network: &NetworkEvidence| !network.attempts.iter().any(|a| a.outcome == ConnectOutcome::Connected);
+    let around = e.direct.get().is_some_and(|d| d.network.as_ref().is_none_or(unreached));
+    around || e.host.get().is_some_and(|h| !h.proxy_connecting.is_empty())
 }
 
 /// By what this host shows of the processes.
@@ -166,8 +179,7 @@ fn proxy_by_window(e: &Evidence, host: &HostEvidence, proxy: &ProcessView) -> Op
         let said = format!("HAProxy's own account: {now} of {max} connections ({what})");
         facts.push(Fact::new(Source::Host, host.at, &view.socket, said).value(now));
         facts.extend(direct_works(e));
-        let summary =
-            format!("{name} is at its limit: {now} of {max} connections ({what}); newcomers wait unaccepted");
+        let summary = format!("{name} is at its limit: {now} of {max} connections ({what}); newcomers wait");
         return Some(opinion(Silent::ProxyLimit, Confidence::Certain, summary, facts, vec![]));
     }
     if let Some((view, failure)) = haproxy.and_then(|view| view.failure.as_ref().map(|f| (view, f))) {
@@ -211,9 +223,24 @@ fn at_limit(view: &HaproxyView) -> Option<(u64, u64, String)> {
     {
         return Some((now, max, "global maxconn".to_owned()));
     }
-    view.rows.iter().filter(|row| row.server == "FRONTEND").find_map(|row| {
-        let limit = row.limit.filter(|l| *l > 0 && row.sessions >= *l)?;
-        Some((row.sessions, limit, format!("maxconn of {}", row.proxy)))
+    let full = |row: &HaproxyRow| row.limit.filter(|l| *l > 0 && row.sessions >= *l);
+    let frontend = view
+        .rows
+        .iter()
+        .filter(|row| row.server == "FRONTEND")
+        .find_map(|row| Some((row.sessions, full(row)?, format!("maxconn of {}", row.proxy))));
+    // A backend in whose queue somebody stands, and each of whose servers that are up has all it may have.
+    frontend.or_else(|| {
+        let queue = view.rows.iter().find(|row| row.server == "BACKEND" && row.queued > 0)?;
+        let up = |row: &&HaproxyRow| {
+            row.proxy == queue.proxy
+                && !["FRONTEND", "BACKEND"].contains(&row.server.as_str())
+                && !(row.status.starts_with("DOWN") || row.status.starts_with("MAINT"))
+        };
+        let limits: Option<Vec<u64>> = view.rows.iter().filter(up).map(full).collect();
+        let limit = limits.filter(|limits| !limits.is_empty())?.iter().sum();
+        let taken = view.rows.iter().filter(up).map(|row| row.sessions).sum();
+        Some((taken, limit, format!("maxconn of the servers of {}, {} queued", queue.proxy, queue.queued)))
     })
 }
 
@@ -229,6 +256,14 @@ fn by_other_ways(e: &Evidence) -> Option<Opinion> {
             return Some(found);
         }
         if let Some(works) = direct_works(e) {
+            if let Some(proxy) = runs_and_accepts(e) {
+                let summary = format!(
+                    "{} accepts and passes nothing on, while {} answers: a queue in front of its servers",
+                    proxy.program, direct.address
+                );
+                let left = vec![DECIDERS[1]];
+                return Some(opinion(Silent::ProxyLimit, Confidence::Possible, summary, vec![works], left));
+            }
             let summary =
                 format!("{} connects and stays silent, while {} answers", e.front.address, direct.address);
             let left = others(&["server-hung", "proxy-hung"]);
@@ -298,13 +333,27 @@ fn by_the_pooler(e: &Evidence) -> Option<Opinion> {
     Some(opinion(Silent::PoolerUpstream, confidence, summary, facts, left))
 }
 
-/// By a proxy that the window shows to accept: it is not the one that is silent.
-fn accepted(e: &Evidence) -> Option<Opinion> {
+/// The hop in front, where the window shows that it runs and that nobody waits to be accepted.
+fn runs_and_accepts(e: &Evidence) -> Option<&ProcessView> {
     let host = e.host.get().filter(|h| h.front_listener.as_ref().is_some_and(|l| l.recv_q == 0))?;
-    let proxy = host.proxy.as_ref()?;
-    let said = format!("{} accepted the connection (nothing waits at its listener)", proxy.program);
-    let facts = vec![Fact::new(Source::Host, host.at, format!("pid {}", proxy.pid), said)];
-    let summary = format!("{} accepts, and the server behind it does not answer", proxy.program);
+    host.proxy.as_ref().filter(|proxy| !proxy.is_frozen())
+}
+
+/// By a hop that accepts: where it has connections of its own, what they lead to is silent, else it is itself.
+fn accepted(e: &Evidence) -> Option<Opinion> {
+    let (host, proxy) = (e.host.get()?, runs_and_accepts(e)?);
+    let ProcessView { program, pid, .. } = proxy;
+    let place = format!("pid {pid}");
+    if host.proxy_upstream.as_ref().is_some_and(Vec::is_empty) {
+        let said = format!("{program} accepted the connection and has none to any server");
+        let facts = vec![Fact::new(Source::Host, host.at, place, said).value(0)];
+        let summary =
+            format!("{program} (pid {pid}) accepts, says nothing and has no connection to any server");
+        return Some(opinion(Silent::Proxy, Confidence::Likely, summary, facts, vec![DECIDERS[0]]));
+    }
+    let said = format!("{program} accepted the connection (nothing waits at its listener)");
+    let facts = vec![Fact::new(Source::Host, host.at, place, said)];
+    let summary = format!("{program} accepts, and the server behind it does not answer");
     let other = if by_a_pooler(e).is_some() { DECIDERS[4] } else { DECIDERS[1] };
     Some(opinion(Silent::Server, Confidence::Likely, summary, facts, vec![other]))
 }

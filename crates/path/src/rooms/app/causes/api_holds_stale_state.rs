@@ -100,8 +100,10 @@ mod tests {
         assert_eq!((found.severity, found.confidence), (Severity::Critical, Confidence::Likely));
         assert_eq!(found.alternatives[0].cause, "readiness-failing");
         assert_eq!(found.remedies[0].kind, RemedyKind::AppRestart);
-        ready_says(&mut e, answered(200, "connected"));
-        assert!(find(&e).is_none());
+        for status in [200, 503] {
+            ready_says(&mut e, answered(status, "connected"));
+            assert!(find(&e).is_none(), "{status}: its database is not what it misses");
+        }
     }
 
     #[test]

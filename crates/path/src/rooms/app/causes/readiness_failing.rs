@@ -36,7 +36,11 @@ fn find(e: &Evidence) -> Option<Finding> {
     let told = readiness::told(e).filter(|t| t.failing())?;
     let sure = told.about_the_database();
     let confidence = if sure { Confidence::Certain } else { Confidence::Likely };
-    let doubt = if sure { "" } else { ": is this the readiness endpoint, and may pgmedic ask it?" };
+    let doubt = match sure {
+        true => "",
+        false if told.vouches_for_the_database() => ": something else that the API needs is not well",
+        false => ": is this the readiness endpoint, and may pgmedic ask it?",
+    };
     let summary = format!("readiness answers {}{doubt}", told.phrase());
     let command = format!("curl -sS -i -m 5 {}", argument(&told.ready.url));
     let plan =
@@ -66,6 +70,9 @@ mod tests {
         assert_eq!(found.summary, "readiness answers 503, db: disconnected");
         assert!(with(200, "disconnected").is_some());
         assert!(with(200, "connected").is_none());
+        let other = with(503, "connected").unwrap();
+        assert_eq!(other.confidence, Confidence::Likely);
+        assert!(other.summary.ends_with("something else that the API needs is not well"));
         assert!(find(&healthy()).is_none());
     }
 

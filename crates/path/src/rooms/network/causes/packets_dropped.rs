@@ -4,10 +4,11 @@ use crate::cause::Proof;
 use crate::evidence::Evidence;
 use crate::paste::argument;
 use crate::platform::evidence::ListenerView;
-use crate::rooms::network::evidence::{Attempt, ConnectOutcome};
+use crate::rooms::network::evidence::ConnectOutcome;
 use crate::rooms::network::reading::{Listener, decisive, ended, fact, listener, with_context};
+use crate::rooms::proxy::silence;
 use crate::ways::{Around, host_and_port, struck};
-use pgmedic_model::{Confidence, Finding, RemedyKind, RemedyPlan};
+use pgmedic_model::{Confidence, Fact, Finding, RemedyKind, RemedyPlan, Severity, Source};
 
 cause! {
     /// Connection attempts get no answer: packets are dropped on the way, or the host is down.
@@ -41,6 +42,24 @@ cause! {
 }
 
 fn find(e: &Evidence) -> Option<Finding> {
+    on_a_way(e).or_else(|| behind_the_hop(e))
+}
+
+/// The hop in front is seen on this host waiting for an answer to its own SYN, while it keeps the walk waiting.
+fn behind_the_hop(e: &Evidence) -> Option<Finding> {
+    silence::at_the_door(&e.front).or_else(|| silence::after_the_login(&e.front))?;
+    let host = e.host.get()?;
+    let (proxy, address) = (host.proxy.as_ref()?, host.proxy_connecting.first()?);
+    let summary =
+        format!("{} (pid {}) gets no answer from {address}, the server behind it", proxy.program, proxy.pid);
+    let said = format!("its connection to {address} is in SYN-SENT: not even a refusal comes back");
+    let proof = Fact::new(Source::Host, host.at, format!("pid {}", proxy.pid), said).value(address.as_str());
+    let finding = Finding::new(CAUSE.id, CAUSE.room, Severity::Critical, Confidence::Likely, summary, proof);
+    let decider = "`ss -ltn` on the server's host: Recv-Q above Send-Q means that the server does not accept";
+    Some(finding.or_else("server-hung", decider).mended_by(look(address)))
+}
+
+fn on_a_way(e: &Evidence) -> Option<Finding> {
     let way = struck(e, Around::BehindAnyHop, |r| ended(r, &[ConnectOutcome::Silent]))?;
     let attempt = decisive(way.route)?;
     let seen = listener(e, way.name);
@@ -66,7 +85,7 @@ fn find(e: &Evidence) -> Option<Finding> {
             "`ss -ltn` on the server's host: Recv-Q above Send-Q means that the server does not accept";
         finding = finding.or_else("server-hung", decider);
     }
-    Some(finding.mended_by(look(attempt)))
+    Some(finding.mended_by(look(&attempt.address)))
 }
 
 /// As many connections wait unaccepted as may.
@@ -84,8 +103,8 @@ fn listening_process_is_frozen(e: &Evidence) -> bool {
 }
 
 /// Advice to follow the packets.
-fn look(attempt: &Attempt) -> RemedyPlan {
-    let (host, port) = host_and_port(&attempt.address);
+fn look(address: &str) -> RemedyPlan {
+    let (host, port) = host_and_port(address);
     let host = argument(host);
     RemedyPlan::by_hand(
         "open-the-way",
@@ -100,9 +119,9 @@ fn look(attempt: &Attempt) -> RemedyPlan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::fixture::{ADDRESS, healthy, unconnected, window};
+    use crate::evidence::fixture::{ADDRESS, first_bytes, healthy, unconnected, window};
     use crate::platform::evidence::ProcessView;
-    use pgmedic_model::Severity;
+    use crate::rooms::proxy::evidence::FirstBytes;
 
     const SILENT: (&str, ConnectOutcome, Option<i32>) = (ADDRESS, ConnectOutcome::Silent, None);
 
@@ -140,5 +159,24 @@ mod tests {
             host.postmaster = Some(ProcessView { pid: 9, state: 'T', ..ProcessView::default() });
         });
         assert!(find(&e).is_none());
+    }
+
+    #[test]
+    fn packets_dropped_behind_the_hop_are_seen_in_its_unanswered_syn() {
+        let mut e = first_bytes(FirstBytes::Silent);
+        window(&mut e, |host| {
+            host.front_listener = Some(ListenerView { pid: Some(7), ..ListenerView::default() });
+            host.proxy =
+                Some(ProcessView { pid: 7, program: "haproxy".into(), state: 'S', ..ProcessView::default() });
+            host.proxy_upstream = Some(vec![]);
+            host.proxy_connecting = vec!["10.0.0.7:5433".into()];
+        });
+        let found = crate::diagnose(&e);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!((found[0].cause.as_str(), found[0].confidence), (CAUSE.id, Confidence::Likely));
+        assert_eq!(
+            found[0].summary,
+            "haproxy (pid 7) gets no answer from 10.0.0.7:5433, the server behind it"
+        );
     }
 }

@@ -57,8 +57,9 @@ fn find(e: &Evidence) -> Option<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::fixture::{first_bytes, healthy, window};
-    use crate::platform::evidence::{HaproxyView, ListenerView, ProcessView};
+    use crate::evidence::Seen;
+    use crate::evidence::fixture::{admitted, first_bytes, healthy, window};
+    use crate::platform::evidence::{HaproxyRow, HaproxyView, ListenerView, ProcessView};
     use crate::rooms::proxy::evidence::FirstBytes;
     use pgmedic_model::Confidence;
 
@@ -87,5 +88,42 @@ mod tests {
         let found = find(&at_limit(None)).expect("found");
         assert_eq!(found.confidence, Confidence::Likely);
         assert_eq!(found.alternatives[0].cause, "proxy-hung");
+    }
+
+    #[test]
+    fn proxy_client_limit_may_be_that_of_the_servers_with_a_queue_in_front() {
+        let row = |server: &str, status: &str, sessions, limit, queued| HaproxyRow {
+            proxy: "pg".into(),
+            server: server.into(),
+            status: status.into(),
+            sessions,
+            limit,
+            queued,
+            ..HaproxyRow::default()
+        };
+        let view = |second: HaproxyRow| HaproxyView {
+            rows: vec![
+                row("FRONTEND", "OPEN", 3, Some(4000), 0),
+                row("s1", "no check", 2, Some(2), 0),
+                second,
+                row("BACKEND", "UP", 2, Some(400), 1),
+            ],
+            ..HaproxyView::default()
+        };
+        let found = find(&at_limit(Some(view(row("s2", "DOWN", 0, Some(2), 0))))).expect("found");
+        assert_eq!(found.confidence, Confidence::Certain);
+        assert!(found.summary.contains("2 of 2 connections (maxconn of the servers of pg, 1 queued)"));
+        let free = find(&at_limit(Some(view(row("s2", "UP", 1, Some(2), 0))))).expect("found");
+        assert_eq!(free.confidence, Confidence::Likely);
+    }
+
+    #[test]
+    fn proxy_client_limit_is_possible_where_it_accepts_and_the_way_around_it_answers() {
+        let mut e = at_limit(None);
+        if let Seen::Seen(host) = &mut e.host {
+            host.front_listener = Some(ListenerView { pid: Some(7), ..ListenerView::default() });
+        }
+        e.direct = Seen::Seen(admitted("db:5433"));
+        assert_eq!(find(&e).expect("found").confidence, Confidence::Possible);
     }
 }

@@ -83,4 +83,16 @@ mod tests {
         assert!(found.alternatives.is_empty());
         assert!(found.remedies[0].command.contains("-p 7"));
     }
+
+    #[test]
+    fn proxy_hung_is_likely_where_it_accepts_and_has_no_connection_of_its_own() {
+        let mut e = first_bytes(FirstBytes::Silent);
+        window(&mut e, |host| {
+            host.front_listener = Some(ListenerView { pid: Some(7), ..ListenerView::default() });
+            host.proxy =
+                Some(ProcessView { pid: 7, program: "stunnel".into(), state: 'S', ..ProcessView::default() });
+            host.proxy_upstream = Some(vec![]);
+        });
+        assert_eq!(find(&e).expect("found").confidence, Confidence::Likely);
+    }
 }

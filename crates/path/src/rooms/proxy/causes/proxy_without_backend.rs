@@ -38,22 +38,39 @@ cause! {
     "proxy-without-backend" in Proxy, proved by Proof::Drill;
 }
 
+/// A proxy that hangs up later than this has tried for a while.
+const AT_ONCE_MS: f64 = 500.0;
+
 fn find(e: &Evidence) -> Option<Finding> {
     // A server before Postgres 17 hangs up on a ClientHello: that is for the room tls to judge.
-    let hung_up = |p: &&ProxyEvidence| p.first == FirstBytes::Closed && p.sent != Sent::ClientHello;
+    let hung_up = |p: &&ProxyEvidence| {
+        matches!(p.first, FirstBytes::Closed | FirstBytes::Reset) && p.sent != Sent::ClientHello
+    };
     let proxy = e.front.proxy.as_ref().filter(hung_up)?;
-    let said = format!("the peer closed after {} without a byte", proxy.elapsed_ms);
+    let reset = proxy.first == FirstBytes::Reset;
+    let how = if reset { "reset the connection" } else { "closed" };
+    let said = format!("the peer {how} after {} without a byte", proxy.elapsed_ms);
     let proof = Fact::new(Source::Bytes, proxy.at, &e.front.address, said).value(proxy.elapsed_ms.0);
     let down = servers_down(e);
     let direct_ok = e.direct.get().is_some_and(|d| d.admitted());
-    let confidence = if down.is_empty() { Confidence::Likely } else { Confidence::Certain };
+    // A proxy sends a FIN; a reset also comes from what does not care to read.
+    let confidence = match (down.is_empty(), reset) {
+        (false, _) => Confidence::Certain,
+        (true, false) => Confidence::Likely,
+        (true, true) => Confidence::Possible,
+    };
     let around = match (e.direct.get(), direct_ok) {
         (Some(d), true) => format!("; around it {} answers", d.address),
         (Some(d), false) => format!("; around it {} fails as well", d.address),
         (None, _) => String::new(),
     };
+    let when = if proxy.elapsed_ms.0 < AT_ONCE_MS {
+        "at once".to_owned()
+    } else {
+        format!("after {}", proxy.elapsed_ms)
+    };
     let summary =
-        format!("the proxy at {} has no healthy server and hangs up at once{around}", e.front.address);
+        format!("the proxy at {} has no healthy server and hangs up {when}{around}", e.front.address);
     let mut finding =
         Finding::new(CAUSE.id, Room::Proxy, Severity::Critical, confidence, summary, proof).and_all(down);
     if let Some(startup) = e.direct.get().filter(|d| d.admitted()).and_then(|d| d.startup.as_ref()) {
@@ -61,7 +78,7 @@ fn find(e: &Evidence) -> Option<Finding> {
         finding =
             finding.and(Fact::new(Source::Startup, startup.at, place, "the way around the proxy logs in"));
     }
-    if confidence == Confidence::Likely {
+    if confidence != Confidence::Certain {
         finding = finding.or_else(
             "server-descriptors-exhausted",
             "the server's log (`Too many open files`) and /proc/PID/fd of the postmaster",
@@ -104,6 +121,7 @@ mod tests {
         assert_eq!(found.alternatives.len(), 1);
         assert!(find(&healthy()).is_none());
         assert!(find(&first_bytes(FirstBytes::Silent)).is_none());
+        assert_eq!(find(&first_bytes(FirstBytes::Reset)).map(|f| f.confidence), Some(Confidence::Possible));
     }
 
     #[test]
