@@ -204,8 +204,9 @@ fn sessions(facts: &SqlFacts) -> String {
     }
     let prepared =
         if s.prepared_total > 0 { format!(", {} prepared", s.prepared_total) } else { String::new() };
+    let locks = s.locks_not_seen.as_ref().map_or(String::new(), |why| format!("; locks not told: {why}"));
     format!(
-        "{} active, {} idle, {} idle in transaction, {} waiting for a lock{prepared}",
+        "{} active, {} idle, {} idle in transaction, {} waiting for a lock{prepared}{locks}",
         s.active, s.idle, s.idle_in_transaction, s.lock_waiters
     )
 }

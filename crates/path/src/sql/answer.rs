@@ -1,74 +1,93 @@
-//! The statement's answer as the server writes it, and its reading.
+//! The rows of the server's answer, read into what they stand for. Counting, naming and judging is not in here.
 
-use super::facts::SqlFacts;
+use super::composite::{Columns, ReadError, Us};
 use super::locks::LockRow;
-use serde::{Deserialize, Deserializer};
 use std::collections::HashMap;
 
-/// Why an answer could not be read.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// Not wrapped as the statement wraps it: something else was answered.
-    #[error("the answer is not wrapped as it was asked for, at byte {0}")]
-    Wrapping(usize),
-    /// Not the document that the statement asks for.
-    #[error("the answer is not the document asked for: {0}")]
-    Json(#[from] serde_json::Error),
+/// The server's account of itself, as it was told. It becomes facts by [`Account::into_facts`].
+#[derive(Default)]
+pub struct Account {
+    pub(super) server: ServerRow,
+    pub(super) sessions: Vec<SessionRow>,
+    pub(super) prepared: Vec<PreparedRow>,
+    pub(super) databases: Vec<DatabaseRow>,
+    pub(super) roles: Vec<RoleRow>,
+    pub(super) set_for: Vec<SettingRow>,
+    pub(super) slots: Vec<SlotRow>,
+    pub(super) pending_restart: Vec<String>,
+    pub(super) waits: Vec<WaitRow>,
+    pub(super) locks: Vec<LockRow>,
+    pub(super) locks_not_seen: Option<String>,
 }
 
-/// Reads the one column that [`super::statement`] answers with.
+/// Reads the rows that [`super::statement`] answers with.
 ///
 /// # Errors
-/// [`ReadError`] where it is not such an answer.
-pub fn read(json: &str) -> Result<SqlFacts, ReadError> {
-    let bytes = unquote(&unescape(json)?)?;
-    let answer: Answer = serde_json::from_str(&String::from_utf8_lossy(&bytes))?;
-    Ok(answer.into_facts())
-}
-
-/// Undoes `encode(…, 'escape')`: `\\`, and three octal digits for a byte that is not ASCII. The server sends the
-/// document so because it holds texts from databases of other encodings, which it could not convert for the client.
-fn unescape(text: &str) -> Result<Vec<u8>, ReadError> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some(at) = rest.iter().position(|b| *b == b'\\') {
-        out.extend_from_slice(&rest[..at]);
-        let (byte, length) = match &rest[at + 1..] {
-            [b'\\', ..] => (b'\\', 2),
-            [a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', ..] => {
-                ((a - b'0') * 64 + (b - b'0') * 8 + (c - b'0'), 4)
-            }
-            _ => return Err(ReadError::Wrapping(text.len() - rest.len() + at)),
-        };
-        out.push(byte);
-        rest = &rest[at + length..];
-    }
-    out.extend_from_slice(rest);
-    Ok(out)
-}
-
-/// Undoes what `quote_literal()` did and `decode(…, 'escape')` left: `'…'` or `E'…'` around it, and each quote twice.
-fn unquote(bytes: &[u8]) -> Result<Vec<u8>, ReadError> {
-    let quoted = bytes.strip_prefix(b"E").unwrap_or(bytes);
-    let within = quoted.strip_prefix(b"'").and_then(|rest| rest.strip_suffix(b"'"));
-    let within = within.ok_or(ReadError::Wrapping(0))?;
-    let mut out = Vec::with_capacity(within.len());
-    let mut first_of_two = false;
-    for byte in within {
-        first_of_two = *byte == b'\'' && !first_of_two;
-        if !first_of_two {
-            out.push(*byte);
+/// [`ReadError`] where they are no such answer.
+pub fn read(rows: &[Vec<Option<String>>]) -> Result<Account, ReadError> {
+    let mut account = Account::default();
+    let mut server = None;
+    for (at, row) in rows.iter().enumerate() {
+        let (tag, mut columns) = tagged(at, row)?;
+        let c = &mut columns;
+        match tag {
+            "session" => account.sessions.push(SessionRow::read(c)?),
+            "prepared" => account.prepared.push(PreparedRow::read(c)?),
+            "database" => account.databases.push(DatabaseRow::read(c)?),
+            "role" => account.roles.push(RoleRow::read(c)?),
+            "set_for" => account.set_for.extend(SettingRow::read(c)?),
+            "slot" => account.slots.push(SlotRow::read(c)?),
+            "pending_restart" => account.pending_restart.push(c.never_null(Columns::text)?),
+            "server" => server = Some(ServerRow::read(c)?),
+            _ => return Err(ReadError::Untagged(at)),
         }
     }
-    Ok(out)
+    account.server = server.ok_or(ReadError::NoServer)?;
+    Ok(account)
 }
 
-/// Microseconds of the epoch.
-pub(super) type Us = i64;
+impl Account {
+    /// True where somebody waits for a lock or a transaction is prepared, so that the locks are worth asking for
+    /// ([`super::lock_statement`]).
+    #[must_use]
+    pub fn wants_locks(&self) -> bool {
+        !self.prepared.is_empty() || self.sessions.iter().any(SessionRow::waits)
+    }
 
-/// The document. An oid is a text in JSON; what joins two of them never looks into it.
-#[derive(Deserialize)]
-pub(super) struct Answer {
+    /// Adds the rows that [`super::lock_statement`] answers with.
+    ///
+    /// # Errors
+    /// [`ReadError`] where they are no such answer; then the account is as it was.
+    pub fn add_locks(&mut self, rows: &[Vec<Option<String>>]) -> Result<(), ReadError> {
+        let (mut waits, mut locks) = (Vec::new(), Vec::new());
+        for (at, row) in rows.iter().enumerate() {
+            let (tag, mut columns) = tagged(at, row)?;
+            match tag {
+                "wait" => waits.push(WaitRow::read(&mut columns)?),
+                "lock" => locks.push(LockRow::read(&mut columns)?),
+                _ => return Err(ReadError::Untagged(at)),
+            }
+        }
+        (self.waits, self.locks) = (waits, locks);
+        Ok(())
+    }
+
+    /// Says why the locks were asked for and not told.
+    pub fn locks_not_seen(&mut self, why: String) {
+        self.locks_not_seen = Some(why);
+    }
+}
+
+fn tagged(at: usize, row: &[Option<String>]) -> Result<(&str, Columns<'_>), ReadError> {
+    match row {
+        [Some(tag), Some(record)] => Ok((tag, Columns::of(tag, record)?)),
+        _ => Err(ReadError::Untagged(at)),
+    }
+}
+
+/// The server as a whole.
+#[derive(Default)]
+pub(super) struct ServerRow {
     pub(super) now: Us,
     pub(super) started: Us,
     pub(super) role: String,
@@ -78,92 +97,130 @@ pub(super) struct Answer {
     pub(super) stats: Option<bool>,
     pub(super) signals: Option<bool>,
     pub(super) standby: bool,
-    pub(super) settings: HashMap<String, Option<String>>,
-    #[serde(deserialize_with = "rows")]
-    pub(super) groups: Vec<GroupRow>,
-    #[serde(deserialize_with = "rows")]
-    pub(super) sessions: Vec<SessionRow>,
-    #[serde(deserialize_with = "rows")]
-    pub(super) waits: Vec<WaitRow>,
-    #[serde(deserialize_with = "rows")]
-    pub(super) prepared: Vec<PreparedRow>,
-    pub(super) prepared_total: u64,
-    #[serde(deserialize_with = "rows")]
-    pub(super) locks: Vec<LockRow>,
-    #[serde(deserialize_with = "rows")]
-    pub(super) databases: Vec<DatabaseRow>,
-    #[serde(deserialize_with = "rows")]
-    pub(super) roles: Vec<RoleRow>,
-    #[serde(deserialize_with = "rows")]
-    pub(super) set_for: Vec<SettingRow>,
-    #[serde(deserialize_with = "rows")]
-    pub(super) pending_restart: Vec<String>,
-    pub(super) system_identifier: Option<String>,
     pub(super) replayed: Option<Us>,
-    pub(super) receiver: Option<ReceiverRow>,
-    #[serde(deserialize_with = "rows")]
-    pub(super) slots: Vec<SlotRow>,
-    pub(super) database_bytes: Option<u64>,
+    /// Where the WAL has come to: written, or received on a standby.
+    pub(super) wal: Option<i64>,
+    pub(super) system_identifier: Option<String>,
+    /// The pid and the status of the WAL receiver. Without a receiver both are None, for a plain role the status is.
+    pub(super) receiver: (Option<i32>, Option<String>),
     /// Postgres 15+.
-    #[serde(default)]
-    pub(super) temp_bytes: Option<u64>,
-    /// Postgres 15+, where archiving is on.
-    #[serde(default)]
     pub(super) archiver: Option<ArchiverRow>,
+    pub(super) database_bytes: Option<u64>,
+    pub(super) settings: HashMap<&'static str, String>,
 }
 
-/// `json_agg` of no rows is NULL.
-fn rows<'de, D: Deserializer<'de>, T: Deserialize<'de>>(d: D) -> Result<Vec<T>, D::Error> {
-    Option::deserialize(d).map(Option::unwrap_or_default)
+impl ServerRow {
+    fn read(c: &mut Columns<'_>) -> Result<Self, ReadError> {
+        let mut row = Self {
+            now: c.never_null(Columns::time)?,
+            started: c.never_null(Columns::time)?,
+            role: c.never_null(Columns::text)?,
+            database: c.never_null(Columns::text)?,
+            pid: c.never_null(Columns::number)?,
+            stats: c.boolean()?,
+            signals: c.boolean()?,
+            standby: c.never_null(Columns::boolean)?,
+            replayed: c.time()?,
+            wal: c.lsn()?,
+            system_identifier: c.text()?,
+            receiver: match c.record()? {
+                Some(mut receiver) => (receiver.number()?, receiver.text()?),
+                None => (None, None),
+            },
+            archiver: c.record()?.map(|mut archiver| ArchiverRow::read(&mut archiver)).transpose()?,
+            database_bytes: c.number()?,
+            settings: HashMap::new(),
+        };
+        for name in super::SETTINGS.into_iter().chain(["data_directory"]) {
+            row.settings.extend(c.text()?.map(|value| (name, value)));
+        }
+        Ok(row)
+    }
 }
 
-/// Backends that are alike.
-#[derive(Deserialize)]
-pub(super) struct GroupRow {
-    pub(super) application: Option<String>,
-    pub(super) role_id: Option<String>,
-    pub(super) role: Option<String>,
-    pub(super) datid: Option<String>,
-    pub(super) client_addr: Option<String>,
-    pub(super) local: Option<bool>,
-    pub(super) state: Option<String>,
-    pub(super) backend_type: Option<String>,
-    pub(super) own: Option<bool>,
-    pub(super) waits: Option<bool>,
-    pub(super) count: u64,
-    pub(super) since: Option<Us>,
-    pub(super) over_idle_after: u64,
+/// `pg_stat_get_archiver()`.
+pub(super) struct ArchiverRow {
+    pub(super) archived: u64,
+    pub(super) failed: u64,
+    pub(super) archived_at: Option<Us>,
+    pub(super) failed_at: Option<Us>,
 }
 
-/// One backend.
-#[derive(Deserialize)]
+impl ArchiverRow {
+    /// Between the count and the time stands the name of the last file.
+    fn read(c: &mut Columns<'_>) -> Result<Self, ReadError> {
+        let archived = c.never_null(Columns::number)?;
+        c.text()?;
+        let archived_at = c.time()?;
+        let failed = c.never_null(Columns::number)?;
+        c.text()?;
+        Ok(Self { archived, failed, archived_at, failed_at: c.time()? })
+    }
+}
+
+/// One backend. An oid is a text here; what joins two of them never looks into it.
 pub(super) struct SessionRow {
     pub(super) pid: i32,
     pub(super) datid: Option<String>,
     pub(super) role_id: Option<String>,
+    pub(super) role: Option<String>,
     pub(super) application: Option<String>,
     pub(super) state: Option<String>,
     pub(super) wait_event_type: Option<String>,
     pub(super) wait_event: Option<String>,
     pub(super) backend_type: Option<String>,
     pub(super) client_addr: Option<String>,
-    pub(super) local: Option<bool>,
+    /// -1 on a unix socket.
+    pub(super) client_port: Option<i32>,
     pub(super) started: Option<Us>,
     pub(super) xact: Option<Us>,
     pub(super) asked: Option<Us>,
     pub(super) since: Option<Us>,
-    pub(super) query: pgmedic_model::MaskedSql,
+    /// Unmasked: for [`pgmedic_model::MaskedSql`] and nothing else.
+    pub(super) query: Option<String>,
+}
+
+impl SessionRow {
+    fn read(c: &mut Columns<'_>) -> Result<Self, ReadError> {
+        Ok(Self {
+            pid: c.never_null(Columns::number)?,
+            datid: c.text()?,
+            role_id: c.text()?,
+            role: c.text()?,
+            application: c.text()?,
+            state: c.text()?,
+            wait_event_type: c.text()?,
+            wait_event: c.text()?,
+            backend_type: c.text()?,
+            client_addr: c.text()?,
+            client_port: c.number()?,
+            started: c.time()?,
+            xact: c.time()?,
+            asked: c.time()?,
+            since: c.time()?,
+            query: c.text()?,
+        })
+    }
+
+    /// It waits for a lock.
+    pub(super) fn waits(&self) -> bool {
+        self.wait_event_type.as_deref() == Some("Lock")
+    }
 }
 
 /// A waiter and `pg_blocking_pids()` of it.
-#[derive(Deserialize)]
 pub(super) struct WaitRow {
     pub(super) pid: i32,
     pub(super) blocked_by: Vec<i32>,
 }
 
+impl WaitRow {
+    fn read(c: &mut Columns<'_>) -> Result<Self, ReadError> {
+        Ok(Self { pid: c.never_null(Columns::number)?, blocked_by: c.numbers()?.unwrap_or_default() })
+    }
+}
+
 /// `pg_prepared_xact()`.
-#[derive(Deserialize)]
 pub(super) struct PreparedRow {
     pub(super) transaction: String,
     pub(super) gid: String,
@@ -172,8 +229,19 @@ pub(super) struct PreparedRow {
     pub(super) dbid: String,
 }
 
+impl PreparedRow {
+    fn read(c: &mut Columns<'_>) -> Result<Self, ReadError> {
+        Ok(Self {
+            transaction: c.never_null(Columns::text)?,
+            gid: c.never_null(Columns::text)?,
+            prepared: c.never_null(Columns::time)?,
+            owner: c.never_null(Columns::text)?,
+            dbid: c.never_null(Columns::text)?,
+        })
+    }
+}
+
 /// `pg_database`.
-#[derive(Deserialize)]
 pub(super) struct DatabaseRow {
     pub(super) oid: String,
     pub(super) name: String,
@@ -181,10 +249,25 @@ pub(super) struct DatabaseRow {
     pub(super) allows: bool,
     pub(super) xids: i64,
     pub(super) mxids: i64,
+    /// Postgres 15+.
+    pub(super) temp_bytes: Option<u64>,
+}
+
+impl DatabaseRow {
+    fn read(c: &mut Columns<'_>) -> Result<Self, ReadError> {
+        Ok(Self {
+            oid: c.never_null(Columns::text)?,
+            name: c.never_null(Columns::text)?,
+            connections: c.never_null(Columns::number)?,
+            allows: c.never_null(Columns::boolean)?,
+            xids: c.never_null(Columns::number)?,
+            mxids: c.never_null(Columns::number)?,
+            temp_bytes: c.number()?,
+        })
+    }
 }
 
 /// `pg_roles`.
-#[derive(Deserialize)]
 pub(super) struct RoleRow {
     pub(super) oid: String,
     pub(super) name: String,
@@ -192,24 +275,36 @@ pub(super) struct RoleRow {
     pub(super) connections: i64,
 }
 
-/// One setting of `pg_db_role_setting`.
-#[derive(Deserialize)]
+impl RoleRow {
+    fn read(c: &mut Columns<'_>) -> Result<Self, ReadError> {
+        Ok(Self {
+            oid: c.never_null(Columns::text)?,
+            name: c.never_null(Columns::text)?,
+            superuser: c.never_null(Columns::boolean)?,
+            connections: c.never_null(Columns::number)?,
+        })
+    }
+}
+
+/// Where `default_transaction_read_only` is set (`pg_db_role_setting`).
 pub(super) struct SettingRow {
     pub(super) datid: String,
     pub(super) role_id: String,
     pub(super) role: String,
-    pub(super) setting: String,
+    pub(super) value: String,
 }
 
-/// `pg_stat_get_wal_receiver()`: without a receiver a row of NULL, for a plain role the pid alone.
-#[derive(Deserialize)]
-pub(super) struct ReceiverRow {
-    pub(super) pid: Option<i32>,
-    pub(super) status: Option<String>,
+impl SettingRow {
+    /// None for every other setting: nothing of it is kept.
+    fn read(c: &mut Columns<'_>) -> Result<Option<Self>, ReadError> {
+        let (datid, role_id) = (c.never_null(Columns::text)?, c.never_null(Columns::text)?);
+        let (role, setting) = (c.never_null(Columns::text)?, c.text()?.unwrap_or_default());
+        let value = setting.strip_prefix("default_transaction_read_only=").map(str::to_owned);
+        Ok(value.map(|value| Self { datid, role_id, role, value }))
+    }
 }
 
 /// `pg_get_replication_slots()`.
-#[derive(Deserialize)]
 pub(super) struct SlotRow {
     pub(super) name: String,
     pub(super) kind: String,
@@ -219,45 +314,73 @@ pub(super) struct SlotRow {
     pub(super) wal_status: Option<String>,
     pub(super) safe_wal_bytes: Option<i64>,
     pub(super) inactive_since: Option<Us>,
-    pub(super) retained: Option<i64>,
+    pub(super) restart: Option<i64>,
     pub(super) xmin_age: Option<i64>,
 }
 
-/// `pg_stat_get_archiver()`.
-#[derive(Deserialize)]
-pub(super) struct ArchiverRow {
-    pub(super) archived: u64,
-    pub(super) failed: u64,
-    pub(super) archived_at: Option<Us>,
-    pub(super) failed_at: Option<Us>,
+impl SlotRow {
+    fn read(c: &mut Columns<'_>) -> Result<Self, ReadError> {
+        Ok(Self {
+            name: c.never_null(Columns::text)?,
+            kind: c.never_null(Columns::text)?,
+            datid: c.text()?,
+            active: c.never_null(Columns::boolean)?,
+            temporary: c.never_null(Columns::boolean)?,
+            wal_status: c.text()?,
+            safe_wal_bytes: c.number()?,
+            inactive_since: c.time()?,
+            restart: c.lsn()?,
+            xmin_age: c.number()?.max(c.number()?),
+        })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn bytes_that_are_not_ascii_come_back_as_they_were() {
-        assert_eq!(
-            unescape(r#"{"a\\"b" : "caf\303\251 \377"}"#).ok(),
-            Some(b"{\"a\\\"b\" : \"caf\xc3\xa9 \xff\"}".to_vec())
-        );
-        for (broken, at) in [("a\\", 1), ("\\x", 0), ("ab\\40", 2), ("\\400", 0)] {
-            assert!(matches!(unescape(broken), Err(ReadError::Wrapping(place)) if place == at), "{broken}");
-        }
-    }
-
-    #[test]
-    fn a_quoted_text_comes_back_as_it_was() {
-        for (quoted, text) in [("'it''s'", "it's"), (r"E'a\b '''' c'", r"a\b '' c"), ("''", "")] {
-            assert_eq!(unquote(quoted.as_bytes()).ok().as_deref(), Some(text.as_bytes()));
-        }
+    fn row(tag: &str, record: &str) -> Vec<Option<String>> {
+        vec![Some(tag.to_owned()), Some(record.to_owned())]
     }
 
     #[test]
     fn another_answer_is_an_error_and_not_a_panic() {
-        for text in ["", "1", "'", "''", "'null'", "'{}'", "E'[]'", "'{\"now\" : 1'", "{}", "'\\377'"] {
-            assert!(read(text).is_err(), "{text}");
+        assert_eq!(read(&[]).err(), Some(ReadError::NoServer));
+        for rows in [
+            vec![vec![]],
+            vec![vec![None, None]],
+            vec![vec![Some("1".to_owned())]],
+            vec![row("1", "()")],
+            vec![row("wait", "(1,{})")],
+            vec![row("server", "")],
+            vec![row("server", "()")],
+            vec![row("server", "(,,,,,,,,,,,,,,,,,,,,,,,,,,,,)")],
+            vec![row("session", "(1)")],
+            vec![row("database", "(5,postgres,-1,t,16,x,0)")],
+        ] {
+            assert!(read(&rows).is_err(), "{rows:?}");
+        }
+    }
+
+    #[test]
+    fn locks_that_cannot_be_read_leave_the_account_as_it_was() {
+        let mut account = Account::default();
+        assert_eq!(account.add_locks(&[row("wait", "(17,\"{18,0}\")")]), Ok(()));
+        assert!(account.add_locks(&[row("wait", "(19,{})"), row("lock", "(x)")]).is_err());
+        let waits: Vec<_> = account.waits.iter().map(|w| (w.pid, w.blocked_by.as_slice())).collect();
+        assert_eq!(waits, [(17, [18, 0].as_slice())]);
+    }
+
+    #[test]
+    fn of_settings_only_the_one_asked_for_is_kept() {
+        for (setting, kept) in [
+            ("default_transaction_read_only=on", Some("on")),
+            ("\"app.token=very secret\"", None),
+            ("", None),
+        ] {
+            let record = format!("(0,10,postgres,{setting})");
+            let found = SettingRow::read(&mut Columns::of("set_for", &record).unwrap()).unwrap();
+            assert_eq!(found.map(|row| row.value).as_deref(), kept);
         }
     }
 }

@@ -1,12 +1,13 @@
 //! From the answer's rows to the facts: names for oids, times since, counts, limits, and which sessions to name.
 
-use super::answer::{Answer, GroupRow, SessionRow, Us};
+use super::answer::{Account, DatabaseRow, SessionRow, SlotRow};
+use super::composite::Us;
 use super::facts::{
     AdmissionFacts, ArchiverView, LimitFacts, Me, PreparedView, ServerFacts, SessionFacts, SessionGroup,
     SessionView, SlotView, SqlFacts, StorageFacts, WaitView,
 };
 use super::locks;
-use pgmedic_model::Timestamp;
+use pgmedic_model::{MaskedSql, Policy, Timestamp};
 use std::collections::{HashMap, HashSet};
 
 /// Most sessions, groups and limits that are named.
@@ -14,24 +15,70 @@ const SESSIONS: usize = 200;
 const GROUPS: usize = 50;
 const LIMITS: usize = 50;
 
+/// Most prepared transactions and replication slots that are named.
+const PREPARED: usize = 50;
+const SLOTS: usize = 50;
+
 /// An active session is worth naming after this, in ms.
 const LONG_ENOUGH_MS: f64 = 1000.0;
 
-impl Answer {
-    /// The facts.
-    pub(super) fn into_facts(self) -> SqlFacts {
+/// Backends that are alike.
+struct Group<'a> {
+    /// The first of them.
+    like: &'a SessionRow,
+    own: bool,
+    count: u64,
+    /// The longest in its state.
+    since: Option<Us>,
+    over_idle_after: u64,
+}
+
+impl Account {
+    /// The facts. `policy` says after which time an idle session is idle for long.
+    #[must_use]
+    pub fn into_facts(self, policy: &Policy) -> SqlFacts {
+        let groups = self.groups(policy);
         SqlFacts {
             version_num: self.number("server_version_num"),
             me: self.me(),
-            admission: self.admission(),
+            admission: self.admission(&groups),
             server: self.server(),
             storage: self.storage(),
-            sessions: self.into_sessions(),
+            sessions: self.sessions(&groups),
         }
     }
 
+    /// Every backend, in groups of those that are alike.
+    fn groups(&self, policy: &Policy) -> Vec<Group<'_>> {
+        let long_ago = self.server.now - whole_us(policy.idle_after_ms);
+        let mut places = HashMap::new();
+        let mut groups: Vec<Group<'_>> = Vec::new();
+        for row in &self.sessions {
+            let own = self.is_own(row);
+            let key = (
+                (own, row.waits(), row.client_port == Some(-1)),
+                (&row.application, &row.role_id, &row.datid),
+                (&row.client_addr, &row.state, &row.backend_type),
+            );
+            let place = *places.entry(key).or_insert(groups.len());
+            if place == groups.len() {
+                groups.push(Group { like: row, own, count: 0, since: None, over_idle_after: 0 });
+            }
+            let group = &mut groups[place];
+            group.count += 1;
+            group.since = [group.since, row.since].into_iter().flatten().min();
+            group.over_idle_after += u64::from(row.since.is_some_and(|since| since < long_ago));
+        }
+        groups
+    }
+
+    /// pgmedic's own: this very session, or one of its name.
+    fn is_own(&self, row: &SessionRow) -> bool {
+        row.application.as_deref() == Some("pgmedic") || row.pid == self.server.pid
+    }
+
     fn setting(&self, name: &str) -> Option<&str> {
-        self.settings.get(name)?.as_deref()
+        self.server.settings.get(name).map(String::as_str)
     }
 
     fn number<T: std::str::FromStr + Default>(&self, name: &str) -> T {
@@ -45,7 +92,7 @@ impl Answer {
     /// Time since, in ms, to the microsecond.
     #[allow(clippy::cast_precision_loss, reason = "285 years of microseconds are exact in an f64")]
     fn since(&self, us: Us) -> f64 {
-        (self.now - us) as f64 / 1000.0
+        (self.server.now - us) as f64 / 1000.0
     }
 
     /// A database's name; its oid where there are more databases than were asked for.
@@ -54,70 +101,69 @@ impl Answer {
         self.databases.iter().find(|d| d.oid == datid).map_or(datid, |d| &d.name).to_owned()
     }
 
-    /// A role's name: every role with a session is in the groups.
-    fn role_name(&self, id: Option<&str>) -> String {
-        let group = id.and_then(|id| self.groups.iter().find(|group| group.role_id.as_deref() == Some(id)));
-        group.and_then(|group| group.role.clone()).unwrap_or_default()
-    }
-
     fn me(&self) -> Me {
         Me {
-            role: self.role.clone(),
-            database: self.database.clone(),
-            pid: self.pid,
+            role: self.server.role.clone(),
+            database: self.server.database.clone(),
+            pid: self.server.pid,
             superuser: self.superuser(),
-            sees_all: self.superuser() || self.stats == Some(true),
-            may_signal: self.superuser() || self.signals == Some(true),
+            sees_all: self.superuser() || self.server.stats == Some(true),
+            may_signal: self.superuser() || self.server.signals == Some(true),
         }
     }
 
-    fn admission(&self) -> AdmissionFacts {
-        let clients = || self.groups.iter().filter(|group| group.is_client());
-        let mut groups: Vec<_> = clients().filter(|g| !g.is_own()).collect();
-        groups.sort_by(|a, b| b.count.cmp(&a.count).then(a.since.cmp(&b.since)));
-        groups.truncate(GROUPS);
+    fn admission(&self, groups: &[Group<'_>]) -> AdmissionFacts {
+        let clients = || groups.iter().filter(|group| group.like.is_client());
+        let mut largest: Vec<_> = clients().filter(|g| !g.own).collect();
+        largest.sort_by(|a, b| b.count.cmp(&a.count).then(a.since.cmp(&b.since)));
+        largest.truncate(GROUPS);
         AdmissionFacts {
             max_connections: self.number("max_connections"),
             superuser_reserved: self.number("superuser_reserved_connections"),
             reserved: self.number("reserved_connections"),
             client_backends: clients().map(|g| g.count).sum(),
-            own: clients().filter(|g| g.is_own()).map(|g| g.count).sum(),
-            role_limits: self.role_limits(),
-            database_limits: self.database_limits(),
-            groups: groups.into_iter().map(|group| self.group(group)).collect(),
+            own: clients().filter(|g| g.own).map(|g| g.count).sum(),
+            role_limits: self.role_limits(groups),
+            database_limits: self.database_limits(groups),
+            groups: largest.into_iter().map(|group| self.group(group)).collect(),
         }
     }
 
-    fn group(&self, row: &GroupRow) -> SessionGroup {
+    fn group(&self, group: &Group<'_>) -> SessionGroup {
+        let like = group.like;
         SessionGroup {
-            application: row.application.clone().unwrap_or_default(),
-            role: row.role.clone().unwrap_or_default(),
-            database: self.name(row.datid.as_deref()),
-            client: client(row.client_addr.as_deref(), row.local),
-            state: row.state.clone(),
-            count: row.count,
-            oldest_state_ms: row.since.map(|us| self.since(us)),
-            over_idle_after: row.over_idle_after,
+            application: like.application.clone().unwrap_or_default(),
+            role: like.role.clone().unwrap_or_default(),
+            database: self.name(like.datid.as_deref()),
+            client: like.client(),
+            state: like.state.clone(),
+            count: group.count,
+            oldest_state_ms: group.since.map(|us| self.since(us)),
+            over_idle_after: group.over_idle_after,
         }
     }
 
     /// Sessions by role or by database, as the server counts them towards a limit: until Postgres 17 with walsenders
     /// (`CountUserBackends`, `CountDBConnections`).
-    fn used(&self, key: impl Fn(&GroupRow) -> Option<&String>) -> HashMap<&str, u64> {
+    fn used<'a>(
+        &self,
+        groups: &[Group<'a>],
+        key: impl Fn(&'a SessionRow) -> Option<&'a String>,
+    ) -> HashMap<&'a str, u64> {
         let walsenders = self.number::<u32>("server_version_num") < 180_000;
         let mut used = HashMap::new();
-        for group in &self.groups {
-            let counts =
-                group.is_client() || walsenders && group.backend_type.as_deref() == Some("walsender");
-            if let Some(key) = key(group).filter(|_| counts) {
+        for group in groups {
+            let counts = group.like.is_client()
+                || walsenders && group.like.backend_type.as_deref() == Some("walsender");
+            if let Some(key) = key(group.like).filter(|_| counts) {
                 *used.entry(key.as_str()).or_default() += group.count;
             }
         }
         used
     }
 
-    fn role_limits(&self) -> Vec<LimitFacts> {
-        let used = self.used(|group| group.role_id.as_ref());
+    fn role_limits(&self, groups: &[Group<'_>]) -> Vec<LimitFacts> {
+        let used = self.used(groups, |row| row.role_id.as_ref());
         let limited = self.roles.iter().filter(|role| !role.superuser && role.connections >= 0);
         tightest(limited.map(|role| LimitFacts {
             name: role.name.clone(),
@@ -128,8 +174,8 @@ impl Answer {
     }
 
     /// template0 refuses by design.
-    fn database_limits(&self) -> Vec<LimitFacts> {
-        let used = self.used(|group| group.datid.as_ref());
+    fn database_limits(&self, groups: &[Group<'_>]) -> Vec<LimitFacts> {
+        let used = self.used(groups, |row| row.datid.as_ref());
         let limited =
             self.databases.iter().filter(|d| d.name != "template0" && (d.connections != -1 || !d.allows));
         tightest(limited.map(|d| LimitFacts {
@@ -141,19 +187,18 @@ impl Answer {
     }
 
     fn server(&self) -> ServerFacts {
-        let oldest = |age: fn(&super::answer::DatabaseRow) -> i64| {
+        let oldest = |age: fn(&DatabaseRow) -> i64| {
             let database = self.databases.iter().max_by_key(|d| age(d))?;
             Some((database.name.clone(), u64::try_from(age(database)).unwrap_or(0)))
         };
-        let receiving = self.receiver.as_ref().and_then(|r| match (r.pid, r.status.as_deref()) {
+        let receiving = match &self.server.receiver {
             (None, _) => Some(false),
-            (Some(_), status) => status.map(|status| status == "streaming"),
-        });
-        let read_only =
-            self.set_for.iter().filter(|s| s.setting.split_once('=').is_some_and(|(_, v)| is_true(v)));
+            (Some(_), status) => status.as_ref().map(|status| status == "streaming"),
+        };
+        let read_only = self.set_for.iter().filter(|s| is_true(&s.value));
         ServerFacts {
-            uptime_ms: self.since(self.started),
-            in_recovery: self.standby,
+            uptime_ms: self.since(self.server.started),
+            in_recovery: self.server.standby,
             transaction_read_only: self.setting("transaction_read_only") == Some("on"),
             default_transaction_read_only: self.setting("default_transaction_read_only") == Some("on"),
             read_only_set_for: read_only
@@ -162,10 +207,10 @@ impl Answer {
                     (database, if s.role_id == "0" { String::new() } else { s.role.clone() })
                 })
                 .collect(),
-            replay_lag_ms: self.replayed.filter(|_| self.standby).map(|us| self.since(us)),
-            receiving: receiving.filter(|_| self.standby),
+            replay_lag_ms: self.server.replayed.filter(|_| self.server.standby).map(|us| self.since(us)),
+            receiving: receiving.filter(|_| self.server.standby),
             pending_restart: self.pending_restart.clone(),
-            system_identifier: self.system_identifier.clone(),
+            system_identifier: self.server.system_identifier.clone(),
             oldest_xid: oldest(|d| d.xids),
             oldest_mxid: oldest(|d| d.mxids),
             freeze_max_age: self.number("autovacuum_freeze_max_age"),
@@ -175,14 +220,16 @@ impl Answer {
     fn storage(&self) -> StorageFacts {
         let mut slots: Vec<SlotView> = self.slots.iter().map(|slot| self.slot(slot)).collect();
         slots.sort_by_key(|slot| std::cmp::Reverse(slot.retained_bytes));
+        slots.truncate(SLOTS);
+        let archiving = self.setting("archive_mode").is_some_and(|mode| mode != "off");
         StorageFacts {
             data_directory: self.setting("data_directory").map(str::to_owned),
-            database_bytes: self.database_bytes,
-            temp_bytes: self.temp_bytes.unwrap_or(0),
+            database_bytes: self.server.database_bytes,
+            temp_bytes: self.databases.iter().filter_map(|d| d.temp_bytes).sum(),
             max_slot_wal_keep_bytes: self.setting("max_slot_wal_keep_size").and_then(bytes),
             max_wal_bytes: self.setting("max_wal_size").and_then(bytes).unwrap_or(0),
             slots,
-            archiver: self.archiver.as_ref().map(|a| ArchiverView {
+            archiver: self.server.archiver.as_ref().filter(|_| archiving).map(|a| ArchiverView {
                 archived: a.archived,
                 failed: a.failed,
                 failing: a.failed_at.is_some() && a.failed_at > a.archived_at,
@@ -192,7 +239,8 @@ impl Answer {
         }
     }
 
-    fn slot(&self, row: &super::answer::SlotRow) -> SlotView {
+    fn slot(&self, row: &SlotRow) -> SlotView {
+        let retained = self.server.wal.zip(row.restart).map(|(wal, restart)| wal - restart);
         SlotView {
             name: row.name.clone(),
             kind: row.kind.clone(),
@@ -201,18 +249,21 @@ impl Answer {
             temporary: row.temporary,
             wal_status: row.wal_status.clone(),
             safe_wal_bytes: row.safe_wal_bytes,
-            retained_bytes: row.retained.map(|bytes| u64::try_from(bytes).unwrap_or(0)),
+            retained_bytes: retained.map(|bytes| u64::try_from(bytes).unwrap_or(0)),
             inactive_ms: row.inactive_since.map(|us| self.since(us)),
             xmin_age: row.xmin_age.map(|age| u64::try_from(age).unwrap_or(0)),
         }
     }
 
-    fn into_sessions(mut self) -> SessionFacts {
-        let rows = std::mem::take(&mut self.sessions);
-        let count = |test: fn(&GroupRow) -> bool| {
-            self.groups.iter().filter(|g| !g.is_own() && test(g)).map(|g| g.count).sum()
+    fn sessions(&self, groups: &[Group<'_>]) -> SessionFacts {
+        let count = |test: fn(&SessionRow) -> bool| {
+            groups.iter().filter(|g| !g.own && test(g.like)).map(|g| g.count).sum()
         };
-        let prepared = self.prepared.iter().map(|p| PreparedView {
+        let mut prepared: Vec<_> = self.prepared.iter().collect();
+        prepared.sort_by_key(|p| p.prepared);
+        prepared.truncate(PREPARED);
+        let xids: Vec<String> = prepared.iter().map(|p| p.transaction.clone()).collect();
+        let prepared = prepared.into_iter().map(|p| PreparedView {
             gid: p.gid.clone(),
             owner: p.owner.clone(),
             database: self.name(Some(&p.dbid)),
@@ -225,118 +276,114 @@ impl Answer {
             wants: None,
         });
         let mut facts = SessionFacts {
-            sessions: self.worth_naming(rows),
-            lock_waiters: count(|g| g.waits == Some(true)),
+            sessions: self.worth_naming(),
+            lock_waiters: count(SessionRow::waits),
             waits: waits.collect(),
             prepared: prepared.collect(),
-            prepared_total: self.prepared_total,
-            idle_in_transaction: count(|g| g.is_client() && in_transaction(g.state.as_deref())),
-            active: count(|g| g.is_client() && g.state.as_deref() == Some("active")),
-            idle: count(|g| g.is_client() && g.state.as_deref() == Some("idle")),
+            prepared_total: self.prepared.len() as u64,
+            idle_in_transaction: count(|row| row.is_client() && row.idles_in_transaction()),
+            active: count(|row| row.is_client() && row.state.as_deref() == Some("active")),
+            idle: count(|row| row.is_client() && row.state.as_deref() == Some("idle")),
+            locks_not_seen: self.locks_not_seen.clone(),
         };
-        let xids: Vec<String> = self.prepared.iter().map(|p| p.transaction.clone()).collect();
         locks::complete(&mut facts, &self.locks, &xids);
         facts
     }
 
     /// Blockers, waiters, idle in transaction, active for long, idle: the longest of each class, taking turns until
     /// [`SESSIONS`] are named; each class together.
-    fn worth_naming(&self, rows: Vec<SessionRow>) -> Vec<SessionView> {
+    fn worth_naming(&self) -> Vec<SessionView> {
         let blockers: HashSet<i32> = self.waits.iter().flat_map(|w| w.blocked_by.iter().copied()).collect();
-        let mut classes: [Vec<SessionView>; 5] = Default::default();
-        let superusers: HashSet<&str> =
-            self.roles.iter().filter(|r| r.superuser).map(|r| r.oid.as_str()).collect();
-        for row in rows {
-            let superuser = row.role_id.as_deref().is_some_and(|id| superusers.contains(id));
-            let client = is_client(row.backend_type.as_deref(), &row.datid, &row.role_id);
-            let view = self.view(row, superuser);
-            if let Some(class) = class(&view, client, &blockers) {
-                classes[class].push(view);
+        let mut classes: [Vec<&SessionRow>; 5] = Default::default();
+        for row in self.sessions.iter().filter(|row| row.datid.is_some() && !self.is_own(row)) {
+            if let Some(class) = self.class(row, &blockers) {
+                classes[class].push(row);
             }
         }
-        for (class, views) in classes.iter_mut().enumerate() {
-            let age = |v: &SessionView| match class {
-                1 | 3 => v.query_ms,
-                4 => v.state_ms,
-                _ => v.xact_ms,
+        for (class, rows) in classes.iter_mut().enumerate() {
+            let begun = |row: &&SessionRow| match class {
+                1 | 3 => row.asked,
+                4 => row.since,
+                _ => row.xact,
             };
-            views.sort_by(|a, b| age(b).unwrap_or(-1.0).total_cmp(&age(a).unwrap_or(-1.0)));
+            rows.sort_by_key(|row| begun(row).unwrap_or(Us::MAX));
         }
         let mut places: Vec<(usize, usize)> = classes
             .iter()
             .enumerate()
-            .flat_map(|(class, views)| (0..views.len()).map(move |place| (class, place)))
+            .flat_map(|(class, rows)| (0..rows.len()).map(move |place| (class, place)))
             .collect();
         places.sort_by_key(|(class, place)| (*class > 0, *place, *class));
         places.truncate(SESSIONS);
-        let named = |class: usize| places.iter().filter(|(c, _)| *c == class).count();
-        let counts: [usize; 5] = std::array::from_fn(named);
-        classes.into_iter().zip(counts).flat_map(|(views, count)| views.into_iter().take(count)).collect()
+        places.sort_unstable();
+        places.into_iter().map(|(class, place)| self.view(classes[class][place])).collect()
     }
 
-    fn view(&self, row: SessionRow, superuser: bool) -> SessionView {
+    /// The class of a session worth naming: 0 blocks, 1 waits, 2 idle in transaction, 3 active for long, 4 idle.
+    fn class(&self, row: &SessionRow, blockers: &HashSet<i32>) -> Option<usize> {
+        if blockers.contains(&row.pid) {
+            return Some(0);
+        }
+        if row.waits() {
+            return Some(1);
+        }
+        match row.state.as_deref() {
+            _ if !row.is_client() => None,
+            Some(_) if row.idles_in_transaction() => Some(2),
+            Some("idle") => Some(4),
+            Some(_) if row.asked.is_some_and(|us| self.since(us) > LONG_ENOUGH_MS) => Some(3),
+            _ => None,
+        }
+    }
+
+    fn view(&self, row: &SessionRow) -> SessionView {
         let since = |us: Option<Us>| us.map(|us| self.since(us));
+        let superuser = |id: &String| self.roles.iter().any(|role| role.superuser && role.oid == *id);
         SessionView {
             pid: row.pid,
             backend_start: row.started.map(instant).unwrap_or_default(),
             database: self.name(row.datid.as_deref()),
-            client: client(row.client_addr.as_deref(), row.local),
-            backend_type: row.backend_type,
-            application: row.application.unwrap_or_default(),
-            role: self.role_name(row.role_id.as_deref()),
-            state: row.state,
-            wait_event_type: row.wait_event_type,
-            wait_event: row.wait_event,
+            client: row.client(),
+            backend_type: row.backend_type.clone(),
+            application: row.application.clone().unwrap_or_default(),
+            role: row.role.clone().unwrap_or_default(),
+            state: row.state.clone(),
+            wait_event_type: row.wait_event_type.clone(),
+            wait_event: row.wait_event.clone(),
             state_ms: since(row.since),
             xact_ms: since(row.xact),
             query_ms: since(row.asked),
-            query: row.query,
-            superuser,
+            query: MaskedSql::new(row.query.as_deref().unwrap_or_default()),
+            superuser: row.role_id.as_ref().is_some_and(superuser),
             holds: None,
             advisory: false,
         }
     }
 }
 
-impl GroupRow {
+impl SessionRow {
+    /// A role that may not see another's backend_type does see its database and role, which no auxiliary process has
+    /// both.
     fn is_client(&self) -> bool {
-        is_client(self.backend_type.as_deref(), &self.datid, &self.role_id)
+        let has_both = self.datid.is_some() && self.role_id.is_some();
+        self.backend_type.as_ref().map_or(has_both, |kind| kind == "client backend")
     }
 
-    fn is_own(&self) -> bool {
-        self.own == Some(true)
+    fn idles_in_transaction(&self) -> bool {
+        self.state.as_ref().is_some_and(|state| state.starts_with("idle in transaction"))
     }
-}
 
-/// A role that may not see another's backend_type does see its database and role, which no auxiliary process has both.
-fn is_client(backend_type: Option<&str>, datid: &Option<String>, role_id: &Option<String>) -> bool {
-    backend_type.map_or(datid.is_some() && role_id.is_some(), |kind| kind == "client backend")
-}
-
-fn in_transaction(state: Option<&str>) -> bool {
-    state.is_some_and(|state| state.starts_with("idle in transaction"))
-}
-
-/// The class of a session worth naming: 0 blocks, 1 waits, 2 idle in transaction, 3 active for long, 4 idle.
-fn class(view: &SessionView, client: bool, blockers: &HashSet<i32>) -> Option<usize> {
-    if blockers.contains(&view.pid) {
-        return Some(0);
-    }
-    if view.wait_event_type.as_deref() == Some("Lock") {
-        return Some(1);
-    }
-    match view.state.as_deref() {
-        _ if !client => None,
-        state if in_transaction(state) => Some(2),
-        Some("idle") => Some(4),
-        Some(_) if view.query_ms.is_some_and(|ms| ms > LONG_ENOUGH_MS) => Some(3),
-        _ => None,
+    /// `client_addr`, or what stands for it on a unix socket; empty where it was not seen.
+    fn client(&self) -> String {
+        let local = if self.client_port == Some(-1) { "[local]" } else { "" };
+        self.client_addr.as_deref().unwrap_or(local).to_owned()
     }
 }
 
-/// `client_addr`, or what stands for it on a unix socket; empty where it was not seen.
-fn client(address: Option<&str>, local: Option<bool>) -> String {
-    address.unwrap_or(if local == Some(true) { "[local]" } else { "" }).to_owned()
+/// A finite, whole number of microseconds.
+#[allow(clippy::cast_possible_truncation, reason = "clamped; not a number becomes 0")]
+fn whole_us(ms: f64) -> Us {
+    (ms.clamp(0.0, 1e12) * 1000.0) as Us
 }
 
 /// The limits that refuse or are nearest to it first, at most [`LIMITS`].
@@ -396,6 +443,13 @@ mod tests {
             [("on", true), ("T", true), ("ye", true), ("1", true), ("off", false), ("", false), ("o", false)]
         {
             assert_eq!(is_true(text), truth, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_policy_without_sense_is_survived() {
+        for (ms, us) in [(f64::NAN, 0), (f64::INFINITY, 1_000_000_000_000_000), (-1.0, 0), (0.5, 500)] {
+            assert_eq!(whole_us(ms), us);
         }
     }
 

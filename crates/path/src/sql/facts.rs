@@ -151,6 +151,9 @@ pub struct SessionFacts {
     pub active: u64,
     /// Client backends idle.
     pub idle: u64,
+    /// Why the locks were not told, where they were asked for: then `waits` is empty, and nobody is seen to hold any.
+    #[serde(default)]
+    pub locks_not_seen: Option<String>,
 }
 
 /// One session.

@@ -1,14 +1,13 @@
 //! Rows of `pg_locks`, and what they say of sessions: what a blocker holds, what a waiter wants, which prepared
 //! transaction is in the way.
 
+use super::composite::{Columns, ReadError};
 use super::facts::SessionFacts;
-use serde::Deserialize;
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
 /// A row of `pg_lock_status()`. Which columns are not NULL follows from `locktype` (manual, "pg_locks"), so that
 /// `object`, all of them in one text, is one name for one thing.
-#[derive(Deserialize)]
 pub(super) struct LockRow {
     /// None for a prepared transaction.
     pid: Option<i32>,
@@ -36,6 +35,21 @@ const MODES: [&str; 8] = [
 ];
 
 impl LockRow {
+    pub(super) fn read(c: &mut Columns<'_>) -> Result<Self, ReadError> {
+        Ok(Self {
+            pid: c.number()?,
+            mode: c.never_null(Columns::text)?,
+            granted: c.never_null(Columns::boolean)?,
+            locktype: c.never_null(Columns::text)?,
+            page: c.number()?,
+            tuple: c.number()?,
+            transactionid: c.text()?,
+            virtualtransaction: c.never_null(Columns::text)?,
+            relation: c.text()?,
+            object: c.never_null(Columns::text)?,
+        })
+    }
+
     /// `AccessShareLock on jobs`, `ShareLock on transaction 731`.
     fn text(&self) -> String {
         let what = match (&self.relation, &self.transactionid, self.page, self.tuple) {

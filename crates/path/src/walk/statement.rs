@@ -3,9 +3,9 @@
 use super::budget::Budget;
 use crate::evidence::{QueryEvidence, QueryOutcome};
 use crate::rooms::startup::session::{Answer, Reply, Session};
-use crate::sql;
+use crate::sql::{self, Account};
 use pgmedic_model::{Policy, ServerError, SqlState};
-use std::panic::catch_unwind;
+use std::panic::{AssertUnwindSafe, UnwindSafe, catch_unwind};
 
 /// The oldest server whose account pgmedic knows how to ask for.
 const OLDEST: u32 = 120_000;
@@ -30,22 +30,32 @@ pub(super) async fn ask(
         );
         return sign_of_life(session, budget, why).await;
     }
-    let statement = sql::statement(version, policy);
     let deadline = budget.statement(only);
-    let asked = if session.bounded { statement } else { bounded(&statement, budget, only) };
-    let answer = session.simple_query(&asked, deadline).await;
-    match &answer.reply {
-        Reply::Error(error) if !is_timeout(error) => {
-            let mut life = sign_of_life(session, budget, error.to_string()).await;
-            if !matches!(life.outcome, QueryOutcome::Alive(_)) {
-                return told(answer);
+    let statement = |sql: String| if session.bounded { sql } else { bounded(&sql, budget, only) };
+    let (statement, locks) = (statement(sql::statement(version)), statement(sql::lock_statement()));
+    let Answer { at, mut elapsed_ms, reply, mut notices } = session.simple_query(&statement, deadline).await;
+    let outcome = match account(reply) {
+        Ok(mut account) => {
+            if account.wants_locks() {
+                let answer = session.simple_query(&locks, deadline).await;
+                elapsed_ms.0 += answer.elapsed_ms.0;
+                notices.extend(answer.notices);
+                add_locks(&mut account, answer.reply);
             }
-            life.at = answer.at;
-            life.notices.splice(0..0, answer.notices);
-            life
+            assembled(account, policy)
         }
-        _ => told(answer),
-    }
+        Err(QueryOutcome::Error(error)) if !is_timeout(&error) => {
+            let mut life = sign_of_life(session, budget, error.to_string()).await;
+            if matches!(life.outcome, QueryOutcome::Alive(_)) {
+                life.at = at;
+                life.notices.splice(0..0, notices);
+                return life;
+            }
+            QueryOutcome::Error(error)
+        }
+        Err(outcome) => outcome,
+    };
+    QueryEvidence { at, elapsed_ms, outcome, notices }
 }
 
 /// The statement with pgmedic's own bounds around it, for a peer that did not take them at startup. The transaction
@@ -68,36 +78,59 @@ fn is_timeout(error: &ServerError) -> bool {
 async fn sign_of_life(session: &mut Session, budget: &Budget, why: String) -> QueryEvidence {
     let sql = if session.bounded { "SELECT 1" } else { "ROLLBACK; SELECT 1" };
     let answer = session.simple_query(sql, budget.sign_of_life()).await;
-    let alive = matches!(&answer.reply, Reply::Rows { rows, .. } if rows == &[vec![Some("1".to_owned())]]);
-    let mut evidence = told(answer);
-    if alive {
-        evidence.outcome = QueryOutcome::Alive(why);
-    }
-    evidence
-}
-
-/// An answer as evidence. A document that cannot be read, or that trips its reader, is told as that.
-fn told(answer: Answer) -> QueryEvidence {
-    let outcome = match answer.reply {
-        Reply::Rows { rows, .. } => match rows.as_slice() {
-            [row] => match row.as_slice() {
-                [Some(document)] => read(document),
-                _ => QueryOutcome::Unreadable(format!("{} columns", row.len())),
-            },
-            _ => QueryOutcome::Unreadable(format!("{} rows", rows.len())),
-        },
-        Reply::Error(error) => QueryOutcome::Error(error),
-        Reply::Closed => QueryOutcome::Closed,
-        Reply::Silent => QueryOutcome::Silent,
-        Reply::Unreadable(text) => QueryOutcome::Unreadable(text),
+    let Answer { at, elapsed_ms, reply, notices } = answer;
+    let outcome = match rows(reply) {
+        Ok(rows) if rows == [[Some("1".to_owned())]] => QueryOutcome::Alive(why),
+        Ok(rows) => QueryOutcome::Unreadable(format!("{} other rows than the 1 asked for", rows.len())),
+        Err(outcome) => outcome,
     };
-    QueryEvidence { at: answer.at, elapsed_ms: answer.elapsed_ms, outcome, notices: answer.notices }
+    QueryEvidence { at, elapsed_ms, outcome, notices }
 }
 
-fn read(document: &str) -> QueryOutcome {
-    match catch_unwind(|| sql::read(document)) {
-        Ok(Ok(facts)) => QueryOutcome::Answered(Box::new(facts)),
-        Ok(Err(error)) => QueryOutcome::Unreadable(error.to_string()),
-        Err(_) => QueryOutcome::Unreadable("a defect in pgmedic: the reader panicked".to_owned()),
+type Rows = Vec<Vec<Option<String>>>;
+
+/// The rows of an answer, or what came in their place.
+fn rows(reply: Reply) -> Result<Rows, QueryOutcome> {
+    match reply {
+        Reply::Rows { rows, .. } => Ok(rows),
+        Reply::Error(error) => Err(QueryOutcome::Error(error)),
+        Reply::Closed => Err(QueryOutcome::Closed),
+        Reply::Silent => Err(QueryOutcome::Silent),
+        Reply::Unreadable(text) => Err(QueryOutcome::Unreadable(text)),
     }
+}
+
+/// The server's account of itself, or what came in its place.
+fn account(reply: Reply) -> Result<Account, QueryOutcome> {
+    let rows = rows(reply)?;
+    let account = unharmed(|| sql::read(&rows))?;
+    account.map_err(|error| QueryOutcome::Unreadable(error.to_string()))
+}
+
+/// Adds the locks to an account, or why they were not told: the account stands without them.
+fn add_locks(account: &mut Account, reply: Reply) {
+    let added = rows(reply).and_then(|rows| {
+        let added = unharmed(AssertUnwindSafe(|| account.add_locks(&rows)))?;
+        added.map_err(|error| QueryOutcome::Unreadable(error.to_string()))
+    });
+    if let Err(outcome) = added {
+        account.locks_not_seen(match outcome {
+            QueryOutcome::Error(error) => error.to_string(),
+            QueryOutcome::Unreadable(why) => why,
+            QueryOutcome::Closed => "the server hung up".to_owned(),
+            _ => "no answer in time".to_owned(),
+        });
+    }
+}
+
+/// The account's facts.
+fn assembled(account: Account, policy: &Policy) -> QueryOutcome {
+    let facts = unharmed(AssertUnwindSafe(|| account.into_facts(policy)));
+    facts.map_or_else(|outcome| outcome, |facts| QueryOutcome::Answered(Box::new(facts)))
+}
+
+/// What a reading gives, or that it tripped.
+fn unharmed<T>(reading: impl FnOnce() -> T + UnwindSafe) -> Result<T, QueryOutcome> {
+    let tripped = |_| QueryOutcome::Unreadable("a defect in pgmedic: the reader panicked".to_owned());
+    catch_unwind(reading).map_err(tripped)
 }

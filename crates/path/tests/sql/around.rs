@@ -37,18 +37,18 @@ pub(crate) fn through_pgbouncer_in_transaction_mode(server: &mut Server) {
         end: Signal::TERM,
     };
     let mut pooler = launch.start().unwrap();
-    let login = |role: &str, application: &str| server.session_at(folder, POOLER, role, "shop", application);
+    let login = |role: &str| server.session_at(folder, POOLER, role, "shop", "web");
     wait::until("an answering PgBouncer", PATIENCE, || {
         pooler.expect_alive()?;
-        Ok(login("app", "web").map(drop).map_err(|e| e.to_string()))
+        Ok(login("app").map(drop).map_err(|e| e.to_string()))
     })
     .unwrap();
     // What another client left behind in the one server connection is in force for the next.
-    login("monitor", "web")
+    login("monitor")
         .unwrap()
         .run("set search_path = ''; set datestyle = 'German'; set standard_conforming_strings = off");
     for role in ["postgres", "monitor", "other"] {
-        let facts = login(role, "pgmedic").unwrap().facts(server.major, &Policy::default());
+        let facts = server.pgmedic_at(POOLER, role, "shop").facts(server.major, &Policy::default());
         assert_eq!((facts.me.role.as_str(), facts.me.database.as_str()), (role, "shop"));
         // A connection that pgmedic used before keeps its name in the pool.
         assert!(facts.admission.own >= 1 && facts.admission.client_backends > facts.admission.own);

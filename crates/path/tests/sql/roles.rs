@@ -65,7 +65,7 @@ pub(crate) fn no_setting_of_the_session_bends_the_answer(server: &mut Server) {
         "set jit = on; set jit_above_cost = 0",
         "set role monitor",
     ] {
-        let session = server.pgmedic("postgres", "shop");
+        let mut session = server.pgmedic("postgres", "shop");
         session.run(settings);
         let facts = session.facts(server.major, &Policy::default());
         assert_eq!(facts.admission.max_connections, 300, "{settings}");
@@ -101,17 +101,21 @@ pub(crate) fn a_hostile_search_path_is_not_followed(server: &mut Server) {
              where pronamespace = 'pg_catalog'::regnamespace and prokind = 'f' and proargmodes is null
                and proname in ('current_setting', 'date_part', 'left', 'lower', 'encode', 'decode', 'replace',
                  'json_agg', 'starts_with', 'pg_get_userbyid', 'age', 'mxid_age', 'pg_has_role', 'to_regrole',
-                 'pg_blocking_pids', 'clock_timestamp', 'now', 'pg_wal_lsn_diff', 'pg_database_size')
+                 'pg_blocking_pids', 'clock_timestamp', 'now', 'pg_wal_lsn_diff', 'pg_database_size',
+                 'pg_is_in_recovery', 'pg_postmaster_start_time', 'pg_conf_load_time', 'pg_backend_pid', 'unnest',
+                 'pg_current_wal_lsn', 'pg_last_wal_receive_lsn', 'pg_last_xact_replay_timestamp', 'current_database',
+                 'pg_stat_get_db_temp_bytes', 'pg_relation_size', 'has_database_privilege', 'concat', 'concat_ws')
            loop
              execute format('create function trap.%I(%s) returns int language plpgsql as
                ''begin raise exception ''''trapped''''; end''', f.proname, f.arguments);
            end loop;
          end $$;
-         create view trap.pg_database as select 1/0 as oid;
+         create view trap.pg_database as select 1/0 as oid; create view trap.pg_roles as select 1/0 as oid;
+         create view trap.pg_db_role_setting as select 1/0 as setdatabase;
          create domain trap.text as pg_catalog.text check (false);
          grant usage on schema trap to public",
     );
-    let session = server.pgmedic("postgres", "shop");
+    let mut session = server.pgmedic("postgres", "shop");
     session.run("set search_path = trap, pg_catalog");
     assert_eq!(session.facts(server.major, &Policy::default()).me.database, "shop");
     drop(session);

@@ -2,7 +2,11 @@
 
 use pgmedic_lab::process::{self, Account, Launch, Server as Process};
 use pgmedic_lab::{LabError, wait};
-use pgmedic_model::Policy;
+use pgmedic_model::target::Tls;
+use pgmedic_model::{Host, Policy, SslMode, Target};
+use pgmedic_path::rooms::dns::probe::Resolver;
+use pgmedic_path::rooms::startup::session::{self as own, Reply};
+use pgmedic_path::route;
 use pgmedic_path::sql::{self, facts::SqlFacts};
 use rustix::process::Signal;
 use std::path::{Path, PathBuf};
@@ -205,8 +209,32 @@ impl Server {
     }
 
     /// Logs in as pgmedic does.
-    pub(crate) fn pgmedic(&self, user: &str, database: &str) -> Session {
-        self.try_session(user, database, "pgmedic").unwrap()
+    pub(crate) fn pgmedic(&self, user: &str, database: &str) -> Pgmedic {
+        self.pgmedic_at(PORT, user, database)
+    }
+
+    /// Logs in as pgmedic does, at another socket in this server's folder.
+    pub(crate) fn pgmedic_at(&self, port: u16, user: &str, database: &str) -> Pgmedic {
+        let target = Target {
+            host: Host::Socket(self.folder().display().to_string()),
+            hostaddr: None,
+            port,
+            user: user.to_owned(),
+            database: database.to_owned(),
+            password: None,
+            tls: Tls { mode: SslMode::Disable, ..Tls::default() },
+            options: None,
+            replication: None,
+        };
+        let resolver = Resolver::default();
+        let opened = route::open(&target, &resolver, None, tokio::time::Instant::now() + PATIENCE);
+        let (seen, session) = self.runtime.block_on(opened);
+        let session = session.unwrap_or_else(|| panic!("{user} is not let in: {seen:?}"));
+        let (runtime, pooled) = (Arc::clone(&self.runtime), port != PORT);
+        let mut pgmedic = Pgmedic { session: Some(session), runtime, pid: 0, pooled };
+        pgmedic.pid =
+            pgmedic.run("select pg_catalog.pg_backend_pid()")[0][0].as_deref().unwrap().parse().unwrap();
+        pgmedic
     }
 
     /// What the statement tells this role in this database, on a connection of its own.
@@ -246,13 +274,9 @@ pub(crate) struct Session {
 }
 
 impl Drop for Session {
-    /// Hangs up and waits until the backend is gone: the next count must not find it.
     fn drop(&mut self) {
         self.client = None;
-        let backend = PathBuf::from(format!("/proc/{}", self.pid));
-        if !self.pooled && !std::thread::panicking() {
-            wait::until_true("the end of a backend", PATIENCE, || !backend.exists()).unwrap();
-        }
+        gone(self.pid, self.pooled);
     }
 }
 
@@ -278,14 +302,51 @@ impl Session {
         let (client, statement) = (self.client.clone(), statement.to_owned());
         self.runtime.spawn(async move { drop(client.unwrap().simple_query(&statement).await) });
     }
+}
+
+/// A connection of pgmedic's own.
+pub(crate) struct Pgmedic {
+    session: Option<own::Session>,
+    runtime: Arc<Runtime>,
+    pid: i32,
+    pooled: bool,
+}
+
+impl Drop for Pgmedic {
+    fn drop(&mut self) {
+        self.session = None;
+        gone(self.pid, self.pooled);
+    }
+}
+
+impl Pgmedic {
+    /// Runs SQL to its end.
+    pub(crate) fn run(&mut self, statement: &str) -> Rows {
+        let session = self.session.as_mut().unwrap();
+        let asked = session.simple_query(statement, tokio::time::Instant::now() + PATIENCE);
+        match self.runtime.block_on(asked).reply {
+            Reply::Rows { rows, .. } => rows,
+            reply => panic!("{statement}: {reply:?}"),
+        }
+    }
 
     /// What the statement tells here.
-    pub(crate) fn facts(&self, major: u32, policy: &Policy) -> SqlFacts {
-        let rows = self.run(&sql::statement(major * 10_000, policy));
-        assert_eq!((rows.len(), rows[0].len()), (1, 1), "one row, one column");
-        let text = rows[0][0].as_deref().unwrap();
-        assert!(text.is_ascii());
-        sql::read(text).unwrap_or_else(|e| panic!("{e}: {text}"))
+    pub(crate) fn facts(&mut self, major: u32, policy: &Policy) -> SqlFacts {
+        let rows = self.run(&sql::statement(major * 10_000));
+        let mut account = sql::read(&rows).unwrap_or_else(|e| panic!("{e}: {rows:?}"));
+        if account.wants_locks() {
+            let rows = self.run(&sql::lock_statement());
+            account.add_locks(&rows).unwrap_or_else(|e| panic!("{e}: {rows:?}"));
+        }
+        account.into_facts(policy)
+    }
+}
+
+/// Waits until a backend is gone: the next count must not find it.
+fn gone(pid: i32, pooled: bool) {
+    let backend = PathBuf::from(format!("/proc/{pid}"));
+    if !pooled && !std::thread::panicking() {
+        wait::until_true("the end of a backend", PATIENCE, || !backend.exists()).unwrap();
     }
 }
 

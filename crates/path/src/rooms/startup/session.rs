@@ -13,8 +13,8 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
 
-/// Most bytes of one answer.
-pub const ANSWER_LIMIT: usize = 4 * 1024 * 1024;
+/// Most bytes of one answer: some 40,000 sessions.
+pub const ANSWER_LIMIT: usize = 16 * 1024 * 1024;
 
 /// Most columns of an answer (Postgres' own limit on a target list, `MaxTupleAttributeNumber`).
 const COLUMN_LIMIT: usize = 1664;
