@@ -79,8 +79,12 @@ pub enum Words {
     InRecovery,
     /// Postgres: shutting down.
     ShuttingDown,
-    /// Postgres: hot standby is off, or it is not yet consistent.
+    /// Postgres: not yet consistent: a standby or a restore (14+), and since 15 any recovery, that after a crash too.
+    NotYetAccepting,
+    /// Postgres: hot standby is off.
     NotAcceptingConnections,
+    /// Postgres' log alone: recovery after a crash has begun.
+    CrashRecovery,
     /// Postgres: WAL could not be written; the server stops with a PANIC.
     WalUnwritable,
     /// Postgres: /dev/shm is full; ENOSPC, but not of a disk.
@@ -168,7 +172,9 @@ pub const TABLE: &[Row] = rows! {
     StartingUp: "the database system is starting up", "Postgres 12 to 18", "the database system is starting up";
     InRecovery: "the database system is in recovery mode", "Postgres 12 to 18", "the database system is in recovery mode";
     ShuttingDown: "the database system is shutting down", "Postgres 12 to 18", "the database system is shutting down";
-    NotAcceptingConnections: "the database system is not", "Postgres 14 to 18", "the database system is not yet accepting connections";
+    NotYetAccepting: "the database system is not yet accepting connections", "Postgres 14 to 18", "the database system is not yet accepting connections";
+    NotAcceptingConnections: "the database system is not accepting connections", "Postgres 14 to 18", "the database system is not accepting connections";
+    CrashRecovery: "automatic recovery in progress", "Postgres 12 to 18, log", "database system was not properly shut down; automatic recovery in progress";
     WalUnwritable: "could not write to file \"pg_wal/", "Postgres 12 to 18, log", "could not write to file \"pg_wal/xlogtemp.29\": No space left on device";
     SharedMemoryFull: "could not resize shared memory segment", "Postgres 12 to 18", "could not resize shared memory segment \"/PostgreSQL.1804289383\" to 1048576 bytes: No space left on device";
     NoSpaceLeft: "No space left on device", "glibc strerror(ENOSPC)", "could not extend file \"base/5/16384\": No space left on device";

@@ -212,6 +212,15 @@ fn find_place(
     }
 }
 
+/// Whether a file asks for archive recovery or for a standby (xlogrecovery.c, readRecoverySignalFile).
+fn recovery_signal(place: &Place) -> Option<bool> {
+    let stands = |name| place.locate(&place.data().join(name)).try_exists();
+    match (stands("standby.signal"), stands("recovery.signal")) {
+        (Ok(standby), Ok(restore)) => Some(standby || restore),
+        _ => None,
+    }
+}
+
 /// Slots as the settings have them, and the status line of postmaster.pid.
 fn tell_settings(place: &Place, postmaster: Option<&Postmaster>, page: &Page, until: Instant) -> Settings {
     let arguments = postmaster.map_or(&[][..], |found| &found.arguments);
@@ -219,9 +228,11 @@ fn tell_settings(place: &Place, postmaster: Option<&Postmaster>, page: &Page, un
     let status = postmaster::pid_file(place)
         .filter(|file| postmaster.is_some_and(|found| found.process.pid == file.pid))
         .and_then(|file| file.status);
+    let signal = recovery_signal(place);
     let mut evidence = page.evidence();
     evidence.data_directory = Some(place.data().display().to_string());
     evidence.postmaster_status = status;
+    evidence.recovery_signal = signal;
     evidence.max_connections = settings.number("max_connections");
     // Defaults mean something only where the settings were read at all.
     if evidence.max_connections.is_some() {

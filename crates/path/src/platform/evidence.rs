@@ -42,6 +42,10 @@ pub struct HostEvidence {
     pub data_directory: Option<String>,
     /// Last line of `postmaster.pid`: `ready`, `starting`, `stopping`, `standby`.
     pub postmaster_status: Option<String>,
+    /// `standby.signal` or `recovery.signal` stands in the data directory (12+): what recovers there is a standby or a
+    /// restore. None where the directory could not be read.
+    #[serde(default)]
+    pub recovery_signal: Option<bool>,
     /// Client backends by their process titles. None where titles were not looked at (the server told by SQL).
     pub backends: Option<Vec<TitleGroup>>,
     /// Other children of the postmaster by their titles: `startup recovering 0000…`, `checkpointer`, ….

@@ -20,13 +20,14 @@ const SEVERITIES: [&str; 8] = ["DEBUG", "LOG", "INFO", "NOTICE", "WARNING", "ERR
 /// Fields of an entry, on lines of their own, that are passed over.
 const PASSED_OVER: [&str; 6] = ["HINT", "CONTEXT", "STATEMENT", "QUERY", "LOCATION", "BACKTRACE"];
 /// What is kept at severity LOG.
-const KEPT: [Words; 7] = [
+const KEPT: [Words; 8] = [
     Words::TerminatedBySignal,
     Words::CouldNotFork,
     Words::NotReloaded,
     Words::ConfigurationErrors,
     Words::ShutdownRequest,
     Words::ReadyForConnections,
+    Words::CrashRecovery,
     Words::TooManyOpenFiles,
 ];
 

@@ -33,7 +33,8 @@ const HOLDERS: [(&str, &str); 5] = [
 /// How thoroughly to look.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Care {
-    /// Also tell the mount point, the type and read-only flags that only the mount table has.
+    /// Also tell the mount point, the type and read-only flags that only the mount table has. Of a tight volume they
+    /// are told anyway: whoever mends it needs its name.
     pub(super) mounts: bool,
     /// The most time spent on what holds a tight volume.
     pub(super) breakdown: Duration,
@@ -65,7 +66,7 @@ pub(super) fn volumes(
             Err(_) => {}
         }
     }
-    if care.mounts {
+    if care.mounts || found.iter().any(is_tight) {
         tell_mounts(place, &mut found);
     }
     if found.iter().any(is_tight) {

@@ -3,6 +3,8 @@
 
 use crate::evidence::Evidence;
 use crate::paste;
+use crate::rooms::server::log;
+use pgmedic_model::pooler_words::Words;
 use pgmedic_model::{Fact, RemedyKind, RemedyPlan, Source};
 
 /// The startup process's title and the last line of postmaster.pid, where the host shows them.
@@ -14,6 +16,16 @@ pub(crate) fn progress(e: &Evidence) -> Vec<Fact> {
         Fact::new(Source::Host, host.at, "postmaster.pid", format!("status: {}", status.trim()))
     });
     title.into_iter().chain(status).collect()
+}
+
+/// Whether what recovers is a standby or a restore, where the host shows it: by its signal file, else by the log.
+pub(crate) fn follows_an_archive(e: &Evidence) -> Option<bool> {
+    let by_file = e.host.get().and_then(|h| h.recovery_signal);
+    let crashed = || {
+        let of = [Words::CrashRecovery, Words::TerminatedBySignal];
+        of.iter().any(|words| log::recent(e, *words).is_some()).then_some(false)
+    };
+    by_file.or_else(crashed)
 }
 
 /// What the startup process is at, for a summary: `, recovering 000000010000000000000003`.

@@ -157,6 +157,22 @@ pub(crate) fn cancel_long(e: &Evidence, sessions: &[&SessionView], plan: &str) -
     Some(RemedyPlan::by_hand("cancel-long-queries", RemedyKind::Sessions, plan, psql(e, &sql)))
 }
 
+/// How long a statement is long, in ms, while somebody is kept waiting.
+pub(crate) const LONG_UNDER_STRAIN_MS: f64 = 2_000.0;
+
+/// A client's statement that is at work: not upkeep, and not waiting for a lock.
+pub(crate) fn is_work(s: &SessionView) -> bool {
+    s.state.as_deref() == Some("active")
+        && s.backend_type.as_deref() == Some("client backend")
+        && s.wait_event_type.as_deref() != Some("Lock")
+        && !is_upkeep(&s.application)
+}
+
+/// One that has been at work for long, under strain.
+pub(crate) fn is_long(s: &SessionView) -> bool {
+    is_work(s) && s.query_ms.is_some_and(|ms| ms > LONG_UNDER_STRAIN_MS)
+}
+
 /// `idle in transaction`, or its aborted form.
 pub(crate) fn is_idle_in_transaction(s: &SessionView) -> bool {
     s.state.as_deref().is_some_and(|state| state.starts_with("idle in transaction"))

@@ -6,7 +6,7 @@ use crate::rooms::admission::slots::{self, Slots};
 use crate::rooms::sessions::ending;
 use crate::said::{self, Said};
 use pgmedic_model::pooler_words::Words;
-use pgmedic_model::{Confidence, Finding, Room, Severity};
+use pgmedic_model::{Confidence, Finding, RemedyPlan, Room, Severity};
 
 cause! {
     /// Every ordinary connection slot is taken: ordinary roles are refused, only reserved slots are left.
@@ -66,9 +66,30 @@ fn find(e: &Evidence) -> Option<Finding> {
         proof,
     )
     .and_all(facts);
-    let terminate = ending::terminate_idle(e);
+    let terminate = ending::terminate_idle(e).or_else(|| end_the_commonest(e));
     let restart = if terminate.is_none() { slots::restart_holder(e, slots.as_ref()) } else { None };
     Some(terminate.into_iter().chain([slots::look(e)]).chain(restart).fold(finding, Finding::mended_by))
+}
+
+/// Where most sessions run one long statement each, or sit in a transaction, ending that frees slots sooner than a
+/// restart of their application.
+fn end_the_commonest(e: &Evidence) -> Option<RemedyPlan> {
+    let sessions = &e.facts()?.sessions;
+    let most = |n: u64| n * 2 > sessions.active + sessions.idle + sessions.idle_in_transaction;
+    if most(sessions.active) {
+        let mut long: Vec<_> = sessions.sessions.iter().filter(|s| ending::is_long(s)).collect();
+        long.sort_by(|a, b| b.query_ms.unwrap_or(0.0).total_cmp(&a.query_ms.unwrap_or(0.0)));
+        let plan = format!(
+            "cancel {} statement(s) running for over 2 s, the longest first: their clients can go on, and close what they \
+             do not need",
+            long.len().min(e.policy.max_terminations as usize)
+        );
+        return ending::cancel_long(e, &long, &plan);
+    }
+    let in_transaction = sessions.sessions.iter().filter(|s| ending::is_idle_in_transaction(s));
+    let longest =
+        in_transaction.max_by(|a, b| a.state_ms.unwrap_or(0.0).total_cmp(&b.state_ms.unwrap_or(0.0)))?;
+    most(sessions.idle_in_transaction).then(|| ending::terminate_idle_in_transaction(e, longest))
 }
 
 fn summary(e: &Evidence, slots: Option<&Slots>) -> String {
@@ -132,6 +153,30 @@ mod tests {
         assert_eq!(ids(found), ["terminate-idle-sessions", "see-who-holds-slots"]);
         e.policy.idle_after_ms = 3_600_000.0;
         assert_eq!(ids(find(&e).unwrap()), ["see-who-holds-slots", "restart-largest-holder"]);
+    }
+
+    #[test]
+    fn slots_exhausted_by_statements_or_transactions_ends_those_and_not_who_idles() {
+        let remedies = |state: &str| {
+            let mut e = refused("53300", RESERVED);
+            let rescue = with_facts(|f| {
+                f.admission.client_backends = 98;
+                let counts = (state == "active", state == "idle in transaction");
+                (f.sessions.active, f.sessions.idle_in_transaction) =
+                    (90 * u64::from(counts.0), 90 * u64::from(counts.1));
+                f.sessions.sessions = vec![
+                    ending::tests::session_of(7, state, 9_000.0),
+                    ending::tests::session_of(8, state, 12_000.0),
+                ];
+            });
+            e.rescue = Seen::Seen(rescue.front);
+            find(&e).unwrap().remedies
+        };
+        let active = remedies("active");
+        assert_eq!(active[0].remedy, "cancel-long-queries");
+        assert!(active[0].command.contains("in ((8, "), "{}", active[0].command);
+        let open = remedies("idle in transaction");
+        assert!(open[0].remedy == "terminate-blocker" && open[0].command.contains("((8, "));
     }
 
     #[test]

@@ -60,7 +60,7 @@ fn find(e: &Evidence) -> Option<Finding> {
 fn broken_for_old_sessions_too(e: &Evidence) -> Option<Fact> {
     let route = &e.front;
     let place = route.address.as_str();
-    let gone = [Words::StartingUp, Words::InRecovery, Words::NotAcceptingConnections];
+    let gone = [Words::StartingUp, Words::InRecovery, Words::NotYetAccepting, Words::NotAcceptingConnections];
     if let Some(said) = said::errors(e).find(|s| s.route == "front" && gone.iter().any(|w| s.says(*w))) {
         return Some(said.fact());
     }

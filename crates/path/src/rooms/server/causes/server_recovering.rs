@@ -3,7 +3,7 @@
 use crate::cause::Proof;
 use crate::evidence::Evidence;
 use crate::rooms::server::log;
-use crate::rooms::server::startup_process::{at_work_on, progress, wait};
+use crate::rooms::server::startup_process::{at_work_on, follows_an_archive, progress, wait};
 use crate::said;
 use pgmedic_model::pooler_words::Words;
 use pgmedic_model::{Confidence, Finding, Room, Severity};
@@ -36,22 +36,32 @@ cause! {
 }
 
 fn find(e: &Evidence) -> Option<Finding> {
-    let refused = said::error(e, Words::InRecovery)?;
+    // Since 15 it says "not yet", and with hot_standby off "not": the words of a standby.
+    let not_yet = || {
+        let archive = follows_an_archive(e);
+        let not = said::error(e, Words::NotAcceptingConnections).filter(|_| archive == Some(false));
+        said::error(e, Words::NotYetAccepting).filter(|_| archive != Some(true)).or(not)
+    };
+    let in_recovery = said::error(e, Words::InRecovery);
+    let sure = in_recovery.is_some() || follows_an_archive(e) == Some(false);
+    let refused = in_recovery.or_else(not_yet)?;
+    let confidence = if sure { Confidence::Certain } else { Confidence::Likely };
     let killed = log::recent(e, Words::TerminatedBySignal).map(|(_, fact)| fact);
     let summary =
         format!("the server recovers from a crash and lets nobody in until it is done{}", at_work_on(e));
+    let mut finding =
+        Finding::new(CAUSE.id, Room::Server, Severity::Critical, confidence, summary, refused.fact());
+    if !sure {
+        finding = finding.or_else(
+            "standby-not-ready",
+            "`ls $PGDATA/*.signal` on the server's host: standby.signal or recovery.signal stands in a standby's",
+        );
+    }
     Some(
-        Finding::new(
-            CAUSE.id,
-            Room::Server,
-            Severity::Critical,
-            Confidence::Certain,
-            summary,
-            refused.fact(),
-        )
-        .and_all(killed)
-        .and_all(progress(e))
-        .mended_by(wait(e, "wait: recovery ends by itself; a restart only adds a second one")),
+        finding
+            .and_all(killed)
+            .and_all(progress(e))
+            .mended_by(wait(e, "wait: recovery ends by itself; a restart only adds a second one")),
     )
 }
 
@@ -59,6 +69,18 @@ fn find(e: &Evidence) -> Option<Finding> {
 mod tests {
     use super::*;
     use crate::evidence::fixture::{healthy, log_of, refused, window};
+
+    #[test]
+    fn server_recovering_is_what_a_primary_does_that_is_not_yet_consistent() {
+        let mut e = refused("57P03", "the database system is not yet accepting connections");
+        let found = find(&e).unwrap();
+        assert_eq!(found.confidence, Confidence::Likely);
+        assert_eq!(found.alternatives[0].cause, "standby-not-ready");
+        window(&mut e, |host| host.recovery_signal = Some(false));
+        assert_eq!(find(&e).unwrap().confidence, Confidence::Certain);
+        window(&mut e, |host| host.recovery_signal = Some(true));
+        assert!(find(&e).is_none());
+    }
 
     #[test]
     fn server_recovering_cites_what_killed_the_backend() {

@@ -2,7 +2,7 @@
 
 use crate::cause::Proof;
 use crate::evidence::Evidence;
-use crate::rooms::server::startup_process::{at_work_on, data_directory, progress};
+use crate::rooms::server::startup_process::{at_work_on, data_directory, follows_an_archive, progress};
 use crate::said;
 use pgmedic_model::pooler_words::Words;
 use pgmedic_model::{Confidence, Finding, RemedyKind, RemedyPlan, Room, Severity};
@@ -16,8 +16,9 @@ cause! {
     ///
     /// ## What proves it
     /// `FATAL 57P03 the database system is not accepting connections`, DETAIL `Hot standby mode is disabled.`; or, since
-    /// 14, `… is not yet accepting connections`, DETAIL `Consistent recovery state has not been yet reached.` Before
-    /// 14 the second reads `starting up`.
+    /// 14, `… is not yet accepting connections`, DETAIL `Consistent recovery state has not been yet reached.`, with
+    /// `standby.signal` or `recovery.signal` in the data directory: since 15 a primary that recovers from a crash says
+    /// the same (`server-recovering`). Before 14 the second reads `starting up`.
     ///
     /// ## What mends it
     /// First: should the service reach this server at all? A name or proxy that leads to a standby is the usual story.
@@ -36,7 +37,10 @@ cause! {
 }
 
 fn find(e: &Evidence) -> Option<Finding> {
-    let refused = said::error(e, Words::NotAcceptingConnections)?;
+    // Since 15 a primary that recovers from a crash says "not yet" as well.
+    let not_yet = || said::error(e, Words::NotYetAccepting).filter(|_| follows_an_archive(e) == Some(true));
+    let not = said::error(e, Words::NotAcceptingConnections).filter(|_| follows_an_archive(e) != Some(false));
+    let refused = not.or_else(not_yet)?;
     // Only the DETAIL tells the two apart, and PgBouncer before 1.20 does not pass it on.
     let why =
         refused.error.detail.as_deref().map(|d| format!(": {}", d.trim_end_matches('.'))).unwrap_or_default();
@@ -58,7 +62,7 @@ fn find(e: &Evidence) -> Option<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::fixture::{ended, fatal, healthy, refused};
+    use crate::evidence::fixture::{ended, fatal, healthy, refused, window};
     use crate::rooms::startup::evidence::StartupOutcome;
 
     #[test]
@@ -71,7 +75,10 @@ mod tests {
             "{}",
             found.summary
         );
-        assert!(find(&refused("57P03", "the database system is not yet accepting connections")).is_some());
+        let mut not_yet = refused("57P03", "the database system is not yet accepting connections");
+        assert!(find(&not_yet).is_none(), "a primary may recover from a crash");
+        window(&mut not_yet, |host| host.recovery_signal = Some(true));
+        assert!(find(&not_yet).is_some());
         assert!(find(&refused("57P03", "the database system is starting up")).is_none());
         assert!(find(&healthy()).is_none());
     }

@@ -13,6 +13,8 @@ use pgmedic_model::{
 /// From so many waiters on it is a pile; from so many it keeps the service from its work.
 const PILE: usize = 3;
 const CRITICAL: usize = 5;
+/// Most further piles named.
+const OTHERS: usize = 2;
 
 cause! {
     /// Sessions pile up behind one holder of a lock; they fill the pool, then the slots.
@@ -53,7 +55,10 @@ fn find(e: &Evidence) -> Option<Finding> {
 
 fn by_the_servers_account(e: &Evidence, (facts, at, place): (&SqlFacts, Timestamp, &str)) -> Option<Finding> {
     let trees = waits::trees(facts, !strain::signs(e).is_empty());
-    let tree = trees.iter().find(|t| t.root != 0 && is_pile(facts, t))?;
+    let mut piles = trees.iter().filter(|t| t.root != 0 && is_pile(facts, t));
+    let tree = piles.next()?;
+    // A root of its own each: ending the first does not help who waits behind the second.
+    let others: Vec<_> = piles.take(OTHERS).collect();
     let all = tree.waiters.len();
     let severity =
         if all >= CRITICAL || strain::is_critical(e) { Severity::Critical } else { Severity::Warning };
@@ -64,7 +69,12 @@ fn by_the_servers_account(e: &Evidence, (facts, at, place): (&SqlFacts, Timestam
     let queue = head.map_or_else(String::new, |s| {
         format!("; most queue behind {}, which waits itself: ending that is often enough", named(s))
     });
-    let summary = format!("{least}{all} sessions wait behind {root}{queue}");
+    let besides = others.iter().map(|t| {
+        let root = t.session.map_or_else(|| format!("pid {}", t.root), named);
+        format!("; besides, {} wait behind {root}", t.waiters.len())
+    });
+    let besides: String = besides.collect();
+    let summary = format!("{least}{all} sessions wait behind {root}{queue}{besides}");
     let mut finding = Finding::new(
         CAUSE.id,
         Room::Sessions,
@@ -73,12 +83,14 @@ fn by_the_servers_account(e: &Evidence, (facts, at, place): (&SqlFacts, Timestam
         summary,
         count(tree, at, place),
     )
-    .and_all(cited(tree, at, place));
+    .and_all(cited(tree, at, place))
+    .and_all(others.iter().flat_map(|other| cited(other, at, place).into_iter().take(1)));
     if let Some(head) = head {
         let why = "the queue behind it moves on, and it can be run again later";
         finding = finding.mended_by(ending::cancel_one(e, head, "cancel-waiting-statement", why));
     }
-    Some(end_root(e, tree).into_iter().fold(finding, Finding::mended_by))
+    let roots = std::iter::once(tree).chain(others).filter_map(|pile| end_root(e, pile));
+    Some(roots.fold(finding, Finding::mended_by))
 }
 
 /// Nobody was let in, and the titles of the server's processes on this host show a fifth of its sessions waiting. A title
@@ -209,6 +221,20 @@ mod tests {
         );
         assert!(found.remedies[0].command.contains("pg_terminate_backend(pid)"));
         assert!(found.remedies[0].command.contains("(4242, '2026"));
+    }
+
+    #[test]
+    fn lock_pile_up_names_a_second_pile_and_ends_both_roots() {
+        let e = with_facts(|f| {
+            f.sessions.sessions.push(session_of(50, "idle in transaction", 2_000.0));
+            f.sessions.sessions.push(session_of(60, "idle in transaction", 2_000.0));
+            (1..=5).for_each(|pid| wait(f, pid, "relation", 900.0, &[50]));
+            (6..=9).for_each(|pid| wait(f, pid, "relation", 900.0, &[60]));
+        });
+        let found = find(&e).unwrap();
+        assert!(found.summary.ends_with("; besides, 4 wait behind pid 60 (renderflow-api as app)"));
+        let ended: Vec<_> = found.remedies.iter().map(|r| r.command.contains("((60, ")).collect();
+        assert_eq!(ended, [false, true]);
     }
 
     #[test]

@@ -2,13 +2,10 @@
 
 use crate::cause::Proof;
 use crate::evidence::Evidence;
-use crate::rooms::sessions::ending::{self, named};
+use crate::rooms::sessions::ending::{self, LONG_UNDER_STRAIN_MS, is_work, named};
 use crate::rooms::sessions::strain;
 use crate::sql::facts::SessionView;
 use pgmedic_model::{Confidence, Fact, Finding, Ms, Room, Severity, Source};
-
-/// How long is long, in ms, while somebody is kept waiting.
-const LONG_UNDER_STRAIN_MS: f64 = 2_000.0;
 
 cause! {
     /// Statements run for very long, each holding its connection.
@@ -65,14 +62,6 @@ fn find(e: &Evidence) -> Option<Finding> {
     let plan =
         format!("cancel {} statement(s) running for over {}; the sessions live on", long.len(), Ms(after));
     Some(ending::cancel_long(e, &long, &plan).into_iter().fold(finding, Finding::mended_by))
-}
-
-/// A client's statement that is at work: not upkeep, and not waiting for a lock.
-fn is_work(s: &SessionView) -> bool {
-    s.state.as_deref() == Some("active")
-        && s.backend_type.as_deref() == Some("client backend")
-        && s.wait_event_type.as_deref() != Some("Lock")
-        && !ending::is_upkeep(&s.application)
 }
 
 fn age(s: &SessionView) -> f64 {
