@@ -38,6 +38,23 @@ pub(super) fn paused(e: &Evidence) -> bool {
     e.pooler.get().is_some_and(|p| p.databases.iter().any(|d| d.paused && d.name == e.target.database))
 }
 
+/// The fact that PgBouncer has not one connection to a server for the target's database: by its console, else by what
+/// its process holds on this host. What keeps its clients waiting is then no full pool.
+pub(super) fn no_server_connection(e: &Evidence) -> Option<Fact> {
+    if let Some(pooler) = e.pooler.get().filter(|p| p.failure.is_none() && !p.silent && !p.pools.is_empty()) {
+        let mut rows = pooler.pools.iter().filter(|row| row.database == e.target.database);
+        let none = |row: &PoolRow| row.sv_active + row.sv_idle + row.sv_used + row.sv_tested == 0;
+        let row = rows.clone().find(|row| row.user == e.target.user).or_else(|| rows.next())?;
+        let waits = row.cl_waiting > 0 || row.sv_login > 0;
+        return (waits && none(row)).then(|| pool_fact(pooler, row));
+    }
+    let host = e.host.get()?;
+    let proxy = host.proxy.as_ref().filter(|p| p.program.starts_with("pgbouncer"))?;
+    let none = host.proxy_upstream.as_ref().is_some_and(Vec::is_empty);
+    let said = "PgBouncer has no connection to any server";
+    none.then(|| Fact::new(Source::Host, host.at, format!("pid {}", proxy.pid), said).value(0))
+}
+
 /// A command for the admin console, to paste.
 pub(super) fn command(pooler: &PoolerEvidence, sql: &str) -> String {
     let (host, port) = pooler.address.rsplit_once(':').unwrap_or((pooler.address.as_str(), "6432"));

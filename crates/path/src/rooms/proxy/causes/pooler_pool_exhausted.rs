@@ -51,6 +51,7 @@ fn find(e: &Evidence) -> Option<Finding> {
             let facts: Vec<_> = silent.map(|s| silence::fact(&e.front, s)).into_iter().collect();
             (console::pool_fact(pooler, row), summary, Confidence::Certain, facts)
         }
+        (None, _, _) if console::no_server_connection(e).is_some() => return None,
         (None, Some(error), _) => {
             let summary = "PgBouncer let its client wait in vain: no server connection came free".to_owned();
             (console::refusal_fact(&e.front, error), summary, Confidence::Certain, vec![])
@@ -108,7 +109,8 @@ fn pool_size(pooler: &PoolerEvidence, row: &PoolRow) -> u64 {
 mod tests {
     use super::*;
     use crate::evidence::QueryOutcome;
-    use crate::evidence::fixture::{healthy, refused};
+    use crate::evidence::fixture::{healthy, late, refused, window};
+    use crate::platform::evidence::ProcessView;
     use crate::rooms::proxy::causes::console::fixture::with_pool;
 
     #[test]
@@ -144,5 +146,30 @@ mod tests {
     #[test]
     fn pooler_pool_exhausted_is_what_a_client_is_told() {
         assert!(find(&refused("08P01", "query_wait_timeout")).is_some());
+    }
+
+    #[test]
+    fn pooler_pool_exhausted_is_not_a_pool_without_any_server() {
+        for console in [true, false] {
+            let mut e = with_pool(|row| (row.cl_waiting, row.maxwait_s) = (1, 0.4));
+            if !console {
+                e.pooler = crate::evidence::Seen::NotSeen("not configured".into());
+                window(&mut e, |host| {
+                    let program = "pgbouncer".to_owned();
+                    host.proxy = Some(ProcessView { program, state: 'S', ..ProcessView::default() });
+                    host.proxy_upstream = Some(vec![]);
+                });
+            }
+            if let Some(startup) = &mut e.front.startup {
+                startup.pooler = Some("it refused a startup parameter as PgBouncer does".into());
+            }
+            let silent = e.front.query.as_mut().expect("a query");
+            silent.outcome = QueryOutcome::Silent;
+            let found = crate::diagnose(&e);
+            let told: Vec<_> = found.iter().map(|f| (f.cause.as_str(), f.confidence)).collect();
+            assert_eq!(told, [("pooler-upstream-failing", Confidence::Likely)], "console: {console}");
+            late(&mut e, "08P01", "query_wait_timeout");
+            assert_eq!(crate::diagnose(&e)[0].cause, "pooler-upstream-failing");
+        }
     }
 }

@@ -3,7 +3,7 @@
 use super::console;
 use crate::cause::Proof;
 use crate::evidence::Evidence;
-use crate::rooms::proxy::silence::{Silent, weigh};
+use crate::rooms::proxy::silence::{self, Silent, by_a_pooler, weigh};
 use pgmedic_model::pooler_words::{Words, says};
 use pgmedic_model::{Confidence, Finding, RemedyKind, RemedyPlan, Room, Severity};
 
@@ -34,7 +34,7 @@ cause! {
 }
 
 fn find(e: &Evidence) -> Option<Finding> {
-    let finding = refused(e).or_else(|| {
+    let finding = refused(e).or_else(|| waits_in_vain(e)).or_else(|| {
         let silent = weigh(e).filter(|v| v.who == Silent::PoolerUpstream)?;
         Some(silent.into_finding(CAUSE.id, Room::Proxy))
     })?;
@@ -44,6 +44,29 @@ fn find(e: &Evidence) -> Option<Finding> {
     );
     let plan = "find why the server refuses the pooler: walk around it, or read PgBouncer's log";
     Some(finding.mended_by(RemedyPlan::by_hand("mend-upstream", RemedyKind::Advice, plan, command)))
+}
+
+/// A client that was let in from memory waits at its query, and the pooler has not one connection to a server.
+fn waits_in_vain(e: &Evidence) -> Option<Finding> {
+    let timed_out = e.front.refusal().filter(|r| says(&r.message, Words::QueryWaitTimeout));
+    let waited = match timed_out {
+        Some(refusal) => console::refusal_fact(&e.front, refusal),
+        None => {
+            by_a_pooler(e)?;
+            silence::fact(&e.front, silence::after_the_login(&e.front)?)
+        }
+    };
+    let none = console::no_server_connection(e).filter(|_| !console::paused(e))?;
+    let direct = e.direct.get().filter(|d| d.admitted());
+    let around = direct.map_or_else(String::new, |d| format!("; around it {} answers", d.address));
+    let summary = format!(
+        "PgBouncer at {} has no connection to the server behind it, and its clients wait{around}",
+        e.front.address
+    );
+    Some(
+        Finding::new(CAUSE.id, Room::Proxy, Severity::Critical, Confidence::Likely, summary, waited)
+            .and(none),
+    )
 }
 
 fn refused(e: &Evidence) -> Option<Finding> {
