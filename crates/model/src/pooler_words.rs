@@ -54,6 +54,8 @@ pub enum Words {
     PasswordExpired,
     /// Postgres' log alone: the role has no password.
     NoPasswordAssigned,
+    /// Postgres' log alone: the role's password is stored as MD5 and the line of pg_hba.conf demands SCRAM.
+    NoScramSecret,
     /// Postgres' log alone: which line of pg_hba.conf was followed. With a failed SCRAM login and nothing else it means
     /// that the password is not the role's.
     HbaLineMatched,
@@ -158,6 +160,7 @@ pub const TABLE: &[Row] = rows! {
     PasswordMismatch: "Password does not match for user", "Postgres 12 to 18, log", "Password does not match for user \"app\".";
     PasswordExpired: "has an expired password", "Postgres 12 to 18, log", "User \"app\" has an expired password.";
     NoPasswordAssigned: "has no password assigned", "Postgres 12 to 18, log", "User \"app\" has no password assigned.";
+    NoScramSecret: "does not have a valid SCRAM secret", "Postgres 12 to 18, log", "User \"app\" does not have a valid SCRAM secret.";
     PasswordFailed: "password authentication failed", "Postgres 12 to 18, PgBouncer 1.18", "password authentication failed for user \"app\"";
     HbaLineMatched: "Connection matched", "Postgres 12 to 18, log", "Connection matched pg_hba.conf line 3: \"host all all 127.0.0.1/32 scram-sha-256\"";
     SettingNotPermitted: "permission denied to set parameter", "Postgres 12 to 18", "permission denied to set parameter \"log_statement\"";

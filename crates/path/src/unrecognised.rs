@@ -177,16 +177,12 @@ pub(crate) fn last_resort(e: &Evidence, findings: &[Finding]) -> Option<Finding>
 #[cfg(test)]
 mod tests {
     use crate::diagnose;
-    use crate::evidence::fixture::{first_bytes, healthy, refused};
-    use crate::rooms::proxy::evidence::FirstBytes;
+    use crate::evidence::fixture::{healthy, refused};
 
     #[test]
     fn what_no_cause_accounts_for_is_said_word_for_word() {
-        let found = diagnose(&first_bytes(FirstBytes::Foreign("an SSH server: SSH-2.0-OpenSSH_9.2".into())));
-        assert_eq!(found.len(), 1);
-        assert_eq!(found[0].cause, super::ID);
-        assert!(found[0].summary.contains("SSH-2.0-OpenSSH_9.2"));
         let found = diagnose(&refused("58P01", "could not access file \"nolib\""));
+        assert_eq!((found.len(), found[0].cause.as_str()), (1, super::ID));
         assert!(found[0].summary.contains("58P01: could not access file"));
         assert!(diagnose(&healthy()).is_empty());
     }

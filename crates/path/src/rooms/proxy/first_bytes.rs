@@ -18,9 +18,13 @@ const FOREIGN: &[(&[u8], &str)] = &[
     (b"-ERR", "a Redis server"),
     (b"-DENIED", "a Redis server"),
     (b"-NOAUTH", "a Redis server"),
-    (b"\x15\x03", "a TLS server that expects TLS at once"),
-    (b"\x16\x03", "a TLS server that expects TLS at once"),
+    (b"\x15\x03", TLS_AT_ONCE),
+    (b"\x16\x03", TLS_AT_ONCE),
 ];
+
+const TLS_AT_ONCE: &str = "a TLS server that expects TLS at once";
+const MYSQL: &str = "a MySQL server";
+const NAMELESS: &str = "no Postgres server";
 
 /// The tags with which a server's answer to a StartupMessage may begin: authentication, error, notice, a setting (a
 /// pooler that asks for nothing may begin with one), and NegotiateProtocolVersion.
@@ -49,10 +53,29 @@ pub(super) fn is_tls_record(bytes: &[u8]) -> bool {
 /// What a peer that speaks no Postgres seems to be, with its start.
 pub(super) fn foreign(bytes: &[u8]) -> String {
     let known = FOREIGN.iter().find(|(start, _)| bytes.starts_with(start)).map(|(_, name)| *name);
-    let name = known.unwrap_or(if is_mysql(bytes) { "a MySQL server" } else { "no Postgres server" });
+    let name = known.unwrap_or(if is_mysql(bytes) { MYSQL } else { NAMELESS });
     let line = bytes.split(|b| matches!(b, b'\r' | b'\n')).next().unwrap_or_default();
     let start: String = readable(line).chars().take(SHOWN).collect();
     format!("{name}: {start:?}")
+}
+
+/// Whether what [`foreign`] told is another service, and if so whether it is known which. A TLS server that expects
+/// TLS at once may be a Postgres behind something that ends TLS.
+pub(super) fn other_service(told: &str) -> Option<Service> {
+    if told.starts_with(NAMELESS) {
+        return Some(Service::Unknown);
+    }
+    let mut known = FOREIGN.iter().map(|(_, name)| *name).chain([MYSQL]);
+    known.any(|name| name != TLS_AT_ONCE && told.starts_with(name)).then_some(Service::Known)
+}
+
+/// Another service than Postgres.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Service {
+    /// Known by its greeting.
+    Known,
+    /// Known only not to answer as Postgres does.
+    Unknown,
 }
 
 /// True where the bytes are of a protocol known to be another.

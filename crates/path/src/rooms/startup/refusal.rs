@@ -112,6 +112,8 @@ pub(crate) enum Told {
     Mismatch,
     /// The role has none.
     NoPassword,
+    /// It is stored as MD5, and SCRAM is demanded: none can be right until it is set anew.
+    NoScramSecret,
     /// There is no such role.
     RoleMissing,
     /// It was valid until a time that has passed.
@@ -136,6 +138,7 @@ pub(crate) fn told_by_log(e: &Evidence, user: &str) -> Option<(Told, Fact)> {
     let told = [
         (Words::PasswordExpired, Told::Expired),
         (Words::NoPasswordAssigned, Told::NoPassword),
+        (Words::NoScramSecret, Told::NoScramSecret),
         (Words::RoleDoesNotExist, Told::RoleMissing),
         (Words::PasswordMismatch, Told::Mismatch),
         (Words::HbaLineMatched, Told::Mismatch),
@@ -164,6 +167,10 @@ mod tests {
             (
                 "User \"app\" has no password assigned. Connection matched pg_hba.conf line 3",
                 Some(Told::NoPassword),
+            ),
+            (
+                "User \"app\" does not have a valid SCRAM secret. Connection matched pg_hba.conf line 3",
+                Some(Told::NoScramSecret),
             ),
             ("Role \"app\" does not exist. Connection matched pg_hba.conf line 3", Some(Told::RoleMissing)),
             ("Password does not match for user \"app\".", Some(Told::Mismatch)),

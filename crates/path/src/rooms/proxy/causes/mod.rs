@@ -12,6 +12,7 @@ pub mod pooler_upstream_failing;
 pub mod proxy_client_limit;
 pub mod proxy_hung;
 pub mod proxy_without_backend;
+pub mod wrong_server;
 
 /// Every cause of this room.
 pub static ALL: &[&Cause] = &[
@@ -24,4 +25,5 @@ pub static ALL: &[&Cause] = &[
     &pooler_pool_exhausted::CAUSE,
     &pooler_client_limit::CAUSE,
     &pooler_upstream_failing::CAUSE,
+    &wrong_server::CAUSE,
 ];

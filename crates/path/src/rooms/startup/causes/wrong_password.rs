@@ -53,6 +53,9 @@ fn find(e: &Evidence) -> Option<Finding> {
             format!("the server at {place} accepts role {user}'s password, the hop in front does not")
         }
         (Some((Told::NoPassword, _)), None) => format!("role {user} has no password, so none can be right"),
+        (Some((Told::NoScramSecret, _)), None) => format!(
+            "role {user}'s password is stored as MD5 and pg_hba.conf demands SCRAM: it must be set anew"
+        ),
         (_, None) => format!("the password for role {user} is turned down"),
     };
     let certain = told.is_some() || accepted.is_some();
@@ -134,6 +137,7 @@ mod tests {
         for (detail, found) in [
             ("Connection matched pg_hba.conf line 3: \"host all all all scram-sha-256\"", true),
             ("User \"app\" has no password assigned.", true),
+            ("User \"app\" does not have a valid SCRAM secret.", true),
             ("Role \"app\" does not exist.", false),
             ("User \"app\" has an expired password.", false),
         ] {
