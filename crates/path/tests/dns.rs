@@ -164,7 +164,8 @@ async fn a_second_nameserver_serves_where_the_first_does_not() {
 
 /// A UDP peer that answers each question with what `script` makes of it.
 async fn scripted(script: impl Fn(&Packet<'_>) -> Vec<Vec<u8>> + Send + 'static) -> SocketAddr {
-    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    // An address that nothing dials from: the TCP port of the same number must be free, too.
+    let socket = UdpSocket::bind("127.0.0.9:0").await.unwrap();
     let address = socket.local_addr().unwrap();
     tokio::spawn(async move {
         let mut buffer = [0; 512];
