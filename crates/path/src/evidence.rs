@@ -115,6 +115,9 @@ pub struct TargetView {
     pub ssl_mode: SslMode,
     /// True where a password is known.
     pub has_password: bool,
+    /// The target's own `options` set `default_transaction_read_only`.
+    #[serde(default)]
+    pub asks_read_only: bool,
 }
 
 /// One way in, from the name to the first query. A stage that was not reached is None.

@@ -59,6 +59,7 @@ const EDGES: &[Edge] = &[
     Edge { cause: "shared-memory-full", effects: DOOR_SYMPTOMS, when: ALWAYS },
     Edge { cause: "shared-memory-full", effects: DEAD_SERVER, when: ALWAYS },
     Edge { cause: "server-descriptors-exhausted", effects: DOOR_SYMPTOMS, when: ALWAYS },
+    Edge { cause: "allocation-failed", effects: DOOR_SYMPTOMS, when: ALWAYS },
     Edge { cause: "server-descriptors-exhausted", effects: &["server-hung"], when: ALWAYS },
     Edge { cause: "server-down", effects: DOOR_SYMPTOMS, when: ALWAYS },
     Edge { cause: "server-down", effects: &["stopped-by-administrator", "backend-crashed"], when: ALWAYS },

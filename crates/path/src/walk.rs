@@ -73,6 +73,10 @@ fn view(target: &Target) -> TargetView {
         database: target.database.clone(),
         ssl_mode: target.tls.mode,
         has_password: target.password.is_some(),
+        asks_read_only: target
+            .options
+            .as_deref()
+            .is_some_and(|o| o.contains("default_transaction_read_only")),
     }
 }
 

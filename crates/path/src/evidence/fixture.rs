@@ -42,6 +42,7 @@ pub(crate) fn healthy() -> Evidence {
             database: "renderflow".to_owned(),
             ssl_mode: SslMode::Prefer,
             has_password: true,
+            asks_read_only: false,
         },
         policy: Policy::default(),
         app: AppEvidence { ready: unseen(), metrics: unseen(), log: unseen() },

@@ -2,6 +2,7 @@
 
 use crate::cause::Cause;
 
+pub mod allocation_failed;
 pub mod backend_crashed;
 pub mod fork_failed;
 pub mod read_only_by_setting;
@@ -20,6 +21,7 @@ pub mod wraparound_guard;
 
 /// Every cause of this room.
 pub static ALL: &[&Cause] = &[
+    &allocation_failed::CAUSE,
     &server_descriptors_exhausted::CAUSE,
     &shared_memory_full::CAUSE,
     &server_cannot_start::CAUSE,

@@ -3,7 +3,6 @@
 use crate::cause::Proof;
 use crate::evidence::Evidence;
 use crate::paste::{identifier, psql_each};
-use crate::sql::facts::SqlFacts;
 use pgmedic_model::{Confidence, Fact, Finding, RemedyKind, RemedyPlan, Room, Severity, Source};
 
 cause! {
@@ -35,14 +34,27 @@ cause! {
 }
 
 fn find(e: &Evidence) -> Option<Finding> {
-    // The rescue role has settings of its own, so only the ways in by the service's role count.
-    let told = e.routes().filter(|(name, _)| *name != "rescue").find_map(|(_, r)| {
+    let told = e.routes().find_map(|(name, r)| {
         let query = r.query.as_ref()?;
-        Some((r.facts()?, query.at, r.address.as_str()))
+        Some((name, r.facts()?, query.at, r.address.as_str()))
     });
-    let (facts, at, place) =
-        told.filter(|(f, _, _)| f.server.default_transaction_read_only && !f.server.in_recovery)?;
-    let places: Vec<_> = facts.server.read_only_set_for.iter().filter(|p| applies(facts, p)).collect();
+    let (way, facts, at, place) = told.filter(|(_, f, ..)| !f.server.in_recovery)?;
+    // The rescue role has settings of its own: what it tells of is where the setting stands for the service.
+    let (user, database) = match way {
+        "rescue" => (&e.target.user, &e.target.database),
+        _ => (&facts.me.role, &facts.me.database),
+    };
+    let places: Vec<_> =
+        facts.server.read_only_set_for.iter().filter(|p| applies(p, user, database)).collect();
+    let on = facts.server.default_transaction_read_only;
+    let of_rescue = |p| applies(p, &facts.me.role, &facts.me.database);
+    let holds = match way {
+        "rescue" => !places.is_empty() || on && !facts.server.read_only_set_for.iter().any(of_rescue),
+        _ => on,
+    };
+    if !holds {
+        return None;
+    }
     let only_this_role = facts.me.sees_all
         && !facts.me.superuser
         && !places.is_empty()
@@ -53,13 +65,16 @@ fn find(e: &Evidence) -> Option<Finding> {
         (Severity::Critical, Confidence::Certain)
     };
     let whose = places.first().map_or_else(
-        || "in the server's configuration (or the connection's options)".to_owned(),
+        || match e.target.asks_read_only {
+            true => "in the options of the service's own URL".to_owned(),
+            false => "in the server's configuration".to_owned(),
+        },
         |(database, role)| format!("for {}", subject(database, role)),
     );
     let summary = format!("default_transaction_read_only is on {whose}: the service reads and cannot write");
-    let proof =
-        Fact::new(Source::Sql, at, place, "default_transaction_read_only = on, pg_is_in_recovery() = false")
-            .value(true);
+    let word = if on { "on" } else { "off for the rescue role" };
+    let text = format!("default_transaction_read_only = {word}, pg_is_in_recovery() = false");
+    let proof = Fact::new(Source::Sql, at, place, text).value(on);
     let cite = |(database, role): &&(String, String)| {
         let text = format!("default_transaction_read_only is set for {}", subject(database, role));
         Fact::new(Source::Sql, at, format!("pg_db_role_setting at {place}"), text)
@@ -77,9 +92,9 @@ fn find(e: &Evidence) -> Option<Finding> {
     )
 }
 
-/// True where a row of pg_db_role_setting is for this session: its database or all, its role or all.
-fn applies(facts: &SqlFacts, (database, role): &(String, String)) -> bool {
-    (database.is_empty() || *database == facts.me.database) && (role.is_empty() || *role == facts.me.role)
+/// True where a row of pg_db_role_setting is for sessions of `user` in `of`: that database or all, that role or all.
+fn applies((database, role): &(String, String), user: &str, of: &str) -> bool {
+    (database.is_empty() || database == of) && (role.is_empty() || role == user)
 }
 
 fn subject(database: &str, role: &str) -> String {
@@ -88,6 +103,10 @@ fn subject(database: &str, role: &str) -> String {
 
 /// A statement for each place where the setting stands, in a session that may write.
 fn reset(e: &Evidence, places: &[&(String, String)]) -> String {
+    if places.is_empty() && e.target.asks_read_only {
+        return "echo \"$DATABASE_URL\" | grep -o 'options=[^&]*'   # take default_transaction_read_only out of it"
+            .to_owned();
+    }
     let statement = |of: &str| format!("alter {of} reset default_transaction_read_only");
     let mut statements: Vec<_> =
         places.iter().map(|(database, role)| statement(&object(database, role))).collect();
@@ -111,7 +130,7 @@ fn object(database: &str, role: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::fixture::with_facts;
+    use crate::evidence::fixture::{refused, with_facts};
 
     fn set_for(places: &[(&str, &str)], sees_all: bool) -> Option<Finding> {
         find(&with_facts(|f| {
@@ -141,6 +160,32 @@ mod tests {
     fn read_only_by_setting_for_a_monitors_role_alone_is_a_warning() {
         assert_eq!(set_for(&[("", "app")], true).unwrap().severity, Severity::Warning);
         assert_eq!(set_for(&[("", "app")], false).unwrap().severity, Severity::Critical);
+    }
+
+    #[test]
+    fn read_only_by_setting_of_the_url_is_taken_out_of_the_url() {
+        let mut e = with_facts(|f| f.server.default_transaction_read_only = true);
+        e.target.asks_read_only = true;
+        let found = find(&e).unwrap();
+        assert!(found.summary.contains("in the options of the service's own URL"));
+        assert!(!found.remedies[0].command.contains("alter system"));
+    }
+
+    #[test]
+    fn read_only_by_setting_is_told_by_the_rescue_way_for_the_service() {
+        let by_rescue = |on: bool, places: &[(&str, &str)]| {
+            let mut e = refused("53300", "remaining connection slots are reserved");
+            let rescue = with_facts(|f| {
+                f.me.role = "postgres".into();
+                f.me.database = "postgres".into();
+                f.server.default_transaction_read_only = on;
+                f.server.read_only_set_for = places.iter().map(|(d, r)| ((*d).into(), (*r).into())).collect();
+            });
+            e.rescue = crate::evidence::Seen::Seen(rescue.front);
+            find(&e).is_some()
+        };
+        assert!(by_rescue(false, &[("renderflow", "")]) && by_rescue(true, &[]));
+        assert!(!by_rescue(true, &[("", "postgres")]) && !by_rescue(false, &[]));
     }
 
     #[test]
