@@ -46,6 +46,10 @@ fn room_report(e: &Evidence, room: Room, broken: Option<&Break>, findings: &[Fin
     };
     let summary = match (status, first_summary(findings, room)) {
         (RoomStatus::Failed | RoomStatus::Warning, Some(summary)) if !seen || room > Room::Startup => summary,
+        // The way in passed here, and the fault was seen from the side: the stage's own line would contradict it.
+        (RoomStatus::Failed, Some(summary)) if room > Room::App && broken.is_none_or(|b| b.room != room) => {
+            summary
+        }
         (RoomStatus::NotReached, _) if !seen => "not reached".to_owned(),
         _ => summary,
     };
@@ -60,6 +64,14 @@ fn stage_status(room: Room, seen: bool, broken: Option<&Break>, findings: &[Find
                 RoomStatus::Ok
             } else {
                 RoomStatus::NotSeen
+            }
+        }
+        // The question stayed unanswered for a reason that stands in another room; asked elsewhere, this one is well.
+        Some(b) if room == b.room && room >= Room::Admission && accounted_for(findings) => {
+            if seen {
+                RoomStatus::Ok
+            } else {
+                RoomStatus::NotReached
             }
         }
         Some(b) if room == b.room => {
@@ -78,6 +90,11 @@ fn stage_status(room: Room, seen: bool, broken: Option<&Break>, findings: &[Find
         _ if seen => RoomStatus::Ok,
         _ => RoomStatus::NotSeen,
     }
+}
+
+/// Some room on the way has a critical finding.
+fn accounted_for(findings: &[Finding]) -> bool {
+    findings.iter().any(|f| f.room > Room::App && f.severity == Severity::Critical)
 }
 
 /// The rooms of the way around the proxy, from dns to startup.
@@ -171,6 +188,30 @@ mod tests {
         assert_eq!(report.status, Status::Ok);
         let seen = ["not-seen", "ok", "ok", "ok", "ok", "ok", "ok", "ok", "ok"];
         assert_eq!(statuses(&report)[..9], seen);
+    }
+
+    #[test]
+    fn a_question_that_a_full_pool_leaves_unanswered_does_not_fail_the_server() {
+        let mut e = healthy();
+        let answered = e.front.clone();
+        e.front.query.as_mut().unwrap().outcome = crate::evidence::QueryOutcome::Silent;
+        e.direct = Seen::Seen(answered);
+        let pool = crate::rooms::proxy::evidence::PoolRow {
+            database: "renderflow".into(),
+            user: "app".into(),
+            cl_waiting: 6,
+            sv_active: 4,
+            maxwait_s: 2.0,
+            ..Default::default()
+        };
+        e.pooler = Seen::Seen(crate::rooms::proxy::evidence::PoolerEvidence {
+            pools: vec![pool],
+            ..Default::default()
+        });
+        let report = of(&e);
+        assert_eq!(report.findings[0].cause, "pooler-pool-exhausted");
+        assert_eq!((report.path[3].status, report.path[7].status), (RoomStatus::Failed, RoomStatus::Ok));
+        assert_eq!(report.path[3].summary, report.findings[0].summary);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crate::cause::Proof;
 use crate::evidence::Evidence;
+use crate::rooms::admission::slots;
 use crate::rooms::server::startup_process::{data_directory, progress};
 use crate::said;
 use pgmedic_model::pooler_words::Words;
@@ -36,8 +37,15 @@ cause! {
 
 fn find(e: &Evidence) -> Option<Finding> {
     let refused = said::error(e, Words::ShuttingDown)?;
-    let summary =
-        "the server is shutting down: nobody new is let in, and it waits for the sessions that are left";
+    let left = slots::count(e).filter(|s| s.taken > 0);
+    let left = left.map_or_else(
+        || "the sessions that are left".to_owned(),
+        |s| match s.who(e) {
+            Some(who) => format!("the {} sessions that are left; {who}", s.taken),
+            None => format!("the {} sessions that are left", s.taken),
+        },
+    );
+    let summary = format!("the server is shutting down: nobody new is let in, and it waits for {left}");
     let data = data_directory(e);
     Some(
         Finding::new(CAUSE.id, Room::Server, Severity::Critical, Confidence::Certain, summary, refused.fact())
