@@ -3,9 +3,7 @@
 //! here: any cause.
 
 use crate::evidence::{Evidence, RouteEvidence};
-use crate::rooms::proxy::evidence::FirstBytes;
 use crate::rooms::proxy::silence;
-use crate::rooms::startup::evidence::StartupOutcome;
 use pgmedic_model::Severity;
 use pgmedic_model::pooler_words::{Words, says};
 
@@ -37,10 +35,9 @@ impl Struck<'_> {
 pub(crate) enum Around {
     /// Nothing for the service: at most a warning.
     Aside,
-    /// What a hop that hangs up or stays silent stumbles over as well.
-    BehindAnyHop,
-    /// What a pooler that says it cannot log in stumbles over as well.
-    BehindAPooler,
+    /// What the service would meet there itself: the front stumbles over it in its own words, or is broken before it
+    /// and hides it.
+    Behind,
 }
 
 /// The ways in on which `fails` holds, the front first. None where it holds on none.
@@ -52,26 +49,15 @@ pub(crate) fn struck<'a>(
     let mut ways = e.routes().filter(|(_, route)| fails(route));
     let (name, route) = ways.next()?;
     let others = ways.map(|(_, route)| route).collect();
-    let hidden = match around {
-        Around::Aside => false,
-        Around::BehindAnyHop => hop_gives_up(&e.front) || pooler_cannot_log_in(e),
-        Around::BehindAPooler => pooler_cannot_log_in(e),
-    };
+    let hidden = around == Around::Behind && tells_nothing_of_the_server(e);
     let critical = name == "front" || (name == "direct" && hidden);
     let severity = if critical { Severity::Critical } else { Severity::Warning };
     Some(Struck { name, route, others, severity })
 }
 
-/// The peer hangs up or stays silent without a reason.
-fn hop_gives_up(front: &RouteEvidence) -> bool {
-    let at_the_door = front
-        .proxy
-        .as_ref()
-        .is_some_and(|p| matches!(p.first, FirstBytes::Closed | FirstBytes::Reset | FirstBytes::Silent));
-    let inside = front.startup.as_ref().is_some_and(|s| {
-        matches!(s.outcome, StartupOutcome::Closed | StartupOutcome::Reset | StartupOutcome::Silent { .. })
-    });
-    at_the_door || inside
+/// The front came neither to an answer nor to a refusal of the server's.
+fn tells_nothing_of_the_server(e: &Evidence) -> bool {
+    (!e.front.admitted() && e.front.refusal().is_none()) || pooler_cannot_log_in(e)
 }
 
 /// A pooler says that it has no way to its server, or is silent where it would need one.
@@ -97,6 +83,8 @@ mod tests {
     use super::*;
     use crate::evidence::Seen;
     use crate::evidence::fixture::{admitted, first_bytes, healthy, late, refuse, refused};
+    use crate::rooms::proxy::evidence::FirstBytes;
+    use crate::rooms::startup::evidence::StartupOutcome;
 
     fn with_direct_refused(mut e: Evidence) -> Evidence {
         let mut direct = admitted("renderflow-db.internal:5433");
@@ -111,17 +99,22 @@ mod tests {
 
     #[test]
     fn a_failure_aside_is_a_warning_unless_the_front_stumbles_over_it() {
+        let other = with_direct_refused(refused("28P01", "password authentication failed for user \"app\""));
+        assert_eq!(
+            severity(&other, Around::Behind),
+            Some(Severity::Warning),
+            "the server spoke on the front"
+        );
         let warning = with_direct_refused(healthy());
-        assert_eq!(severity(&warning, Around::BehindAnyHop), Some(Severity::Warning));
+        assert_eq!(severity(&warning, Around::Behind), Some(Severity::Warning));
         let hop = with_direct_refused(first_bytes(FirstBytes::Closed));
-        assert_eq!(severity(&hop, Around::BehindAnyHop), Some(Severity::Critical));
-        assert_eq!(severity(&hop, Around::BehindAPooler), Some(Severity::Warning));
+        assert_eq!(severity(&hop, Around::Behind), Some(Severity::Critical));
         let pooler = with_direct_refused(refused("08P01", "server login has been failing, try again later"));
-        assert_eq!(severity(&pooler, Around::BehindAPooler), Some(Severity::Critical));
+        assert_eq!(severity(&pooler, Around::Behind), Some(Severity::Critical));
         assert_eq!(severity(&pooler, Around::Aside), Some(Severity::Warning));
         let mut late_word = with_direct_refused(healthy());
         late(&mut late_word, "08P01", "query_wait_timeout");
-        assert_eq!(severity(&late_word, Around::BehindAPooler), Some(Severity::Critical));
+        assert_eq!(severity(&late_word, Around::Behind), Some(Severity::Critical));
         assert_eq!(severity(&healthy(), Around::Aside), None);
     }
 

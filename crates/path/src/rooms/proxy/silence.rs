@@ -368,7 +368,7 @@ fn unknown(e: &Evidence) -> Opinion {
 }
 
 /// The fact that the way around the proxy is admitted, where it is.
-fn direct_works(e: &Evidence) -> Option<Fact> {
+pub(crate) fn direct_works(e: &Evidence) -> Option<Fact> {
     let direct = e.direct.get().filter(|d| d.admitted())?;
     let startup = direct.startup.as_ref()?;
     let said = format!("around the proxy the server logs in within {}", startup.elapsed_ms);

@@ -31,7 +31,7 @@ pub(crate) fn refused(
     e: &Evidence,
     test: impl Fn(&RouteEvidence, &ServerError) -> bool,
 ) -> Option<Refusal<'_>> {
-    let way = struck(e, Around::BehindAPooler, |r| r.refusal().is_some_and(|error| test(r, error)))?;
+    let way = struck(e, Around::Behind, |r| r.refusal().is_some_and(|error| test(r, error)))?;
     let error = way.route.refusal()?;
     let startup = way.route.startup.as_ref();
     Some(Refusal {

@@ -45,7 +45,7 @@ cause! {
 
 fn find(e: &Evidence) -> Option<Finding> {
     let ours = |b: &crate::rooms::dns::reading::Blame| b.verdict == Verdict::NoSuchName;
-    let way = struck(e, Around::BehindAnyHop, |r| blame(r).as_ref().is_some_and(ours))?;
+    let way = struck(e, Around::Behind, |r| blame(r).as_ref().is_some_and(ours))?;
     let dns = &way.route.dns;
     let (name, confidence) = (name(dns)?, blame(way.route)?.confidence);
     let known = servers_that(dns, Verdict::Found);

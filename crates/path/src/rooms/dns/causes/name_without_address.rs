@@ -36,7 +36,7 @@ cause! {
 }
 
 fn find(e: &Evidence) -> Option<Finding> {
-    let way = struck(e, Around::BehindAnyHop, |r| blame(r).is_some_and(|b| b.verdict == Verdict::NoAddress))?;
+    let way = struck(e, Around::Behind, |r| blame(r).is_some_and(|b| b.verdict == Verdict::NoAddress))?;
     let dns = &way.route.dns;
     let (name, confidence) = (name(dns)?, blame(way.route)?.confidence);
     let known = servers_that(dns, Verdict::Found);

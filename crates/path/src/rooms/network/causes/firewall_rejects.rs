@@ -44,7 +44,7 @@ fn find(e: &Evidence) -> Option<Finding> {
         let own = matches!(a.outcome, ConnectOutcome::Forbidden | ConnectOutcome::Reset);
         (refusal || own) && !is_socket(a)
     };
-    let way = struck(e, Around::BehindAnyHop, |r| decisive(r).is_some_and(says_no))?;
+    let way = struck(e, Around::Behind, |r| decisive(r).is_some_and(says_no))?;
     let attempt = decisive(way.route)?;
     let listens = matches!(listener(e, way.name), Listener::There(_));
     let (confidence, who) = match attempt.outcome {

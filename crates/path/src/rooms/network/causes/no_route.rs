@@ -42,7 +42,7 @@ cause! {
 }
 
 fn find(e: &Evidence) -> Option<Finding> {
-    let way = struck(e, Around::BehindAnyHop, |r| decisive(r).is_some_and(|a| verdict(a).is_some()))?;
+    let way = struck(e, Around::Behind, |r| decisive(r).is_some_and(|a| verdict(a).is_some()))?;
     let attempt = decisive(way.route)?;
     let (confidence, what) = verdict(attempt)?;
     let rejected = attempt.outcome == ConnectOutcome::Rejected;

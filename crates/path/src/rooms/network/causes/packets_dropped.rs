@@ -60,7 +60,7 @@ fn behind_the_hop(e: &Evidence) -> Option<Finding> {
 }
 
 fn on_a_way(e: &Evidence) -> Option<Finding> {
-    let way = struck(e, Around::BehindAnyHop, |r| ended(r, &[ConnectOutcome::Silent]))?;
+    let way = struck(e, Around::Behind, |r| ended(r, &[ConnectOutcome::Silent]))?;
     let attempt = decisive(way.route)?;
     let seen = listener(e, way.name);
     if queue_is_full(seen) && listening_process_is_frozen(e) {

@@ -45,7 +45,7 @@ cause! {
 
 fn find(e: &Evidence) -> Option<Finding> {
     let closed = [ConnectOutcome::Refused, ConnectOutcome::NoSuchSocket];
-    let way = struck(e, Around::BehindAnyHop, |r| ended(r, &closed))?;
+    let way = struck(e, Around::Behind, |r| ended(r, &closed))?;
     let attempt = decisive(way.route)?;
     let confidence = match listener(e, way.name) {
         Listener::There(_) => return None,

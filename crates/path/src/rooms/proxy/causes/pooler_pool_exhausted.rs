@@ -58,16 +58,19 @@ fn find(e: &Evidence) -> Option<Finding> {
         }
         (None, None, Some(silent)) if behind_a_pooler(e) && !console::paused(e) => {
             let summary = "PgBouncer logs in, and the first query finds no server connection".to_owned();
-            (silence::fact(&e.front, silent), summary, Confidence::Possible, vec![])
+            let works: Vec<_> = silence::direct_works(e).into_iter().collect();
+            let confidence = if works.is_empty() { Confidence::Possible } else { Confidence::Likely };
+            (silence::fact(&e.front, silent), summary, confidence, works)
         }
         _ => return None,
     };
     let mut finding =
         Finding::new(CAUSE.id, Room::Proxy, Severity::Critical, confidence, summary, proof).and_all(facts);
+    if confidence != Confidence::Certain {
+        finding = finding.or_else("pooler-paused", "`SHOW DATABASES` on the console (configure `pooler`)");
+    }
     if confidence == Confidence::Possible {
-        finding = finding
-            .or_else("pooler-paused", "`SHOW DATABASES` on the console (configure `pooler`)")
-            .or_else("server-hung", "a walk around the pooler (configure `direct`)");
+        finding = finding.or_else("server-hung", "a walk around the pooler (configure `direct`)");
     }
     let command = e.pooler.get().map_or_else(
         || "SHOW POOLS; SHOW SERVERS;   -- on PgBouncer's admin console".to_owned(),

@@ -36,7 +36,7 @@ cause! {
 }
 
 fn find(e: &Evidence) -> Option<Finding> {
-    let way = struck(e, Around::BehindAnyHop, |r| greeting(r).is_some())?;
+    let way = struck(e, Around::Behind, |r| greeting(r).is_some())?;
     let proxy = way.route.proxy.as_ref()?;
     let (greeting, service) = greeting(way.route)?;
     let confidence = if service == Service::Known { Confidence::Certain } else { Confidence::Likely };

@@ -92,7 +92,7 @@ fn accepted_directly<'a>(e: &'a Evidence, refusal: &Refusal<'_>) -> Option<&'a s
 fn none_configured(e: &Evidence) -> Option<Finding> {
     let asked =
         |s: &crate::rooms::startup::evidence::StartupEvidence| s.outcome == StartupOutcome::NoPassword;
-    let way = struck(e, Around::BehindAPooler, |r| r.startup.as_ref().is_some_and(asked))?;
+    let way = struck(e, Around::Behind, |r| r.startup.as_ref().is_some_and(asked))?;
     let startup = way.route.startup.as_ref()?;
     let user = &startup.user;
     let summary =
