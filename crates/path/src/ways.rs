@@ -28,6 +28,13 @@ impl Struck<'_> {
             _ => "",
         }
     }
+
+    /// The end of a summary of something that each way meets at an address of its own.
+    pub(crate) fn and_the_others(&self) -> String {
+        let elsewhere = self.others.iter().map(|r| r.address.as_str()).filter(|a| *a != self.route.address);
+        let list: Vec<&str> = elsewhere.collect();
+        if list.is_empty() { String::new() } else { format!("; likewise on {}", list.join(" and ")) }
+    }
 }
 
 /// What a failure of the way around the proxy means while the front fails in another manner.
@@ -124,6 +131,7 @@ mod tests {
         let struck = struck(&e, Around::Aside, |r| !r.admitted()).expect("both fail");
         assert_eq!((struck.name, struck.others.len(), struck.severity), ("front", 1, Severity::Critical));
         assert_eq!(struck.on_the_way(), "");
+        assert_eq!(struck.and_the_others(), "; likewise on renderflow-db.internal:5433");
     }
 
     #[test]

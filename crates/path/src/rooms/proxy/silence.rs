@@ -68,6 +68,9 @@ const DECIDERS: [(&str, &str); 5] = [
     ),
 ];
 
+/// A pooler whose database is paused, or killed, keeps its clients waiting the same way.
+const PAUSED: (&str, &str) = ("pooler-paused", "`SHOW DATABASES` on the console (configure `pooler`)");
+
 /// Every alternative but those in `not`, of a peer that has said nothing at all.
 fn others(not: &[&str]) -> Vec<(&'static str, &'static str)> {
     DECIDERS.into_iter().take(4).filter(|(id, _)| !not.contains(id)).collect()
@@ -328,7 +331,9 @@ fn by_the_pooler(e: &Evidence) -> Option<Opinion> {
         "PgBouncer at {} answers for itself and gets no login at the server behind it{around}",
         e.front.address
     );
-    let left = if sure { vec![] } else { vec![DECIDERS[0]] };
+    let console_told = e.pooler.get().is_some_and(|p| p.failure.is_none() && !p.silent);
+    let paused = (!console_told).then_some(PAUSED);
+    let left = (!sure).then_some(DECIDERS[0]).into_iter().chain(paused).collect();
     let confidence = if sure { Confidence::Likely } else { Confidence::Possible };
     Some(opinion(Silent::PoolerUpstream, confidence, summary, facts, left))
 }

@@ -54,6 +54,7 @@ fn find(e: &Evidence) -> Option<Finding> {
         Listener::NotSeen => Confidence::Likely,
     };
     let summary = format!("nothing listens on {}: {}{}", attempt.address, how(attempt), way.on_the_way());
+    let summary = summary + &way.and_the_others();
     let finding = Finding::new(CAUSE.id, CAUSE.room, way.severity, confidence, summary, fact(attempt));
     let mut finding = with_context(finding, e, &way, attempt).and_all(server_facts(e));
     if confidence == Confidence::Likely {
