@@ -18,8 +18,13 @@ pub(crate) fn progress(e: &Evidence) -> Vec<Fact> {
     title.into_iter().chain(status).collect()
 }
 
-/// Whether what recovers is a standby or a restore, where the host shows it: by its signal file, else by the log.
+/// Whether what recovers is a standby or a restore, where the host shows it: by its signal file, else by the log. A
+/// server that recovers lets nobody in: where another way is admitted, that one leads elsewhere, and the window shows the
+/// server there.
 pub(crate) fn follows_an_archive(e: &Evidence) -> Option<bool> {
+    if e.routes().any(|(_, route)| route.admitted()) {
+        return Some(true);
+    }
     let by_file = e.host.get().and_then(|h| h.recovery_signal);
     let crashed = || {
         let of = [Words::CrashRecovery, Words::TerminatedBySignal];
@@ -50,6 +55,15 @@ pub(crate) fn data_directory(e: &Evidence) -> String {
 mod tests {
     use super::*;
     use crate::evidence::fixture::{healthy, window};
+
+    #[test]
+    fn where_another_way_is_admitted_the_window_shows_another_server() {
+        let mut e = healthy();
+        window(&mut e, |host| host.recovery_signal = Some(false));
+        assert_eq!(follows_an_archive(&e), Some(true));
+        e.front.startup = None;
+        assert_eq!(follows_an_archive(&e), Some(false));
+    }
 
     #[test]
     fn progress_is_read_off_the_title() {
