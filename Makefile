@@ -22,7 +22,7 @@ lint:            ## formatting, clippy, the house's own demands, licences
 	 else echo "cargo-deny is not installed: licences and sources are not checked (cargo install --locked cargo-deny)"; fi
 
 bench:           ## a check against psql and the standard plugins, in one run; writes docs/bench.md
-	@scripts/install-parts hyperfine time psql
+	@scripts/install-parts hyperfine time psql check_postgres
 	@cargo build --release --quiet
 	@scripts/bench
 
