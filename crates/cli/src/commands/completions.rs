@@ -12,7 +12,7 @@ use pgmedic_path::rooms;
 /// Writes the script.
 pub(crate) fn run(args: &CompletionsArgs) -> Result<i32, Failure> {
     let causes: Vec<&'static str> = rooms::causes().map(|cause| cause.id).collect();
-    let drills: Vec<&'static str> = table::DRILLS.iter().map(|drill| drill.name).collect();
+    let drills: Vec<&'static str> = table::drills().map(|drill| drill.name).collect();
     let known = [("explain", "cause", causes), ("drill", "names", drills)];
     let mut command = Cli::command();
     for (verb, argument, words) in &known {

@@ -86,7 +86,7 @@ pub(crate) fn run(args: &Args, color: When) -> Result<i32, Failure> {
     if args.runbook {
         return Ok(Document::of(told::runbook(&look)).exit(args.strict));
     }
-    let wanted: Vec<&Drill> = if named.is_empty() { table::DRILLS.iter().collect() } else { named };
+    let wanted: Vec<&Drill> = if named.is_empty() { table::drills().collect() } else { named };
     if args.list || (args.names.is_empty() && !args.all) {
         list(&wanted, args.format, &look);
         return Ok(0);
@@ -106,7 +106,7 @@ pub(crate) fn run(args: &Args, color: When) -> Result<i32, Failure> {
 /// The drill of this name.
 fn by_name(name: &str) -> Result<&'static Drill, Failure> {
     table::find(name).ok_or_else(|| {
-        let near = nearest(name, table::DRILLS.iter().map(|drill| drill.name));
+        let near = nearest(name, table::drills().map(|drill| drill.name));
         let near = near.map_or("pgmedic drill --list has them".to_owned(), |near| format!("nearest: {near}"));
         Failure::Usage(format!("no drill {:?}; {near}", crate::render::text::visible(name)))
     })

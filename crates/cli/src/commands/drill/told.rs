@@ -13,7 +13,7 @@ use super::Document;
 
 /// Width of the widest drill's name.
 fn name_width() -> usize {
-    table::DRILLS.iter().map(|drill| drill.name.len()).max().unwrap_or_default()
+    table::drills().map(|drill| drill.name.len()).max().unwrap_or_default()
 }
 
 /// A row of `--list`.

@@ -1,0 +1,51 @@
+//! Drills of the room `proxy`.
+
+use super::{POOLER, PROXY, drill};
+use crate::drills::Drill;
+use pgmedic_lab::faults;
+
+/// Every drill of the room.
+pub(super) const DRILLS: &[Drill] = &[
+    drill(
+        PROXY,
+        "proxy-without-backend",
+        "The proxy looks for its server where nobody listens.",
+        faults::proxy_without_backend::inject,
+    ),
+    drill(
+        PROXY,
+        "proxy-hung",
+        "The proxy is stopped; the kernel still accepts its connections.",
+        faults::proxy_hung::inject,
+    ),
+    drill(
+        PROXY,
+        "proxy-client-limit",
+        "The proxy has as many clients as its maxconn allows.",
+        faults::proxy_client_limit::inject,
+    ),
+    drill(
+        POOLER,
+        "pooler-pool-exhausted",
+        "Every server connection of the pooler is in use, and clients wait.",
+        faults::pooler_pool_exhausted::inject,
+    ),
+    drill(
+        POOLER,
+        "pooler-client-limit",
+        "The pooler has as many clients as max_client_conn allows.",
+        faults::pooler_client_limit::inject,
+    ),
+    drill(
+        POOLER,
+        "pooler-paused",
+        "Somebody said PAUSE at the pooler's console, and nobody said RESUME.",
+        faults::pooler_paused::inject,
+    ),
+    drill(
+        POOLER,
+        "pooler-hung",
+        "The pooler is stopped; the kernel still accepts its connections.",
+        faults::pooler_hung::inject,
+    ),
+];

@@ -1,0 +1,46 @@
+//! Drills of the room `sessions`.
+
+use super::{API, OVER_A_SECOND, PAST, drill, impatient};
+use crate::drills::{Drill, Found};
+use pgmedic_lab::faults;
+
+/// Every drill of the room.
+pub(super) const DRILLS: &[Drill] = &[
+    Drill {
+        configure: impatient,
+        found: Found::ContributingTo("slots-exhausted"),
+        ..drill(
+            API,
+            "idle-sessions",
+            "Sessions that have idled for too long take every ordinary slot.",
+            |lab| faults::idle_sessions::inject(lab, PAST),
+        )
+    },
+    Drill {
+        configure: impatient,
+        ..drill(
+            API,
+            "idle-in-transaction",
+            "A session began a transaction, wrote, and forgot about it.",
+            |lab| faults::idle_in_transaction::inject(lab, PAST),
+        )
+    },
+    drill(
+        API,
+        "lock-pile-up",
+        "Twenty sessions queue behind one that locked a table and went idle.",
+        |lab| faults::lock_pile_up::inject(lab, PAST),
+    ),
+    drill(
+        API,
+        "orphan-prepared-transaction",
+        "A prepared transaction was left behind with its locks.",
+        |lab| faults::orphan_prepared_transaction::inject(lab, PAST),
+    ),
+    Drill {
+        configure: impatient,
+        ..drill(API, "long-queries", "Three queries run and run.", |lab| {
+            faults::long_queries::inject(lab, OVER_A_SECOND)
+        })
+    },
+];
