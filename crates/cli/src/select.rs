@@ -97,6 +97,7 @@ fn bare(target: Target) -> Service {
         resolve_here: false,
         api_log: None,
         window: Window::ByItself,
+        platform: None,
         policy: Policy::default(),
     }
 }

@@ -1,6 +1,7 @@
 //! The evidence of one walk: a serialisable value that `--record` writes, `--replay` diagnoses and tests are built on.
 
 use crate::platform::evidence::HostEvidence;
+use crate::platform::told::PlatformEvidence;
 use crate::rooms::app::evidence::AppEvidence;
 use crate::rooms::dns::evidence::DnsEvidence;
 use crate::rooms::network::evidence::NetworkEvidence;
@@ -65,6 +66,14 @@ pub struct Evidence {
     pub pooler: Seen<PoolerEvidence>,
     /// What this host shows of the database or the API.
     pub host: Seen<HostEvidence>,
+    /// What the platform tells of the API and the database.
+    #[serde(default = "not_asked")]
+    pub platform: Seen<PlatformEvidence>,
+}
+
+/// In a recording of a pgmedic that did not ask platforms.
+fn not_asked() -> Seen<PlatformEvidence> {
+    Seen::NotSeen("the recording has none".to_owned())
 }
 
 impl Evidence {

@@ -1,8 +1,10 @@
 //! What is to be walked: one service, resolved from configuration, a URL or the environment.
 
+use crate::platform::Platform;
 use pgmedic_model::{Policy, Target};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// One service. The caller has read every file and environment variable that the configuration names.
 #[derive(Clone, Debug)]
@@ -30,6 +32,8 @@ pub struct Service {
     pub api_log: Option<LogSource>,
     /// The window on this host.
     pub window: Window,
+    /// What runs the API and the database, where it can be asked.
+    pub platform: Option<Arc<dyn Platform>>,
     /// Thresholds and permissions.
     pub policy: Policy,
 }

@@ -11,6 +11,8 @@ mod window;
 use crate::clock::Stopwatch;
 use crate::events::Observer;
 use crate::evidence::{Evidence, Seen, TargetView};
+use crate::platform::observe;
+use crate::platform::told::PlatformEvidence;
 use crate::rooms::app;
 use crate::rooms::app::evidence::AppEvidence;
 use crate::rooms::dns::probe::Resolver;
@@ -31,9 +33,10 @@ pub async fn walk(service: &Service, timeout: Duration, observer: Observer<'_>) 
     let watch = Stopwatch::start();
     let budget = Budget::new(timeout);
     let resolver = Resolver::of(service);
-    let (app, pooler, seen) = tokio::join!(
+    let (app, pooler, platform, seen) = tokio::join!(
         unharmed(app::probe::look(service, budget.sides())),
         unharmed(look_at_console(service, &resolver, &budget)),
+        unharmed(ask_platform(service, &budget)),
         ways::walk(service, &resolver, &budget, observer),
     );
     Evidence {
@@ -51,6 +54,7 @@ pub async fn walk(service: &Service, timeout: Duration, observer: Observer<'_>) 
         rescue: seen.rescue,
         pooler: pooler.unwrap_or_else(panicked),
         host: seen.host,
+        platform: platform.unwrap_or_else(panicked),
     }
 }
 
@@ -59,6 +63,19 @@ async fn look_at_console(service: &Service, resolver: &Resolver, budget: &Budget
     match &service.pooler {
         Some(target) => Seen::Seen(console::read(target, resolver, budget.ways()).await),
         None => Seen::NotSeen("not configured (`pooler`, PgBouncer's admin console)".to_owned()),
+    }
+}
+
+/// The platform, where one is configured.
+async fn ask_platform(service: &Service, budget: &Budget) -> Seen<PlatformEvidence> {
+    match &service.platform {
+        Some(platform) => {
+            let database = service.target.host.to_string();
+            Seen::Seen(observe(platform.as_ref(), &database, budget.sides()).await)
+        }
+        None => Seen::NotSeen(
+            "not configured (`[service.platform]`, what runs the API and the database)".to_owned(),
+        ),
     }
 }
 

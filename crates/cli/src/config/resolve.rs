@@ -55,6 +55,7 @@ impl Config {
             resolve_here: entry.resolve_here,
             api_log: entry.api_log.clone().map(LogSource::File),
             window: entry.window.clone(),
+            platform: None,
             policy: entry.policy.clone(),
         })
     }

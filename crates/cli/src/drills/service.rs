@@ -39,6 +39,7 @@ pub(super) fn of(
             data_directory: Some(postgres.data().to_owned()),
             log: Some(postgres.log().to_owned()),
         }),
+        platform: None,
         policy: Policy::default(),
     };
     if lab.dns().is_ok() {

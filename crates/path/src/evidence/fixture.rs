@@ -51,6 +51,7 @@ pub(crate) fn healthy() -> Evidence {
         rescue: unseen(),
         pooler: unseen(),
         host: unseen(),
+        platform: unseen(),
     }
 }
 

@@ -88,6 +88,7 @@ impl Server {
             resolve_here: false,
             api_log: None,
             window: Window::ByItself,
+            platform: None,
             policy: Policy::default(),
         }
     }

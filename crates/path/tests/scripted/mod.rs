@@ -88,6 +88,7 @@ impl Peer {
             resolve_here: false,
             api_log: None,
             window: Window::Off,
+            platform: None,
             policy: Policy::default(),
         }
     }

@@ -109,7 +109,7 @@ struct Hit<'l> {
 }
 
 /// Reads the lines. `idle` is the time since the last of them was written.
-fn evidence(at: Timestamp, place: &str, bytes: &[u8], idle: Ms, target: &str) -> LogEvidence {
+pub(crate) fn evidence(at: Timestamp, place: &str, bytes: &[u8], idle: Ms, target: &str) -> LogEvidence {
     let text = String::from_utf8_lossy(bytes);
     let mut newest_first: VecDeque<(LogPattern, Hit<'_>)> = VecDeque::new();
     let (mut lines_read, mut connected, mut stamped, mut newest_local) = (0, None, None, None);
