@@ -5,6 +5,7 @@
 
 pub mod errno;
 pub mod finding;
+pub mod haproxy_words;
 pub mod mask;
 pub mod nearest;
 pub mod policy;

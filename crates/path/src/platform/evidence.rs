@@ -1,5 +1,11 @@
 //! What this host shows of the database (or the API) when the door is shut: processes, listeners, volumes, logs.
 
+mod proxy_logs;
+
+pub use proxy_logs::{
+    HaproxyEnding, HaproxyEvent, HaproxyLogView, PoolerLogEntry, PoolerLogView, PoolerSide,
+};
+
 use pgmedic_model::{Ms, SqlState, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +40,12 @@ pub struct HostEvidence {
     pub proxy_connecting: Vec<String>,
     /// What HAProxy's own stats socket says, where the proxy is a HAProxy whose configuration names one.
     pub haproxy: Option<HaproxyView>,
+    /// The end of HAProxy's log, where the proxy is a HAProxy whose log is a file of this host.
+    #[serde(default)]
+    pub haproxy_log: Option<HaproxyLogView>,
+    /// The end of PgBouncer's log, where the proxy is a PgBouncer whose log is a file of this host.
+    #[serde(default)]
+    pub pooler_log: Option<PoolerLogView>,
     /// The postmaster.
     pub postmaster: Option<ProcessView>,
     /// Why this is the service's postmaster: `listens on 127.0.0.1:5432`, `the only one on this host`, ….

@@ -5,5 +5,6 @@ pub mod causes;
 pub mod console;
 pub mod evidence;
 mod first_bytes;
+pub(crate) mod log;
 pub mod probe;
 pub(crate) mod silence;
