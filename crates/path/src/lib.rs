@@ -12,6 +12,7 @@ pub mod diagnose;
 pub mod events;
 pub mod evidence;
 mod explains;
+mod http;
 mod paste;
 pub mod platform;
 pub mod record;

@@ -3,7 +3,7 @@
 use super::evidence::{ServerLogView, VolumeView};
 use crate::evidence::Seen;
 use crate::rooms::app::evidence::LogEvidence;
-use pgmedic_model::{Ms, Timestamp};
+use pgmedic_model::{Ms, SqlState, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// Everything that a platform told.
@@ -50,6 +50,104 @@ pub struct Instance {
     pub checks: Vec<Check>,
     /// What else the platform says is amiss with it: `host unreachable`, `cordoned`, an event's message. Masked.
     pub remarks: Vec<String>,
+    /// The platform cannot reach what it runs on: its state is the last that was known.
+    #[serde(default)]
+    pub unreachable: bool,
+    /// What its health checks tell of the server in it, where the platform's checks are made for Postgres.
+    #[serde(default)]
+    pub server: ServerReport,
+    /// What a person would type.
+    #[serde(default)]
+    pub by_hand: ByHand,
+}
+
+/// Commands for a person, each empty where the platform has none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ByHand {
+    /// Shows the instance, its checks and its last events.
+    pub look: String,
+    /// Starts it where it is stopped.
+    pub start: String,
+    /// Restarts it.
+    pub restart: String,
+}
+
+/// What health checks that log in to a server tell of it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ServerReport {
+    /// How the check's own login, a superuser's, went.
+    pub login: Option<Checked<CheckLogin>>,
+    /// Its part in its cluster.
+    pub role: Option<Checked<MemberRole>>,
+    /// Its connections.
+    pub connections: Option<Checked<CheckConnections>>,
+    /// Its data directory's filesystem.
+    pub disk: Option<Checked<CheckDisk>>,
+    /// The platform's own guard holds writes back, in its words: `readonly.lock`.
+    pub guard: Option<Checked<String>>,
+}
+
+/// What a check told, and which.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Checked<T> {
+    /// What it told.
+    pub value: T,
+    /// The check.
+    pub check: String,
+    /// When it last ran, or last came to another result: platforms do not say which.
+    pub at: Option<Timestamp>,
+}
+
+/// How a health check's login went.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CheckLogin {
+    /// It was let in.
+    Admitted,
+    /// Nothing listens on the server's port, in the check's words.
+    NothingListens(String),
+    /// The server refused: SQLSTATE, where it gave one, and the check's words.
+    Refused(Option<SqlState>, String),
+    /// It did not come to an end in time.
+    Silent,
+}
+
+/// A server's part in its cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MemberRole {
+    /// It takes writes.
+    Primary,
+    /// It follows.
+    Replica,
+    /// It would take writes, and the platform's guard has taken it out of service: its disk is over a limit.
+    ReadOnly,
+    /// It was the primary and is fenced, for it cannot tell whether another one is.
+    Fenced,
+    /// It only votes.
+    Witness,
+}
+
+/// Connections as a check counts them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckConnections {
+    /// Rows of pg_stat_activity: the server's own processes count too.
+    pub used: u64,
+    /// `superuser_reserved_connections`.
+    pub reserved: u64,
+    /// `max_connections`.
+    pub max: u64,
+}
+
+/// A filesystem as a check tells of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CheckDisk {
+    /// The path that it measures.
+    pub path: String,
+    /// Used share, from 0 to 1.
+    pub used: f64,
+    /// Free bytes, where it tells.
+    pub available_bytes: Option<u64>,
 }
 
 /// The state of an instance.
@@ -129,4 +227,7 @@ pub struct PlatformVolume {
     pub size_bytes: Option<u64>,
     /// The filesystem in it, where the platform tells.
     pub filesystem: Option<VolumeView>,
+    /// What a person would type to extend it; `{size_gb}` stands for the new size. Empty where there is none.
+    #[serde(default)]
+    pub extend_by: String,
 }

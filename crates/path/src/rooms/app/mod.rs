@@ -2,11 +2,9 @@
 
 pub mod causes;
 pub mod evidence;
-mod http;
 pub mod log;
 mod log_time;
 mod log_words;
 mod metrics;
 pub mod probe;
 pub(crate) mod readiness;
-mod url;

@@ -2,10 +2,10 @@
 //! side with the walk; none of them is on the way in.
 
 use super::evidence::{AppEvidence, HttpOutcome, PoolMetrics, ReadyEvidence};
-use super::http::{Answer, Exchange, get};
-use super::url::Endpoint;
 use super::{log, metrics as figures};
 use crate::evidence::Seen;
+use crate::http::url::Endpoint;
+use crate::http::{Answer, Exchange, Request, exchange};
 use crate::rooms::dns::probe::Resolver;
 use crate::rooms::network::evidence::ConnectOutcome;
 use crate::service::Service;
@@ -57,13 +57,14 @@ pub async fn ready(url: &str, resolver: &Resolver, deadline: Instant) -> Seen<Re
         Ok(endpoint) => endpoint,
         Err(why) => return Seen::NotSeen(format!("ready: {why}")),
     };
-    let Exchange { at, elapsed_ms, dns, result } = get(&endpoint, resolver, READY_BODY, deadline).await;
+    let asked = Request::get(&endpoint, READY_BODY);
+    let Exchange { at, elapsed_ms, dns, result } = exchange(asked, resolver, deadline).await;
     let outcome = result.map_or_else(|outcome| outcome, answered);
     Seen::Seen(ReadyEvidence { at, elapsed_ms, url: endpoint.shown, dns, outcome })
 }
 
 /// Reads an answer: its status, and what a JSON body says of the database.
-fn answered(Answer { status, body }: Answer) -> HttpOutcome {
+fn answered(Answer { status, body, .. }: Answer) -> HttpOutcome {
     let json: Option<Value> = serde_json::from_slice(&body).ok();
     let member = |name: &str| match json.as_ref()?.get(name)? {
         Value::String(text) => Some(mask::excerpt(text, SHOWN)),
@@ -85,11 +86,12 @@ pub async fn metrics(url: &str, resolver: &Resolver, deadline: Instant) -> Seen<
         Ok(endpoint) => endpoint,
         Err(why) => return Seen::NotSeen(format!("metrics: {why}")),
     };
-    let Exchange { at, elapsed_ms, result, .. } = get(&endpoint, resolver, METRICS_BODY, deadline).await;
+    let asked = Request::get(&endpoint, METRICS_BODY);
+    let Exchange { at, elapsed_ms, result, .. } = exchange(asked, resolver, deadline).await;
     let mut read = PoolMetrics { at, elapsed_ms, url: endpoint.shown, ..PoolMetrics::default() };
     read.failure = match result {
         Err(outcome) => Some(in_words(&outcome)),
-        Ok(Answer { status: 200, body }) => {
+        Ok(Answer { status: 200, body, .. }) => {
             let found = figures::read(&String::from_utf8_lossy(&body), &mut read);
             (!found).then(|| "the page has no pg_pool_* metric".to_owned())
         }

@@ -1,21 +1,23 @@
-//! One GET, stage by stage: name, connection, TLS, answer. No redirect is followed and nothing is tried twice; every
-//! length and time is bounded. What an answer means is not in here.
+//! One HTTP exchange, stage by stage: name, connection, TLS, answer. No redirect is followed and nothing is tried twice;
+//! every length and time is bounded. The API's endpoints and the platforms are asked with it; what an answer means is
+//! not in here.
 
-use super::evidence::HttpOutcome;
-use super::url::Endpoint;
+pub(crate) mod url;
+
 use crate::aside;
 use crate::clock::Stopwatch;
+use crate::rooms::app::evidence::HttpOutcome;
 use crate::rooms::dns::evidence::DnsEvidence;
 use crate::rooms::dns::probe::{Resolver, look_aside};
 use crate::rooms::network::evidence::ConnectOutcome;
 use crate::rooms::network::probe::{Address, attempt};
 use crate::rooms::startup::wire::Io;
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{ACCEPT, AUTHORIZATION, CONNECTION, HOST, USER_AGENT};
-use hyper::{Request, Response, client::conn::http1};
+use hyper::header::{ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
+use hyper::{HeaderMap, Method, Response, client::conn::http1};
 use hyper_util::rt::TokioIo;
-use pgmedic_model::{Host, Ms, Timestamp, mask};
+use pgmedic_model::{Host, Ms, Secret, Timestamp, mask};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use std::net::{IpAddr, SocketAddr};
@@ -23,6 +25,7 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
+use url::Endpoint;
 
 /// Bytes of the answer's head that are read.
 const HEAD: usize = 64 * 1024;
@@ -31,69 +34,93 @@ const MAX_TRIES: u32 = 8;
 /// Characters of a peer's words that are shown.
 const WORDS: usize = 200;
 
-/// What came of one GET.
+/// What is asked.
+#[derive(Clone, Debug)]
+pub(crate) struct Request<'a> {
+    /// Whom, and for what. A [`Host::Socket`] is the path of a unix socket itself.
+    pub(crate) endpoint: &'a Endpoint,
+    /// How.
+    pub(crate) method: Method,
+    /// The `Authorization` header, in place of what the URL's credentials would make.
+    pub(crate) authorization: Option<&'a Secret>,
+    /// A body of JSON; empty for none.
+    pub(crate) body: &'a str,
+    /// Bytes of the answer's body that are read.
+    pub(crate) limit: usize,
+}
+
+impl<'a> Request<'a> {
+    /// A GET of an endpoint, of whose answer at most `limit` bytes are read.
+    pub(crate) const fn get(endpoint: &'a Endpoint, limit: usize) -> Self {
+        Self { endpoint, method: Method::GET, authorization: None, body: "", limit }
+    }
+}
+
+/// What came of one exchange.
 #[derive(Debug)]
-pub(super) struct Exchange {
+pub(crate) struct Exchange {
     /// When it began.
-    pub(super) at: Timestamp,
+    pub(crate) at: Timestamp,
     /// The whole of it.
-    pub(super) elapsed_ms: Ms,
+    pub(crate) elapsed_ms: Ms,
     /// The lookup of its name.
-    pub(super) dns: DnsEvidence,
+    pub(crate) dns: DnsEvidence,
     /// The answer, or how it ended without one.
-    pub(super) result: Result<Answer, HttpOutcome>,
+    pub(crate) result: Result<Answer, HttpOutcome>,
 }
 
 /// An answer.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(crate) struct Answer {
     /// Status code.
-    pub(super) status: u16,
+    pub(crate) status: u16,
+    /// The headers, 64 KiB of them at most.
+    pub(crate) headers: HeaderMap,
     /// The body, cut at the caller's limit.
-    pub(super) body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
+    /// True where the body came to its end within the limit.
+    pub(crate) whole: bool,
 }
 
-/// Asks for an endpoint once. At most `limit` bytes of the body are read.
-pub(super) async fn get(
-    endpoint: &Endpoint,
-    resolver: &Resolver,
-    limit: usize,
-    deadline: Instant,
-) -> Exchange {
+/// Asks once.
+pub(crate) async fn exchange(asked: Request<'_>, resolver: &Resolver, deadline: Instant) -> Exchange {
     let watch = Stopwatch::start();
-    let dns = look_aside(&endpoint.host, resolver, deadline).await;
-    let result = match dns.addresses() {
-        addresses if addresses.is_empty() => Err(HttpOutcome::NotResolved),
-        addresses => talk(endpoint, &addresses, limit, deadline).await,
+    let dns = look_aside(&asked.endpoint.host, resolver, deadline).await;
+    let addresses = match &asked.endpoint.host {
+        Host::Socket(path) => vec![Address::Unix(path.clone())],
+        Host::Name(_) | Host::Address(_) => {
+            let tcp = |ip: IpAddr| Address::Tcp(SocketAddr::new(ip, asked.endpoint.port));
+            dns.addresses().into_iter().map(tcp).collect()
+        }
+    };
+    let result = if addresses.is_empty() {
+        Err(HttpOutcome::NotResolved)
+    } else {
+        talk(&asked, &addresses, deadline).await
     };
     Exchange { at: watch.at, elapsed_ms: watch.elapsed(), dns, result }
 }
 
-async fn talk(
-    endpoint: &Endpoint,
-    addresses: &[IpAddr],
-    limit: usize,
-    deadline: Instant,
-) -> Result<Answer, HttpOutcome> {
-    let io = connect(addresses, endpoint.port, deadline).await.map_err(HttpOutcome::NotConnected)?;
+async fn talk(asked: &Request<'_>, addresses: &[Address], deadline: Instant) -> Result<Answer, HttpOutcome> {
+    let endpoint = asked.endpoint;
+    let io = connect(addresses, deadline).await.map_err(HttpOutcome::NotConnected)?;
     let silent = |_| HttpOutcome::Silent;
     let io = if endpoint.tls {
         timeout_at(deadline, secure(io, endpoint, deadline)).await.map_err(silent)??
     } else {
         io
     };
-    timeout_at(deadline, ask(io, endpoint, limit)).await.map_err(silent)?
+    timeout_at(deadline, ask(io, asked)).await.map_err(silent)?
 }
 
 /// Tries the addresses in order, as the API's clients do; each has its share of the time that is left. Where none
 /// connects, the first one's end stands for all.
-async fn connect(addresses: &[IpAddr], port: u16, deadline: Instant) -> Result<Io, ConnectOutcome> {
+async fn connect(addresses: &[Address], deadline: Instant) -> Result<Io, ConnectOutcome> {
     let mut first = None;
     let tries = u32::try_from(addresses.len()).unwrap_or(MAX_TRIES).min(MAX_TRIES);
-    for (left, ip) in (1..=tries).rev().zip(addresses) {
+    for (left, address) in (1..=tries).rev().zip(addresses) {
         let share = deadline.saturating_duration_since(Instant::now()) / left;
-        let (tried, connected) =
-            attempt(&Address::Tcp(SocketAddr::new(*ip, port)), Instant::now() + share).await;
+        let (tried, connected) = attempt(address, Instant::now() + share).await;
         match connected {
             Some(connected) => return Ok(connected.io),
             None => first = first.or(Some(tried.outcome)),
@@ -140,16 +167,16 @@ fn client_config() -> Result<ClientConfig, String> {
 }
 
 /// The request and its answer.
-async fn ask(io: Io, endpoint: &Endpoint, limit: usize) -> Result<Answer, HttpOutcome> {
+async fn ask(io: Io, asked: &Request<'_>) -> Result<Answer, HttpOutcome> {
     let mut builder = http1::Builder::new();
     let (mut sender, connection) =
         builder.max_buf_size(HEAD).handshake(TokioIo::new(io)).await.map_err(|error| ended(&error))?;
     // Dropped with this function, and the connection with it.
     let mut driver = JoinSet::new();
     driver.spawn(connection);
-    let request = request(endpoint).map_err(HttpOutcome::NotHttp)?;
+    let request = request(asked).map_err(HttpOutcome::NotHttp)?;
     match sender.send_request(request).await {
-        Ok(response) => Ok(read(response, limit).await),
+        Ok(response) => Ok(read(response, asked.limit).await),
         // The reason is the connection's: the sender only knows that it is gone.
         Err(error) if error.is_canceled() || error.is_closed() => Err(match driver.join_next().await {
             Some(Ok(Err(reason))) => ended(&reason),
@@ -159,33 +186,48 @@ async fn ask(io: Io, endpoint: &Endpoint, limit: usize) -> Result<Answer, HttpOu
     }
 }
 
-fn request(endpoint: &Endpoint) -> Result<Request<Empty<Bytes>>, String> {
-    let mut request = Request::get(&endpoint.resource)
+fn request(asked: &Request<'_>) -> Result<hyper::Request<Full<Bytes>>, String> {
+    let endpoint = asked.endpoint;
+    let mut request = hyper::Request::builder()
+        .method(asked.method.clone())
+        .uri(&endpoint.resource)
         .header(HOST, &endpoint.authority)
         .header(USER_AGENT, "pgmedic")
         .header(ACCEPT, "*/*")
         .header(CONNECTION, "close");
-    if let Some(secret) = &endpoint.authorization {
-        request = request.header(AUTHORIZATION, secret.reveal());
+    if let Some(secret) = asked.authorization.or(endpoint.authorization.as_ref()) {
+        let value = HeaderValue::from_str(secret.reveal());
+        let mut value = value.map_err(|_| "the credentials hold what no header may".to_owned())?;
+        value.set_sensitive(true);
+        request = request.header(AUTHORIZATION, value);
     }
-    request.body(Empty::new()).map_err(|error| format!("the request cannot be made: {error}"))
+    if !asked.body.is_empty() {
+        request = request.header(CONTENT_TYPE, "application/json");
+    }
+    let body = Full::new(Bytes::copy_from_slice(asked.body.as_bytes()));
+    request.body(body).map_err(|error| format!("the request cannot be made: {error}"))
 }
 
 /// Reads the body up to the limit. A peer that hangs up in the midst of it has answered all the same.
 async fn read(response: Response<Incoming>, limit: usize) -> Answer {
     let status = response.status().as_u16();
-    let mut incoming = response.into_body();
+    let (head, mut incoming) = response.into_parts();
     let mut body = Vec::new();
-    while let Some(Ok(frame)) = incoming.frame().await {
-        if let Ok(data) = frame.into_data() {
-            let room = limit - body.len();
-            body.extend_from_slice(&data[..data.len().min(room)]);
+    let whole = loop {
+        match incoming.frame().await {
+            None => break true,
+            Some(Err(_)) => break false,
+            Some(Ok(frame)) => {
+                let data = frame.into_data().unwrap_or_default();
+                let room = limit - body.len();
+                body.extend_from_slice(&data[..data.len().min(room)]);
+                if data.len() > room || body.len() >= limit {
+                    break false;
+                }
+            }
         }
-        if body.len() >= limit {
-            break;
-        }
-    }
-    Answer { status, body }
+    };
+    Answer { status, headers: head.headers, body, whole }
 }
 
 /// What an error of hyper says of the peer.

@@ -1,4 +1,4 @@
-//! The URL of an endpoint of the API, taken apart: where to connect, what to ask for, and what of it may be shown.
+//! The URL of an endpoint, taken apart: where to connect, what to ask for, and what of it may be shown.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -8,21 +8,21 @@ use pgmedic_model::{Host, Secret};
 
 /// An endpoint. Credentials in it are sent, and never shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Endpoint {
+pub(crate) struct Endpoint {
     /// Where it is.
-    pub(super) host: Host,
+    pub(crate) host: Host,
     /// Its port; 80 or 443 where the URL has none.
-    pub(super) port: u16,
+    pub(crate) port: u16,
     /// `https`.
-    pub(super) tls: bool,
+    pub(crate) tls: bool,
     /// Path and query, as they are asked for.
-    pub(super) resource: String,
+    pub(crate) resource: String,
     /// The `Host` header: the authority without credentials.
-    pub(super) authority: String,
+    pub(crate) authority: String,
     /// The `Authorization` header, where the URL has credentials (RFC 7617).
-    pub(super) authorization: Option<Secret>,
+    pub(crate) authorization: Option<Secret>,
     /// The URL without credentials and query.
-    pub(super) shown: String,
+    pub(crate) shown: String,
 }
 
 impl Endpoint {
@@ -30,7 +30,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// Where it is no `http` or `https` URL. The text does not repeat the URL, which may hold a password.
-    pub(super) fn parse(url: &str) -> Result<Self, String> {
+    pub(crate) fn parse(url: &str) -> Result<Self, String> {
         let uri: Uri = url.trim().parse().map_err(|error| format!("not a URL: {error}"))?;
         let tls = match uri.scheme_str() {
             Some("http") => false,
