@@ -22,6 +22,8 @@ pub struct Cause {
     pub page: &'static str,
     /// How it is proved.
     pub proof: Proof,
+    /// True where it breaks nothing yet: an audit reports it, a check does not.
+    pub latent: bool,
     /// Finds it in the evidence, or does not. Pure: no I/O, no clock.
     pub find: fn(&Evidence) -> Option<Finding>,
 }
@@ -46,6 +48,7 @@ impl Cause {
 
 /// Declares a file's cause. The doc comment is the page that `pgmedic explain` prints; it opens with one sentence and
 /// then has the headings of [`Cause::HEADINGS`] as `## …`. The file has `fn find(e: &Evidence) -> Option<Finding>`.
+/// `latent` stands after the room of a cause that breaks nothing yet.
 macro_rules! cause {
     ($(#[doc = $page:expr])* $id:literal in $room:ident, proved by $proof:expr;) => {
         $(#[doc = $page])*
@@ -54,6 +57,18 @@ macro_rules! cause {
             room: pgmedic_model::Room::$room,
             page: concat!($($page, "\n"),*),
             proof: $proof,
+            latent: false,
+            find,
+        };
+    };
+    ($(#[doc = $page:expr])* $id:literal in $room:ident, latent, proved by $proof:expr;) => {
+        $(#[doc = $page])*
+        pub static CAUSE: crate::cause::Cause = crate::cause::Cause {
+            id: $id,
+            room: pgmedic_model::Room::$room,
+            page: concat!($($page, "\n"),*),
+            proof: $proof,
+            latent: true,
             find,
         };
     };

@@ -5,18 +5,25 @@ use crate::explains::{contributes, explains};
 use crate::unrecognised;
 use pgmedic_model::{Finding, Role};
 
-/// Every finding that the evidence shows, with roles: roots first (worst and surest first, then in the order of the
+/// Every finding of a failure that the evidence shows, with roles: roots first (worst and surest first, then in the order of the
 /// path), then contributing, then symptoms.
 #[must_use]
 pub fn diagnose(evidence: &Evidence) -> Vec<Finding> {
     let mut findings: Vec<Finding> =
-        crate::rooms::causes().filter_map(|cause| (cause.find)(evidence)).collect();
+        crate::rooms::causes().filter(|c| !c.latent).filter_map(|cause| (cause.find)(evidence)).collect();
     findings.extend(unrecognised::last_resort(evidence, &findings));
     assign_roles(evidence, &mut findings);
     findings.sort_by_key(|f| {
         (role_rank(f.role), std::cmp::Reverse(f.severity), std::cmp::Reverse(f.confidence), f.room)
     });
     findings
+}
+
+/// What breaks nothing yet, and will: findings for an audit, and for whoever is about to restart something. They need the
+/// evidence of a walk with a preflight ([`crate::walk::Purpose`]); each is a root of its own, in the order of the path.
+#[must_use]
+pub fn latent(evidence: &Evidence) -> Vec<Finding> {
+    crate::rooms::causes().filter(|c| c.latent).filter_map(|cause| (cause.find)(evidence)).collect()
 }
 
 /// A finding that another one explains is a symptom; one that worsened another is contributing; the rest are roots.

@@ -2,6 +2,7 @@
 
 use crate::platform::evidence::HostEvidence;
 use crate::platform::told::PlatformEvidence;
+use crate::preflight::Preflight;
 use crate::rooms::app::evidence::AppEvidence;
 use crate::rooms::dns::evidence::DnsEvidence;
 use crate::rooms::network::evidence::NetworkEvidence;
@@ -69,10 +70,13 @@ pub struct Evidence {
     /// What the platform tells of the API and the database.
     #[serde(default = "not_asked")]
     pub platform: Seen<PlatformEvidence>,
+    /// What the server's next start would meet, where the walk was asked to look ahead.
+    #[serde(default = "not_asked")]
+    pub preflight: Seen<Preflight>,
 }
 
-/// In a recording of a pgmedic that did not ask platforms.
-fn not_asked() -> Seen<PlatformEvidence> {
+/// In a recording of a pgmedic that did not ask.
+fn not_asked<T>() -> Seen<T> {
     Seen::NotSeen("the recording has none".to_owned())
 }
 

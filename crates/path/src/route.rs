@@ -138,6 +138,12 @@ fn lookup_panicked(host: &Host) -> DnsEvidence {
 }
 
 impl Walked {
+    /// `host:port`, or the socket's path.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
     /// The addresses that the name led to.
     #[must_use]
     pub fn addresses(&self) -> Vec<IpAddr> {

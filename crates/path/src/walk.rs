@@ -3,6 +3,7 @@
 //! The ways and the looks from the side go on side by side; each is bounded by a share of the timeout ([`budget`]), and
 //! what panics in one of them becomes what that one came to.
 
+mod ahead;
 mod budget;
 mod statement;
 mod ways;
@@ -28,8 +29,28 @@ use std::time::Duration;
 /// What stands in a look's place where it panicked.
 const PANICKED: &str = "a defect in pgmedic: the look panicked";
 
+/// What a walk is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To see whether the service reaches its database, and why not. As little as will do is looked at.
+    Check,
+    /// To see besides what the server's next start would meet: before anything is restarted, and for an audit. The
+    /// server is asked three more things, and the window looks at everything though all is well.
+    Preflight,
+}
+
 /// Walks a service and gives what was seen. Never fails and never takes longer than `timeout`.
 pub async fn walk(service: &Service, timeout: Duration, observer: Observer<'_>) -> Evidence {
+    walk_for(Purpose::Check, service, timeout, observer).await
+}
+
+/// The same for a purpose.
+pub async fn walk_for(
+    purpose: Purpose,
+    service: &Service,
+    timeout: Duration,
+    observer: Observer<'_>,
+) -> Evidence {
     let watch = Stopwatch::start();
     let budget = Budget::new(timeout);
     let resolver = Resolver::of(service);
@@ -37,7 +58,7 @@ pub async fn walk(service: &Service, timeout: Duration, observer: Observer<'_>) 
         unharmed(app::probe::look(service, budget.sides())),
         unharmed(look_at_console(service, &resolver, &budget)),
         unharmed(ask_platform(service, &budget)),
-        ways::walk(service, &resolver, &budget, observer),
+        ways::walk(purpose, service, &resolver, &budget, observer),
     );
     Evidence {
         schema: Evidence::SCHEMA.to_owned(),
@@ -55,6 +76,7 @@ pub async fn walk(service: &Service, timeout: Duration, observer: Observer<'_>) 
         pooler: pooler.unwrap_or_else(panicked),
         host: seen.host,
         platform: platform.unwrap_or_else(panicked),
+        preflight: seen.preflight,
     }
 }
 

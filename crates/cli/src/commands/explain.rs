@@ -39,7 +39,27 @@ struct Entry {
     id: &'static str,
     room: Room,
     title: &'static str,
+    /// It breaks nothing yet: `audit` reports it.
+    latent: bool,
     page: String,
+}
+
+/// What is said of a latent cause under its title.
+const LATENT: &str = "Latent: it breaks nothing yet. `pgmedic audit` reports it; `pgmedic check` does not.";
+
+/// A cause's page in Markdown.
+fn text(cause: &Cause) -> String {
+    let page = page::markdown(cause.page);
+    match page.split_once("\n\n") {
+        Some((title, rest)) if cause.latent => format!("{title}\n\n{LATENT}\n\n{rest}"),
+        _ => page,
+    }
+}
+
+/// A cause's title in the list of all.
+fn entry(cause: &Cause) -> String {
+    let latent = if cause.latent { " (latent: audit)" } else { "" };
+    format!("{}{latent}", cause.title())
 }
 
 impl Entry {
@@ -49,7 +69,8 @@ impl Entry {
             id: cause.id,
             room: cause.room,
             title: cause.title(),
-            page: page::markdown(cause.page),
+            latent: cause.latent,
+            page: text(cause),
         }
     }
 }
@@ -67,9 +88,9 @@ fn document(value: &impl Serialize) -> Result<String, Failure> {
 
 fn one(cause: &Cause, format: PageFormat, look: &Look) -> Result<String, Failure> {
     Ok(match format {
-        PageFormat::Human => page::human(cause.id, cause.room, &page::markdown(cause.page), look),
+        PageFormat::Human => page::human(cause.id, cause.room, &text(cause), look),
         PageFormat::Json => document(&Entry::of(cause, Some("pgmedic.cause/1")))?,
-        PageFormat::Markdown => format!("# {}\n\n{}\n", cause.id, page::markdown(cause.page)),
+        PageFormat::Markdown => format!("# {}\n\n{}\n", cause.id, text(cause)),
     })
 }
 
@@ -84,13 +105,14 @@ fn list(format: PageFormat, look: &Look) -> Result<String, Failure> {
         PageFormat::Markdown => {
             for (room, causes) in by_room {
                 out.push_str(&format!("## {room}\n\n"));
-                out.extend(causes.map(|cause| format!("- `{}`: {}\n", cause.id, cause.title())));
+                out.extend(causes.map(|cause| format!("- `{}`: {}\n", cause.id, entry(cause))));
                 out.push('\n');
             }
         }
         PageFormat::Human => {
             for (room, causes) in by_room {
-                let rows: Vec<_> = causes.map(|cause| (cause.id, cause.title())).collect();
+                let rows: Vec<_> = causes.map(|cause| (cause.id, entry(cause))).collect();
+                let rows: Vec<_> = rows.iter().map(|(id, title)| (*id, title.as_str())).collect();
                 out.push_str(&page::group(room, &rows, look));
             }
         }

@@ -3,7 +3,8 @@
 use super::{Drill, Found, service};
 use pgmedic_lab::{Lab, LabError, wait};
 use pgmedic_model::{Ms, Report, Role, Status};
-use pgmedic_path::{Service, diagnose, report, walk};
+use pgmedic_path::walk::Purpose;
+use pgmedic_path::{Service, diagnose, latent, report, walk_for};
 use serde::Serialize;
 use std::time::{Duration, Instant};
 
@@ -68,7 +69,7 @@ pub(crate) fn run(drill: &Drill, told: &mut dyn FnMut(Step<'_>)) -> Record {
         drill: drill.name,
         status: Outcome::Passed,
         expected: drill.root_cause(),
-        role: if drill.found == Found::Root { Role::Root } else { Role::Contributing },
+        role: drill.role(),
         roots: Vec::new(),
         report: None,
         elapsed_ms: Ms::default(),
@@ -120,7 +121,7 @@ impl Trouble {
 fn go(drill: &Drill, record: &mut Record, told: &mut dyn FnMut(Step<'_>)) -> Result<(), Trouble> {
     let lab = Lab::build(drill.parts)?;
     let service = service::of(&lab, drill.configure)?;
-    let healthy = check(&service)?;
+    let healthy = check(drill, &service)?;
     if !is_well(&healthy) {
         return Err(Trouble::NotHealthy(summary(&healthy)));
     }
@@ -128,7 +129,7 @@ fn go(drill: &Drill, record: &mut Record, told: &mut dyn FnMut(Step<'_>)) -> Res
     let guard = (drill.inject)(&lab)?;
     told(Step::Broken);
     let from = Instant::now();
-    let broken = check(&service)?;
+    let broken = check(drill, &service)?;
     record.check_ms = Some(from.elapsed().into());
     record.roots = broken.roots().map(|root| root.cause.clone()).collect();
     told(Step::Found(&broken));
@@ -137,17 +138,23 @@ fn go(drill: &Drill, record: &mut Record, told: &mut dyn FnMut(Step<'_>)) -> Res
     let removed = guard.remove();
     verdict?;
     removed.map_err(Trouble::NotMended)?;
-    well_again(&service)?;
+    well_again(drill, &service)?;
     told(Step::Mended);
     Ok(())
 }
 
-/// Walks once and diagnoses.
-fn check(service: &Service) -> Result<Report, std::io::Error> {
+/// Walks once and diagnoses. A drill of what breaks nothing yet looks ahead as well.
+fn check(drill: &Drill, service: &Service) -> Result<Report, std::io::Error> {
+    let ahead = drill.found == Found::Latent;
+    let purpose = if ahead { Purpose::Preflight } else { Purpose::Check };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let evidence = runtime.block_on(walk(service, WALK_WITHIN, &|_| {}));
+    let evidence = runtime.block_on(walk_for(purpose, service, WALK_WITHIN, &|_| {}));
     runtime.shutdown_background();
-    Ok(report(&evidence, diagnose(&evidence)))
+    let mut findings = diagnose(&evidence);
+    if ahead {
+        findings.extend(latent(&evidence));
+    }
+    Ok(report(&evidence, findings))
 }
 
 /// True where everything was seen to be well.
@@ -160,14 +167,14 @@ fn judge(drill: &Drill, report: &Report) -> Result<(), Trouble> {
     let roots: Vec<&str> = report.roots().map(|root| root.cause.as_str()).collect();
     let contributes =
         || report.findings.iter().any(|f| f.cause == drill.name && f.role == Role::Contributing);
-    let right = roots == [drill.root_cause()] && (drill.found == Found::Root || contributes());
+    let right = roots == [drill.root_cause()] && (drill.role() == Role::Root || contributes());
     if right { Ok(()) } else { Err(Trouble::Misdiagnosed(summary(report))) }
 }
 
 /// Walks until the service is well.
-fn well_again(service: &Service) -> Result<(), Trouble> {
+fn well_again(drill: &Drill, service: &Service) -> Result<(), Trouble> {
     let look = || {
-        Ok(check(service)
+        Ok(check(drill, service)
             .map_err(|e| e.to_string())
             .and_then(|report| if is_well(&report) { Ok(()) } else { Err(summary(&report)) }))
     };

@@ -6,6 +6,7 @@ mod service;
 pub(crate) mod table;
 
 use pgmedic_lab::{Guard, Lab, LabError, Parts};
+use pgmedic_model::Role;
 use pgmedic_path::Service;
 
 /// A drill.
@@ -35,14 +36,24 @@ pub(crate) enum Found {
     Root,
     /// As contributing to the one root, which is this cause.
     ContributingTo(&'static str),
+    /// As the one latent finding, of a walk with a preflight, while nothing is broken.
+    Latent,
 }
 
 impl Drill {
     /// The id of the one root that must be found.
     pub(crate) fn root_cause(&self) -> &'static str {
         match self.found {
-            Found::Root => self.name,
+            Found::Root | Found::Latent => self.name,
             Found::ContributingTo(root) => root,
+        }
+    }
+
+    /// The role in which its own cause must be found.
+    pub(crate) const fn role(&self) -> Role {
+        match self.found {
+            Found::Root | Found::Latent => Role::Root,
+            Found::ContributingTo(_) => Role::Contributing,
         }
     }
 

@@ -3,6 +3,7 @@
 
 use super::{Evidence, QueryEvidence, QueryOutcome, RouteEvidence, Seen, TargetView};
 use crate::platform::evidence::{HostEvidence, ServerLogEntry, ServerLogView};
+use crate::preflight::Preflight;
 use crate::rooms::app::evidence::AppEvidence;
 use crate::rooms::dns::evidence::{
     Answer, AnswerOutcome, DnsEvidence, NameserverEvidence, Subject, SystemLookup, SystemOutcome,
@@ -52,6 +53,7 @@ pub(crate) fn healthy() -> Evidence {
         pooler: unseen(),
         host: unseen(),
         platform: unseen(),
+        preflight: unseen(),
     }
 }
 
@@ -264,6 +266,21 @@ pub(crate) fn window(e: &mut Evidence, look: impl FnOnce(&mut HostEvidence)) {
         HostEvidence { at: AT, why: "platform.kind = \"host\"".to_owned(), ..HostEvidence::default() };
     look(&mut host);
     e.host = Seen::Seen(host);
+}
+
+/// Looks ahead, and finds nothing amiss but what `change` puts there.
+pub(crate) fn preflight(e: &mut Evidence, change: impl FnOnce(&mut Preflight)) {
+    let mut ahead = Preflight {
+        at: AT,
+        elapsed_ms: Ms(1.0),
+        place: e.front.address.clone(),
+        hba: Seen::Seen(Vec::new()),
+        settings: Seen::Seen(Vec::new()),
+        pending_restart: Vec::new(),
+        base_backups: Seen::Seen(Vec::new()),
+    };
+    change(&mut ahead);
+    e.preflight = Seen::Seen(ahead);
 }
 
 /// A server's log with one FATAL.

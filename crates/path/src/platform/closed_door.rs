@@ -8,6 +8,7 @@ use super::clusters;
 use super::conf::{self, Settings};
 use super::haproxy::{self, Configuration};
 use super::host::{Endpoint, HostQuestion, Page};
+use super::key_file;
 use super::listeners::{Holders, Sockets};
 use super::place::Place;
 use super::postmaster::{self, Postmaster};
@@ -229,7 +230,12 @@ fn tell_settings(place: &Place, postmaster: Option<&Postmaster>, page: &Page, un
         .filter(|file| postmaster.is_some_and(|found| found.process.pid == file.pid))
         .and_then(|file| file.status);
     let signal = recovery_signal(place);
+    let key_file = key_file::look(place, &settings).unwrap_or_else(|why| {
+        page.blind(vec![why]);
+        None
+    });
     let mut evidence = page.evidence();
+    evidence.key_file = key_file;
     evidence.data_directory = Some(place.data().display().to_string());
     evidence.postmaster_status = status;
     evidence.recovery_signal = signal;

@@ -68,6 +68,9 @@ pub struct HostEvidence {
     pub superuser_reserved: Option<u64>,
     /// `reserved_connections`, likewise; default 0.
     pub reserved: Option<u64>,
+    /// The private key that the server's TLS is set to use. None where TLS is off, or the settings were not read.
+    #[serde(default)]
+    pub key_file: Option<KeyFileView>,
     /// Filesystems of the data directory, of WAL and of tablespaces.
     pub volumes: Vec<VolumeView>,
     /// The server's log.
@@ -161,6 +164,28 @@ pub struct TitleGroup {
     pub activity: String,
     /// How many.
     pub count: u64,
+}
+
+/// The file of a server's private key (`ssl_key_file`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyFileView {
+    /// The file, as the server names it.
+    pub path: String,
+    /// What stands there. None where nothing does.
+    pub found: Option<KeyFileStat>,
+    /// User id that the server runs as: the owner of its data directory, which no other may start it in.
+    pub server: u32,
+}
+
+/// What stat(2) says of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyFileStat {
+    /// A regular file.
+    pub regular: bool,
+    /// Permission bits, `0o600`.
+    pub mode: u32,
+    /// User id of its owner.
+    pub owner: u32,
 }
 
 /// What a filesystem is used for.

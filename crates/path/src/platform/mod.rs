@@ -13,6 +13,7 @@ mod closed_door;
 mod clusters;
 mod conf;
 mod haproxy;
+mod key_file;
 mod listeners;
 mod log_lines;
 mod log_prefix;

@@ -78,7 +78,7 @@ impl Account {
     }
 }
 
-fn tagged(at: usize, row: &[Option<String>]) -> Result<(&str, Columns<'_>), ReadError> {
+pub(super) fn tagged(at: usize, row: &[Option<String>]) -> Result<(&str, Columns<'_>), ReadError> {
     match row {
         [Some(tag), Some(record)] => Ok((tag, Columns::of(tag, record)?)),
         _ => Err(ReadError::Untagged(at)),

@@ -15,6 +15,7 @@ mod assemble;
 mod composite;
 pub mod facts;
 mod locks;
+pub(crate) mod preflight;
 mod version;
 
 pub use answer::{Account, read};
@@ -100,7 +101,8 @@ mod tests {
     #[test]
     fn every_operator_and_function_is_qualified() {
         let versions = [120_000, 130_000, 150_000, 170_000, 180_000];
-        for sql in versions.map(statement).into_iter().chain([lock_statement()]) {
+        let ahead = versions.map(preflight::queries).into_iter().flat_map(|q| [q.may, q.hba, q.settings]);
+        for sql in versions.map(statement).into_iter().chain([lock_statement()]).chain(ahead) {
             let sql = bare(&sql);
             let mut rest = sql.as_str();
             while let Some(at) = rest.find('(') {

@@ -8,7 +8,7 @@ use pgmedic_model::{Policy, ServerError, SqlState};
 use std::panic::{AssertUnwindSafe, UnwindSafe, catch_unwind};
 
 /// The oldest server whose account pgmedic knows how to ask for.
-const OLDEST: u32 = 120_000;
+pub(super) const OLDEST: u32 = 120_000;
 
 /// 55P03 lock_not_available: `lock_timeout`.
 const LOCK_NOT_AVAILABLE: &str = "55P03";
@@ -60,7 +60,7 @@ pub(super) async fn ask(
 
 /// The statement with pgmedic's own bounds around it, for a peer that did not take them at startup. The transaction
 /// is not set to READ ONLY, because the statement tells whether the server made it so.
-fn bounded(statement: &str, budget: &Budget, only: bool) -> String {
+pub(super) fn bounded(statement: &str, budget: &Budget, only: bool) -> String {
     let bounds = budget.bounds(only);
     format!(
         "BEGIN; SET LOCAL statement_timeout = {}; SET LOCAL lock_timeout = {};\n{}\n;COMMIT",
@@ -87,10 +87,10 @@ async fn sign_of_life(session: &mut Session, budget: &Budget, why: String) -> Qu
     QueryEvidence { at, elapsed_ms, outcome, notices }
 }
 
-type Rows = Vec<Vec<Option<String>>>;
+pub(super) type Rows = Vec<Vec<Option<String>>>;
 
 /// The rows of an answer, or what came in their place.
-fn rows(reply: Reply) -> Result<Rows, QueryOutcome> {
+pub(super) fn rows(reply: Reply) -> Result<Rows, QueryOutcome> {
     match reply {
         Reply::Rows { rows, .. } => Ok(rows),
         Reply::Error(error) => Err(QueryOutcome::Error(error)),

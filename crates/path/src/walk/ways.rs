@@ -2,11 +2,12 @@
 //! admitted, and the window on this host before any held connection is let go.
 
 use super::budget::Budget;
-use super::statement;
-use super::window::{Ways, glance, look_through};
+use super::window::{Glance, Ways, glance, look_through};
+use super::{Purpose, ahead, statement};
 use crate::events::Observer;
 use crate::evidence::{QueryEvidence, QueryOutcome, RouteEvidence, Seen};
 use crate::platform::evidence::HostEvidence;
+use crate::preflight::Preflight;
 use crate::rooms::dns::probe::Resolver;
 use crate::rooms::startup::session::Session;
 use crate::route::{Deadlines, Walked, Way};
@@ -24,6 +25,7 @@ pub(super) struct SeenOnTheWays {
     pub(super) direct: Seen<RouteEvidence>,
     pub(super) rescue: Seen<RouteEvidence>,
     pub(super) host: Seen<HostEvidence>,
+    pub(super) preflight: Seen<Preflight>,
 }
 
 /// What all ways of a walk have in common.
@@ -49,6 +51,7 @@ struct Desk {
 
 /// Walks every way in.
 pub(super) async fn walk(
+    purpose: Purpose,
     service: &Service,
     resolver: &Resolver,
     budget: &Budget,
@@ -58,8 +61,7 @@ pub(super) async fn walk(
     let only = service.direct.is_none();
     let front = async {
         let (gone, mut desk) = guide.go("front", &service.target, budget.ways(), only).await;
-        let ((), glance) =
-            tokio::join!(guide.ask(&gone, &mut desk, only), glance(service, &gone.walked, budget.glance()));
+        let ((), glance) = tokio::join!(guide.ask(&gone, &mut desk, only), guide.glance(purpose, &gone));
         (gone, desk, glance)
     };
     let direct = async {
@@ -68,7 +70,7 @@ pub(super) async fn walk(
             None => None,
         }
     };
-    let ((mut front, front_desk, glance), direct) = tokio::join!(front, direct);
+    let ((mut front, mut front_desk, glance), direct) = tokio::join!(front, direct);
     let (mut direct, mut direct_desk) =
         direct.map_or_else(Default::default, |(gone, desk)| (Some(gone), desk));
 
@@ -79,7 +81,9 @@ pub(super) async fn walk(
         front: &front.walked,
         direct: direct.as_ref().map(|direct| &direct.walked),
         facts,
-        healthy: facts.is_some() && (direct.is_none() || direct_desk.session.is_some()),
+        healthy: purpose == Purpose::Check
+            && facts.is_some()
+            && (direct.is_none() || direct_desk.session.is_some()),
     };
     let glanced =
         facts.filter(|_| view.healthy).zip(glance).and_then(|(facts, glance)| glance.bears_out(facts));
@@ -101,15 +105,42 @@ pub(super) async fn walk(
             .chain(late);
         guide.rescue(refusals.any(is_want_of_slots), facts.or(direct_desk.facts()).is_some()).await
     };
-    let (host, rescue) = tokio::join!(window, elsewhere);
+    let (host, mut rescue) = tokio::join!(window, elsewhere);
     drop(held);
+    let preflight = match purpose {
+        Purpose::Check => Seen::NotSeen("a check does not look ahead; an audit does".to_owned()),
+        Purpose::Preflight => {
+            let direct = direct.as_ref().map(|gone| (gone, &mut direct_desk));
+            let rescue = if let Seen::Seen((gone, desk)) = &mut rescue { Some((&*gone, desk)) } else { None };
+            look_ahead([Some((&front, &mut front_desk)), direct, rescue], budget).await
+        }
+    };
 
     let direct = direct.map_or_else(
         || Seen::NotSeen("not configured (`direct`, host:port)".to_owned()),
         |direct| Seen::Seen((direct, direct_desk)),
     );
     let (front, direct, rescue) = tokio::join!(front.end(front_desk), ended(direct), ended(rescue));
-    SeenOnTheWays { front, direct, rescue, host }
+    SeenOnTheWays { front, direct, rescue, host, preflight }
+}
+
+/// Asks what the next start would meet, on the first way on which the server told of itself.
+async fn look_ahead(ways: [Option<(&Gone<'_>, &mut Desk)>; 3], budget: &Budget) -> Seen<Preflight> {
+    for (gone, desk) in ways.into_iter().flatten() {
+        if desk.facts().is_none() {
+            continue;
+        }
+        if let Some(session) = &mut desk.session {
+            let desk = ahead::Desk {
+                session,
+                place: gone.walked.address(),
+                role: &gone.way.target.user,
+                server_version: gone.walked.server_version(),
+            };
+            return desk.ask(budget).await;
+        }
+    }
+    Seen::NotSeen("no way in was admitted on which the server told of itself".to_owned())
 }
 
 /// Ends a way that was gone, or passes on why it was not.
@@ -133,6 +164,14 @@ impl<'a> Guide<'a> {
         let mut walked = way.walk().await;
         let session = walked.take_session();
         (Gone { way, walked }, Desk { session, query: None })
+    }
+
+    /// The look at this host's volumes that a check takes while the statement is under way.
+    async fn glance(&self, purpose: Purpose, gone: &Gone<'a>) -> Option<Glance> {
+        match purpose {
+            Purpose::Check => glance(self.service, &gone.walked, self.budget.glance()).await,
+            Purpose::Preflight => None,
+        }
     }
 
     /// Asks the one query where the way was admitted. `only` where it can be asked on no other.

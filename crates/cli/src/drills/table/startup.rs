@@ -1,8 +1,10 @@
 //! Drills of the room `startup`.
 
 use super::{API, drill};
-use crate::drills::Drill;
-use pgmedic_lab::faults;
+use crate::drills::{Drill, Found};
+use pgmedic_lab::postgres::{DATABASE, ROLE};
+use pgmedic_lab::{Lab, LabError, faults};
+use pgmedic_path::Service;
 
 /// Every drill of the room.
 pub(super) const DRILLS: &[Drill] = &[
@@ -21,4 +23,28 @@ pub(super) const DRILLS: &[Drill] = &[
         "The database does not exist on this server.",
         faults::database_missing::inject,
     ),
+    Drill {
+        configure: auditor,
+        found: Found::Latent,
+        ..drill(
+            API,
+            "configuration-broken",
+            "A line of pg_hba.conf cannot be read; the running server keeps its old rules.",
+            faults::configuration_broken::inject,
+        )
+    },
 ];
+
+/// Lets the API's role ask what the next start would meet: only superusers may by themselves.
+fn auditor(lab: &Lab, _: &mut Service) -> Result<(), LabError> {
+    let role = format!("\"{ROLE}\"");
+    lab.postgres()
+        .sql_in(
+            DATABASE,
+            &format!(
+                "grant execute on function pg_hba_file_rules(), pg_show_all_file_settings() to {role}; \
+                 grant pg_read_all_settings to {role}"
+            ),
+        )
+        .map(drop)
+}

@@ -1,7 +1,7 @@
 //! Drills of the room `tls`.
 
 use super::{PLAIN, TLS, drill, without_tls};
-use crate::drills::Drill;
+use crate::drills::{Drill, Found};
 use pgmedic_lab::faults;
 
 /// Every drill of the room.
@@ -31,6 +31,15 @@ pub(super) const DRILLS: &[Drill] = &[
             "tls-required",
             "The server lets nobody in without TLS, and the client comes without.",
             faults::tls_required::inject,
+        )
+    },
+    Drill {
+        found: Found::Latent,
+        ..drill(
+            TLS,
+            "key-file-rejected",
+            "The server's key was left readable to everybody; its next start would refuse it.",
+            faults::key_file_rejected::inject,
         )
     },
 ];

@@ -2,6 +2,7 @@
 
 use crate::cause::Cause;
 
+pub mod configuration_broken;
 pub mod connect_privilege_missing;
 pub mod database_missing;
 pub mod hba_rejects;
@@ -23,4 +24,5 @@ pub static ALL: &[&Cause] = &[
     &database_missing::CAUSE,
     &connect_privilege_missing::CAUSE,
     &startup_option_rejected::CAUSE,
+    &configuration_broken::CAUSE,
 ];

@@ -5,6 +5,7 @@ use crate::cause::Cause;
 pub mod certificate_expired;
 pub mod certificate_untrusted;
 pub mod certificate_wrong_name;
+pub mod key_file_rejected;
 pub mod tls_not_offered;
 pub mod tls_version_mismatch;
 
@@ -15,4 +16,5 @@ pub static ALL: &[&Cause] = &[
     &certificate_wrong_name::CAUSE,
     &certificate_untrusted::CAUSE,
     &tls_version_mismatch::CAUSE,
+    &key_file_rejected::CAUSE,
 ];
