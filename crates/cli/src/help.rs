@@ -26,6 +26,8 @@ Environment:
                  as libpq reads them; so are ~/.pgpass, ~/.pg_service.conf
   NO_COLOR CLICOLOR CLICOLOR_FORCE COLUMNS LC_ALL LC_CTYPE LANG TERM
                  how the report looks
+  FLY_API_TOKEN FLY_FLAPS_BASE_URL FLY_API_BASE_URL
+                 as flyctl reads them, for platform.kind = \"fly\"
   any NAME       that pgmedic.toml names as env:NAME
 
 Data goes to stdout, everything else to stderr. Secrets are never printed.";

@@ -64,7 +64,8 @@ impl std::str::FromStr for Timestamp {
         let bad = || format!("not an RFC 3339 UTC time: {text:?}");
         let body = text.strip_suffix('Z').ok_or_else(bad)?;
         let (date, time) = body.split_once('T').ok_or_else(bad)?;
-        let number = |s: &str| s.parse::<i64>().map_err(|_| bad());
+        // Four digits at most: what a peer sends must not overflow below.
+        let number = |s: &str| if s.len() > 4 { Err(bad()) } else { s.parse::<i64>().map_err(|_| bad()) };
         let mut d = date.splitn(3, '-');
         let mut t = time.splitn(3, ':');
         let next = |it: &mut std::str::SplitN<'_, char>| it.next().map(str::to_owned).ok_or_else(bad);
@@ -150,7 +151,11 @@ mod tests {
             assert_eq!(text.parse::<Timestamp>(), Ok(Timestamp(ms)));
         }
         assert_eq!("2026-11-23T03:12:09Z".parse::<Timestamp>(), Ok(Timestamp(1_795_403_529_000)));
-        assert!("yesterday".parse::<Timestamp>().is_err());
+        for text in
+            ["yesterday", "99999999999999999-01-01T00:00:00Z", "2026-11-23T9223372036854775807:00:00Z"]
+        {
+            assert!(text.parse::<Timestamp>().is_err(), "{text}");
+        }
     }
 
     #[test]

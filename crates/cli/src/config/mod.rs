@@ -42,6 +42,7 @@ struct Entry {
     resolve_here: bool,
     api_log: Option<PathBuf>,
     window: Window,
+    asked: Option<platform::Whom>,
     policy: Policy,
 }
 
@@ -144,6 +145,7 @@ fn entry(section: &Section<'_, '_>, folder: &Path) -> Result<Entry, ConfigError>
         ready: section.string("ready")?,
         metrics: section.string("metrics")?,
         window: platform.window,
+        asked: platform.asked,
         policy: policy::read(section)?,
         name,
         direct,

@@ -1,9 +1,10 @@
 //! `[service.platform]`: who can restart, extend, and read logs, disks and listeners.
 //!
-//! All of it is checked. `check` heeds what opens a window on this host; the commands and the names are for `fix`.
+//! All of it is checked. `check` heeds what opens a window on this host and whom to ask; the commands are for `fix`.
 
 use super::document::{At, Document, Section};
 use super::error::{ConfigError, Show};
+use super::resolve::{http_url, is_reference};
 use pgmedic_path::service::{HostPaths, Window};
 use std::path::{Path, PathBuf};
 
@@ -12,11 +13,32 @@ use std::path::{Path, PathBuf};
 pub(super) struct Platform {
     pub(super) window: Window,
     pub(super) api_log: Option<PathBuf>,
+    /// Whom else to ask.
+    pub(super) asked: Option<Whom>,
+}
+
+/// A platform that is asked, its secrets not fetched yet.
+#[derive(Clone, Debug)]
+pub(super) enum Whom {
+    /// Fly.
+    Fly(FlyKeys),
+}
+
+/// The keys of `kind = "fly"`.
+#[derive(Clone, Debug, Default)]
+pub(super) struct FlyKeys {
+    pub(super) api: Option<At<String>>,
+    pub(super) db: Option<At<String>>,
+    pub(super) token: Option<At<String>>,
+    pub(super) api_url: Option<At<String>>,
+    pub(super) logs_url: Option<At<String>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// fly, docker, kubernetes: named things elsewhere.
+    /// fly: apps, asked over its API.
+    Fly,
+    /// docker, kubernetes: named things elsewhere.
     Named,
     /// systemd: named units of this host.
     Units,
@@ -25,7 +47,7 @@ enum Kind {
 }
 
 const KINDS: [(&str, Kind); 5] = [
-    ("fly", Kind::Named),
+    ("fly", Kind::Fly),
     ("docker", Kind::Named),
     ("kubernetes", Kind::Named),
     ("systemd", Kind::Units),
@@ -33,11 +55,12 @@ const KINDS: [(&str, Kind); 5] = [
 ];
 
 const NAMES: [&str; 2] = ["api", "db"];
+const FLY: [&str; 3] = ["token", "api_url", "logs_url"];
 const PATHS: [&str; 3] = ["data_directory", "log", "api_log"];
 const COMMANDS: [&str; 5] = ["restart_api", "restart_proxy", "restart_db", "start_db", "extend_volume"];
 
 pub(super) fn read(service: &Section<'_, '_>, folder: &Path) -> Result<Platform, ConfigError> {
-    let all: Vec<&str> = ["kind"].into_iter().chain(NAMES).chain(PATHS).chain(COMMANDS).collect();
+    let all: Vec<&str> = ["kind"].into_iter().chain(NAMES).chain(FLY).chain(PATHS).chain(COMMANDS).collect();
     let Some(section) = service.table("platform", "[service.platform]", &all)? else {
         return Ok(Platform::default());
     };
@@ -47,6 +70,7 @@ pub(super) fn read(service: &Section<'_, '_>, folder: &Path) -> Result<Platform,
     })?;
     let mut keys = vec!["kind"];
     match kind {
+        Kind::Fly => keys.extend(NAMES.into_iter().chain(FLY)),
         Kind::Named => keys.extend(NAMES),
         Kind::Units => keys.extend(NAMES.into_iter().chain(PATHS)),
         Kind::Host => keys.extend(PATHS.into_iter().chain(COMMANDS)),
@@ -56,6 +80,7 @@ pub(super) fn read(service: &Section<'_, '_>, folder: &Path) -> Result<Platform,
     for key in NAMES {
         section.string(key)?;
     }
+    let asked = if kind == Kind::Fly { Some(Whom::Fly(fly(&section)?)) } else { None };
     for key in COMMANDS {
         command(&section, key)?;
     }
@@ -64,8 +89,45 @@ pub(super) fn read(service: &Section<'_, '_>, folder: &Path) -> Result<Platform,
         None => Ok(None),
     };
     let paths = HostPaths { data_directory: path("data_directory")?, log: path("log")? };
-    let window = if kind == Kind::Named { Window::ByItself } else { Window::Host(paths) };
-    Ok(Platform { window, api_log: path("api_log")? })
+    let window = match kind {
+        Kind::Fly | Kind::Named => Window::ByItself,
+        Kind::Units | Kind::Host => Window::Host(paths),
+    };
+    Ok(Platform { window, api_log: path("api_log")?, asked })
+}
+
+/// The keys of Fly. A token that stands in the file itself is refused: files are shared, tokens are not.
+fn fly(section: &Section<'_, '_>) -> Result<FlyKeys, ConfigError> {
+    let keys = FlyKeys {
+        api: section.string("api")?,
+        db: section.string("db")?,
+        token: section.string("token")?,
+        api_url: section.string("api_url")?,
+        logs_url: section.string("logs_url")?,
+    };
+    if let Some(at) = keys.token.as_ref().filter(|at| !is_reference(&at.value)) {
+        let problem = "token: write env:NAME or file:PATH, which say where the token is";
+        return Err(section.document.error(at.span.clone(), problem, Show::KeysOnly));
+    }
+    if keys.api.is_none() && keys.db.is_none() {
+        let problem = "[service.platform] names neither api nor db: the Fly apps to ask about";
+        return Err(section.document.error(section.span.clone(), problem, Show::KeysOnly));
+    }
+    for (key, at) in [("api", &keys.api), ("db", &keys.db)] {
+        let app = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
+        if let Some(at) = at.as_ref().filter(|at| !app(&at.value)) {
+            let problem = format!("{key}: a Fly app's name is made of letters, digits and dashes");
+            return Err(section.document.error(at.span.clone(), problem, Show::Text));
+        }
+    }
+    for (key, at) in [("api_url", &keys.api_url), ("logs_url", &keys.logs_url)] {
+        if let Some(at) = at {
+            http_url(&at.value).map_err(|problem| {
+                section.document.error(at.span.clone(), format!("{key}: {problem}"), Show::KeysOnly)
+            })?;
+        }
+    }
+    Ok(keys)
 }
 
 /// A command is an argument list, never a shell line.

@@ -54,6 +54,30 @@ fn every_mistake_has_its_place_and_the_nearest_word() {
             "[service.platform]\nkind = \"flye\"",
             "pgmedic.toml:5:8: kind takes fly, docker, kubernetes, systemd, host; nearest: fly",
         ),
+        (
+            "[service.platform]\nkind = \"fly\"\nlogs_ur = \"x\"",
+            "pgmedic.toml:6:1: unknown key logs_ur in [service.platform]; nearest: logs_url",
+        ),
+        (
+            "[service.platform]\nkind = \"fly\"\ndb = \"a\"\ntoken = \"fm2_hunter2\"",
+            "pgmedic.toml:7:9: token: write env:NAME or file:PATH, which say where the token is\n 7 | token = \"***********\"",
+        ),
+        (
+            "[service.platform]\nkind = \"fly\"",
+            "pgmedic.toml:4:1: [service.platform] names neither api nor db",
+        ),
+        (
+            "[service.platform]\nkind = \"fly\"\ndb = \"a/b\"",
+            "pgmedic.toml:6:6: db: a Fly app's name is made of letters",
+        ),
+        (
+            "[service.platform]\nkind = \"fly\"\ndb = \"a\"\napi_url = \"machines\"",
+            "pgmedic.toml:7:11: api_url: a URL begins with http:// or https://",
+        ),
+        (
+            "[service.platform]\nkind = \"docker\"\ntoken = \"env:T\"",
+            "pgmedic.toml:6:1: unknown key token in a [service.platform] of this kind",
+        ),
         ("[service.platform]\napi = \"x\"", "pgmedic.toml:4:1: [service.platform] has no kind"),
         (
             "[service.platform]\nkind = \"fly\"\nlog = \"/x\"",

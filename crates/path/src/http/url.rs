@@ -59,6 +59,16 @@ impl Endpoint {
             shown: format!("{}://{place}{}", if tls { "https" } else { "http" }, uri.path()),
         })
     }
+
+    /// The same place, asked for another resource: path and query, after the path that this one has.
+    pub(crate) fn at(&self, resource: &str) -> Self {
+        let path = |text: &str| text.split('?').next().unwrap_or_default().trim_end_matches('/').to_owned();
+        Self {
+            resource: format!("{}{resource}", path(&self.resource)),
+            shown: format!("{}{}", path(&self.shown), path(resource)),
+            ..self.clone()
+        }
+    }
 }
 
 /// `user:password` of a URL as Basic credentials.
@@ -85,6 +95,16 @@ mod tests {
         let six = Endpoint::parse("https://[fdaa::2]").unwrap();
         assert_eq!((six.host, six.port), (Host::Address("fdaa::2".parse().unwrap()), 443));
         assert_eq!((six.authority.as_str(), six.resource.as_str()), ("[fdaa::2]", "/"));
+    }
+
+    #[test]
+    fn a_place_is_asked_for_several_things() {
+        let base = Endpoint::parse("https://api.machines.dev").unwrap();
+        let list = base.at("/v1/apps/a/machines?region=ord");
+        assert_eq!(list.resource, "/v1/apps/a/machines?region=ord");
+        assert_eq!(list.shown, "https://api.machines.dev/v1/apps/a/machines");
+        let below = Endpoint::parse("http://127.0.0.1:1/fly/").unwrap().at("/v1");
+        assert_eq!((below.resource.as_str(), below.shown.as_str()), ("/fly/v1", "http://127.0.0.1:1/fly/v1"));
     }
 
     #[test]

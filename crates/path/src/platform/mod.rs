@@ -5,6 +5,7 @@
 //! which the causes of the rooms say.
 
 pub mod evidence;
+pub mod fly;
 pub mod host;
 pub mod told;
 

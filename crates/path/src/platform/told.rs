@@ -85,6 +85,8 @@ pub struct ServerReport {
     pub disk: Option<Checked<CheckDisk>>,
     /// The platform's own guard holds writes back, in its words: `readonly.lock`.
     pub guard: Option<Checked<String>>,
+    /// Whether a postmaster that died is started again within its instance, where that is known.
+    pub revived: Option<bool>,
 }
 
 /// What a check told, and which.

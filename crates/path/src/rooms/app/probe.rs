@@ -101,7 +101,7 @@ pub async fn metrics(url: &str, resolver: &Resolver, deadline: Instant) -> Seen<
 }
 
 /// How an exchange ended without an answer, for people.
-fn in_words(outcome: &HttpOutcome) -> String {
+pub(crate) fn in_words(outcome: &HttpOutcome) -> String {
     match outcome {
         HttpOutcome::Answered { status, .. } => format!("status {status}"),
         HttpOutcome::NotResolved => "its name does not resolve".to_owned(),
