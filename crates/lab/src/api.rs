@@ -9,7 +9,7 @@ use pgmedic_model::Timestamp;
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -58,6 +58,7 @@ struct State {
     slots: Semaphore,
     idle: tokio::sync::Mutex<Vec<Client>>,
     waiting: AtomicUsize,
+    trusting: AtomicBool,
     log: Mutex<std::fs::File>,
 }
 
@@ -74,6 +75,7 @@ impl Api {
             slots: Semaphore::new(POOL_MAX),
             idle: tokio::sync::Mutex::default(),
             waiting: AtomicUsize::new(0),
+            trusting: AtomicBool::new(false),
             log: Mutex::new(file.tried(|| log.display().to_string())?),
         };
         let address = (Ipv4Addr::LOCALHOST, crate::ports::free()?).into();
@@ -112,6 +114,11 @@ impl Api {
     pub fn redeploy(&self, place: Place) {
         *self.state.place.lock().unwrap_or_else(PoisonError::into_inner) = place;
         self.runtime.block_on(async { self.state.idle.lock().await.clear() });
+    }
+
+    /// Whether its pool trusts what it keeps: then it hands out sessions that have ended, and never opens one anew.
+    pub fn trust_pool(&self, trust: bool) {
+        self.state.trusting.store(trust, Ordering::Relaxed);
     }
 
     /// Its readiness endpoint.
@@ -189,14 +196,17 @@ impl State {
         let slot = self.slots.acquire().await;
         self.waiting.fetch_sub(1, Ordering::Relaxed);
         let _slot = slot.map_err(|e| e.to_string())?;
-        let kept = self.idle.lock().await.pop().filter(|client| !client.is_closed());
+        let trusting = self.trusting.load(Ordering::Relaxed);
+        let kept = self.idle.lock().await.pop().filter(|client| trusting || !client.is_closed());
         let client = match kept {
             Some(client) => client,
             None => connect(place).await?,
         };
-        client.simple_query("select 1").await.map_err(|e| words(&e))?;
-        self.idle.lock().await.push(client);
-        Ok(())
+        let answer = client.simple_query("select 1").await.map_err(|e| words(&e));
+        if trusting || answer.is_ok() {
+            self.idle.lock().await.push(client);
+        }
+        answer.map(drop)
     }
 
     /// The pool's gauges in Prometheus' text format.

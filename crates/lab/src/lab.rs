@@ -90,7 +90,8 @@ impl Lab {
         let folder = folder.tried(|| "the lab's folder".to_owned())?;
         let janitor = Arc::new(Janitor::start(folder.path())?);
         Account::give(Account::for_servers()?.as_ref(), folder.path())?;
-        let volume = parts.volume_mb.map(|mb| Volume::mount(folder.path(), mb, &janitor)).transpose()?;
+        let volume =
+            parts.volume_mb.map(|mb| Volume::mount(folder.path(), "volume", mb, &janitor)).transpose()?;
         let data = volume.as_ref().map(Volume::path);
         let postgres = Arc::new(Postgres::start(folder.path(), data, runtime.handle().clone())?);
         let mut lab = Self {

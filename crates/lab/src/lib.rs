@@ -14,6 +14,7 @@ pub mod faults;
 pub mod haproxy;
 mod janitor;
 mod lab;
+pub mod limit;
 pub mod pgbouncer;
 mod ports;
 pub mod postgres;

@@ -81,8 +81,16 @@ pub struct Launch<'a> {
 
 impl Launch<'_> {
     /// The command line under setpriv(1), which sets the parent-death signal and drops root for us.
-    fn command(&self) -> Result<Command, LabError> {
-        let mut command = Command::new(programs::find("setpriv")?);
+    fn command(&self, wrapper: &[OsString]) -> Result<Command, LabError> {
+        let setpriv = programs::find("setpriv")?;
+        let mut command = match wrapper {
+            [] => Command::new(setpriv),
+            [program, arguments @ ..] => {
+                let mut command = Command::new(program);
+                command.args(arguments).arg(setpriv);
+                command
+            }
+        };
         command.arg("--pdeathsig").arg(signal_name(self.end));
         command.args(drop_root(self.account)).arg("--").arg(&self.program).args(&self.arguments);
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log);
@@ -98,7 +106,15 @@ impl Launch<'_> {
     /// # Errors
     /// Where setpriv or the program cannot be run.
     pub fn start(self) -> Result<Server, LabError> {
-        let child = spawn(self.command()?).tried(|| self.name.to_owned())?;
+        self.start_by(&[])
+    }
+
+    /// The same by a program that becomes the server in the end: `unshare --mount …`.
+    ///
+    /// # Errors
+    /// Where it, setpriv or the program cannot be run.
+    pub(crate) fn start_by(self, wrapper: &[OsString]) -> Result<Server, LabError> {
+        let child = spawn(self.command(wrapper)?).tried(|| self.name.to_owned())?;
         Ok(Server { name: self.name, log: self.log.to_owned(), end: self.end, child })
     }
 }

@@ -12,6 +12,9 @@ const PACKAGES: &[(&str, &str)] = &[
     ("iptables", "iptables"),
     ("ip", "iproute2"),
     ("mount", "mount"),
+    ("mkfs.ext4", "e2fsprogs"),
+    ("prlimit", "util-linux"),
+    ("unshare", "util-linux"),
 ];
 
 /// Finds a program on PATH, or where daemons are kept that an ordinary user's PATH leaves out.

@@ -1,10 +1,12 @@
-//! A small volume that can be filled: a tmpfs, mounted in the lab's folder. Needs root.
+//! Small volumes that can be filled or can fail: a tmpfs, or an ext4 on a loop device. They need root.
 
 use crate::error::{LabError, Tried as _};
 use crate::janitor::Janitor;
 use crate::process::{self, Account, is_root};
 use crate::programs;
+use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -16,23 +18,107 @@ pub struct Volume {
 }
 
 impl Volume {
-    /// Mounts one of `mb` MB in the lab's folder.
+    /// Mounts a tmpfs of `mb` MB in the lab's folder.
     ///
     /// # Errors
     /// [`LabError::NeedsRoot`], or where mount(8) fails.
-    pub(crate) fn mount(folder: &Path, mb: u32, janitor: &Arc<Janitor>) -> Result<Self, LabError> {
-        if !is_root() {
-            return Err(LabError::NeedsRoot("a volume that can be filled is a mount"));
-        }
-        let path = folder.join("volume");
-        std::fs::create_dir(&path).tried(|| path.display().to_string())?;
-        janitor.note(&format!("umount -l '{}'", path.display()))?;
-        let mut mount = Command::new(programs::find("mount")?);
-        mount.args(["-t", "tmpfs", "-o", &format!("size={mb}m,mode=0700"), "pgmedic-lab"]).arg(&path);
-        process::run("mount", &mut mount)?;
-        let volume = Self { path };
+    pub(crate) fn mount(
+        folder: &Path,
+        name: &str,
+        mb: u32,
+        janitor: &Arc<Janitor>,
+    ) -> Result<Self, LabError> {
+        let path = folder.join(name);
+        let options = format!("size={mb}m,mode=0700");
+        let arguments = ["-t", "tmpfs", "-o", &options, "pgmedic-lab"].map(OsString::from);
+        let volume = Self::make(&path, &arguments, janitor)?;
         Account::give(Account::for_servers()?.as_ref(), &volume.path)?;
         Ok(volume)
+    }
+
+    /// Mounts an ext4 of `mb` MB, which goes read-only where it meets an error, over a folder whose content it has. What
+    /// lies beneath comes to light again when it is dropped.
+    ///
+    /// # Errors
+    /// [`LabError::NeedsRoot`], or where mkfs.ext4(8), mount(8) or cp(1) fails.
+    pub(crate) fn mount_over(
+        folder: &Path,
+        over: &Path,
+        mb: u32,
+        janitor: &Arc<Janitor>,
+    ) -> Result<Self, LabError> {
+        let image = folder.join("ext4.img");
+        let file = std::fs::File::create(&image).tried(|| image.display().to_string())?;
+        file.set_len(u64::from(mb) << 20).tried(|| image.display().to_string())?;
+        let mut mkfs = Command::new(programs::find("mkfs.ext4")?);
+        process::run("mkfs.ext4", mkfs.args(["-q", "-m", "0"]).arg(&image))?;
+        let arguments = [OsStr::new("-o"), OsStr::new("loop,errors=remount-ro"), image.as_os_str()];
+        let arguments = arguments.map(OsStr::to_owned);
+        {
+            let beside = Self::make(&folder.join("beside"), &arguments, janitor)?;
+            let found = beside.path.join("lost+found");
+            std::fs::remove_dir(&found).tried(|| found.display().to_string())?;
+            let mut cp = Command::new("cp");
+            process::run("cp", cp.arg("-a").arg(over.join(".")).arg(beside.path.join(".")))?;
+        }
+        Self::make(over, &arguments, janitor)
+    }
+
+    /// Mounts something at `path`, which is made where it is not there.
+    fn make(path: &Path, arguments: &[OsString], janitor: &Arc<Janitor>) -> Result<Self, LabError> {
+        if !is_root() {
+            return Err(LabError::NeedsRoot("a volume of its own is a mount"));
+        }
+        if !path.is_dir() {
+            std::fs::create_dir(path).tried(|| path.display().to_string())?;
+        }
+        janitor.note(&format!("umount -l '{}'", path.display()))?;
+        let mut mount = Command::new(programs::find("mount")?);
+        process::run("mount", mount.args(arguments).arg(path))?;
+        Ok(Self { path: path.to_owned() })
+    }
+
+    /// Gives a tmpfs another size.
+    ///
+    /// # Errors
+    /// Where mount(8) fails.
+    pub(crate) fn enlarge(&self, mb: u32) -> Result<(), LabError> {
+        remount(&self.path, &format!("size={mb}m"))
+    }
+
+    /// Allows a tmpfs so many inodes; gives what allows it so many again as it has now.
+    ///
+    /// # Errors
+    /// Where mount(8) fails.
+    pub(crate) fn limit_inodes(
+        &self,
+        to: u64,
+    ) -> Result<impl FnOnce() -> Result<(), LabError> + use<>, LabError> {
+        let (before, _) = self.inodes()?;
+        remount(&self.path, &format!("nr_inodes={to}"))?;
+        let path = self.path.clone();
+        Ok(move || remount(&path, &format!("nr_inodes={before}")))
+    }
+
+    /// Inodes in all, and those that an ordinary user may still take (`f_favail`).
+    ///
+    /// # Errors
+    /// Where the system refuses.
+    pub fn inodes(&self) -> Result<(u64, u64), LabError> {
+        let stat = rustix::fs::statvfs(&self.path).tried(|| self.path.display().to_string())?;
+        Ok((stat.f_files, stat.f_favail))
+    }
+
+    /// The folder below /sys/fs/ext4 of an ext4's device.
+    ///
+    /// # Errors
+    /// Where the system does not tell.
+    pub(crate) fn device(&self) -> Result<PathBuf, LabError> {
+        let meta = std::fs::metadata(&self.path).tried(|| self.path.display().to_string())?;
+        let (major, minor) = (rustix::fs::major(meta.dev()), rustix::fs::minor(meta.dev()));
+        let link = PathBuf::from(format!("/sys/dev/block/{major}:{minor}"));
+        let device = std::fs::canonicalize(&link).tried(|| link.display().to_string())?;
+        Ok(Path::new("/sys/fs/ext4").join(device.file_name().unwrap_or_default()))
     }
 
     /// Where it is mounted.
@@ -87,6 +173,13 @@ impl Drop for Volume {
         // Lazily: where something still works in it, the mount is out of the way at once and gone when that ends.
         let _said_nowhere = Command::new("umount").arg("-l").arg(&self.path).status();
     }
+}
+
+/// Mounts what is mounted again, with other options.
+fn remount(path: &Path, options: &str) -> Result<(), LabError> {
+    let mut mount = Command::new(programs::find("mount")?);
+    let options = format!("remount,{options}");
+    process::run("mount", mount.arg("-o").arg(options).arg(path)).map(drop)
 }
 
 /// A file that takes room; dropped, it gives the room back.

@@ -1,15 +1,12 @@
-//! Nothing listens on the database's port: the server was stopped.
+//! Nothing listens on the database's port: the server is stopped. From outside that is all that can be seen of it.
 
-use crate::postgres::Stop;
+use super::stopped_by_administrator;
 use crate::{Guard, Lab, LabError};
-use std::sync::Arc;
 
 /// Injects it.
 ///
 /// # Errors
 /// Where the lab cannot.
 pub fn inject(lab: &Lab) -> Result<Guard, LabError> {
-    let postgres = Arc::clone(lab.postgres());
-    postgres.stop(Stop::Fast)?;
-    Ok(Guard::undone_by(move || postgres.up()))
+    stopped_by_administrator::inject(lab)
 }

@@ -11,6 +11,7 @@ use crate::error::{LabError, Tried as _};
 use crate::process::{self, Account, Launch, Server};
 use crate::{ports, programs, wait};
 use rustix::process::Signal;
+use std::ffi::OsString;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -188,6 +189,14 @@ impl Postgres {
     /// # Errors
     /// Where it cannot be run.
     pub fn launch(&self) -> Result<(), LabError> {
+        self.launch_by(&[])
+    }
+
+    /// The same by a program that becomes the server in the end: `unshare --mount …`.
+    ///
+    /// # Errors
+    /// Where it cannot be run.
+    pub(crate) fn launch_by(&self, wrapper: &[OsString]) -> Result<(), LabError> {
         let launch = Launch {
             name: "postgres",
             program: self.bin.join("postgres"),
@@ -197,7 +206,7 @@ impl Postgres {
             account: self.account.as_ref(),
             end: Signal::QUIT,
         };
-        *self.running() = Some(launch.start()?);
+        *self.running() = Some(launch.start_by(wrapper)?);
         Ok(())
     }
 
@@ -250,6 +259,23 @@ impl Postgres {
     /// Where it does not run.
     pub fn signal(&self, signal: Signal) -> Result<(), LabError> {
         self.running().as_ref().ok_or(LabError::PartAbsent("a running Postgres"))?.signal(signal)
+    }
+
+    /// The postmaster's process id.
+    ///
+    /// # Errors
+    /// Where it does not run.
+    pub fn pid(&self) -> Result<u32, LabError> {
+        self.running().as_ref().map(Server::pid).ok_or(LabError::PartAbsent("a running Postgres"))
+    }
+
+    /// Waits until the server answers again after a crash of one of its processes: until then it lets nobody in.
+    ///
+    /// # Errors
+    /// Where it does not, in time.
+    pub fn wait_recovered(&self) -> Result<(), LabError> {
+        wait::until_true("a server that ended its sessions", PATIENCE, || self.sql("select 1").is_err())?;
+        self.wait_ready()
     }
 
     /// Has the configuration read again, and waits until a new session sees it.

@@ -2,16 +2,21 @@
 
 use super::{API, PLAIN, by_own_address, drill};
 use crate::drills::Drill;
-use pgmedic_lab::faults;
+use pgmedic_lab::{Lab, LabError, faults};
+use pgmedic_path::Service;
+use pgmedic_path::service::Window;
 
 /// Every drill of the room.
 pub(super) const DRILLS: &[Drill] = &[
-    drill(
-        API,
-        "port-closed",
-        "The server is stopped: nothing listens on its port.",
-        faults::port_closed::inject,
-    ),
+    Drill {
+        configure: from_outside,
+        ..drill(
+            API,
+            "port-closed",
+            "The server is stopped, and its host cannot be looked at: nothing listens on its port.",
+            faults::port_closed::inject,
+        )
+    },
     Drill {
         root: Some("only root may drop packets"),
         programs: &["iptables"],
@@ -29,3 +34,9 @@ pub(super) const DRILLS: &[Drill] = &[
         ..drill(PLAIN, "no-route", "The route to the database's address is gone.", faults::no_route::inject)
     },
 ];
+
+/// No window on the server's host.
+fn from_outside(_: &Lab, service: &mut Service) -> Result<(), LabError> {
+    service.window = Window::Off;
+    Ok(())
+}

@@ -49,4 +49,60 @@ pub(super) const DRILLS: &[Drill] = &[
         "The postmaster is stopped; the kernel still accepts its connections.",
         faults::server_hung::inject,
     ),
+    drill(
+        API,
+        "stopped-by-administrator",
+        "Somebody stopped the server in good order, and it stays stopped.",
+        faults::stopped_by_administrator::inject,
+    ),
+    drill(
+        API,
+        "server-cannot-start",
+        "A library that is not there was put into the configuration, and the server restarted.",
+        faults::server_cannot_start::inject,
+    ),
+    drill(
+        API,
+        "backend-crashed",
+        "A backend was killed; the server is well again, and the API's pool keeps dead sessions.",
+        faults::backend_crashed::inject,
+    ),
+    Drill {
+        programs: &["prlimit"],
+        ..drill(API, "fork-failed", "The postmaster may have no more processes.", faults::fork_failed::inject)
+    },
+    Drill {
+        programs: &["prlimit"],
+        ..drill(
+            API,
+            "allocation-failed",
+            "The server's processes may have no more memory than a login needs.",
+            faults::allocation_failed::inject,
+        )
+    },
+    Drill {
+        programs: &["prlimit"],
+        ..drill(
+            API,
+            "server-descriptors-exhausted",
+            "The postmaster has no descriptor left for a connection.",
+            faults::server_descriptors_exhausted::inject,
+        )
+    },
+    Drill {
+        root: Some("a /dev/shm of the server's own is a mount, and only root may mount"),
+        programs: &["unshare"],
+        ..drill(
+            API,
+            "shared-memory-full",
+            "The server's /dev/shm is full, and the API's query is parallel.",
+            faults::shared_memory_full::inject,
+        )
+    },
+    drill(
+        API,
+        "wraparound-guard",
+        "The oldest table cannot be vacuumed, and transaction ids run out.",
+        faults::wraparound_guard::inject,
+    ),
 ];

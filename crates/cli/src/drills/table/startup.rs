@@ -33,6 +33,27 @@ pub(super) const DRILLS: &[Drill] = &[
             faults::configuration_broken::inject,
         )
     },
+    drill(
+        API,
+        "password-expired",
+        "The role's password was valid until a day that has passed.",
+        faults::password_expired::inject,
+    ),
+    drill(
+        API,
+        "connect-privilege-missing",
+        "CONNECT on the database was revoked from everybody.",
+        faults::connect_privilege_missing::inject,
+    ),
+    Drill {
+        configure: with_options,
+        ..drill(
+            API,
+            "startup-option-rejected",
+            "The service's URL asks for a role that was dropped.",
+            faults::startup_option_rejected::inject,
+        )
+    },
 ];
 
 /// Lets the API's role ask what the next start would meet: only superusers may by themselves.
@@ -47,4 +68,11 @@ fn auditor(lab: &Lab, _: &mut Service) -> Result<(), LabError> {
             ),
         )
         .map(drop)
+}
+
+/// A URL with `options`.
+fn with_options(lab: &Lab, service: &mut Service) -> Result<(), LabError> {
+    faults::startup_option_rejected::prepare(lab)?;
+    service.target.options = Some(faults::startup_option_rejected::OPTIONS.to_owned());
+    Ok(())
 }

@@ -30,4 +30,48 @@ pub(super) const DRILLS: &[Drill] = &[
         "A replication slot that nobody reads keeps WAL from removal.",
         faults::slot_retains_wal::inject,
     ),
+    Drill {
+        root: Some(MOUNT),
+        programs: &["mount"],
+        ..drill(
+            API,
+            "wal-volume-full",
+            "WAL has a volume of its own, and it ran full.",
+            faults::wal_volume_full::inject,
+        )
+    },
+    Drill {
+        root: Some(MOUNT),
+        ..drill(
+            VOLUME,
+            "inodes-exhausted",
+            "Small files took the last inode of the data directory's volume.",
+            faults::inodes_exhausted::inject,
+        )
+    },
+    Drill {
+        root: Some(MOUNT),
+        programs: &["mount", "mkfs.ext4"],
+        ..drill(
+            API,
+            "filesystem-read-only",
+            "The data directory's filesystem met an error and went read-only.",
+            faults::filesystem_read_only::inject,
+        )
+    },
+    Drill {
+        root: Some(MOUNT),
+        ..drill(
+            VOLUME,
+            "temp-files-fill-disk",
+            "Queries sort more than fits their work_mem, and fill the volume.",
+            faults::temp_files_fill_disk::inject,
+        )
+    },
+    drill(
+        API,
+        "archiver-failing",
+        "archive_command fails, again and again.",
+        faults::archiver_failing::inject,
+    ),
 ];

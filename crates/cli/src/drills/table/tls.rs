@@ -42,4 +42,16 @@ pub(super) const DRILLS: &[Drill] = &[
             faults::key_file_rejected::inject,
         )
     },
+    drill(
+        TLS,
+        "certificate-untrusted",
+        "The server's certificate was issued anew by an authority that the client does not know.",
+        faults::certificate_untrusted::inject,
+    ),
+    drill(
+        TLS,
+        "tls-version-mismatch",
+        "The server was told to speak old versions of TLS only.",
+        faults::tls_version_mismatch::inject,
+    ),
 ];

@@ -28,7 +28,7 @@ cause! {
     ///
     /// ## References
     /// Postgres manual: "Managing Kernel Resources" (Linux memory overcommit), appendix "Error Codes" (53200).
-    "allocation-failed" in Server, proved by Proof::None("a limit on a process's memory that fails logins and not the start is a matter of the build");
+    "allocation-failed" in Server, proved by Proof::Drill;
 }
 
 fn find(e: &Evidence) -> Option<Finding> {

@@ -31,7 +31,7 @@ cause! {
     ///
     /// ## References
     /// Postgres manual: "Managing Kernel Resources" (Linux memory overcommit), appendix "Error Codes" (57P02).
-    "backend-crashed" in Server, proved by Proof::None("to meet the moment of a crash is a race; its aftermath is drilled as server-recovering");
+    "backend-crashed" in Server, proved by Proof::Drill;
 }
 
 fn find(e: &Evidence) -> Option<Finding> {

@@ -31,7 +31,7 @@ cause! {
     ///
     /// ## References
     /// fork(2), EAGAIN and ENOMEM; cgroups(7) `pids.max`; Postgres source, `postmaster.c`, `report_fork_failure_to_client`.
-    "fork-failed" in Server, proved by Proof::None("a limit on processes would starve the neighbours of the lab as well");
+    "fork-failed" in Server, proved by Proof::Drill;
 }
 
 fn find(e: &Evidence) -> Option<Finding> {

@@ -32,7 +32,7 @@ cause! {
     ///
     /// ## References
     /// Postgres manual: "Starting the Database Server" (Server Start-up Failures), `pg_file_settings`.
-    "server-cannot-start" in Server, proved by Proof::None("its many reasons are one judgement on the log; the evidence's tests hold the words of each");
+    "server-cannot-start" in Server, proved by Proof::Drill;
 }
 
 fn find(e: &Evidence) -> Option<Finding> {

@@ -30,7 +30,7 @@ cause! {
     ///
     /// ## References
     /// getrlimit(2) `RLIMIT_NOFILE`, prlimit(1); Postgres manual: "Managing Kernel Resources", `max_files_per_process`.
-    "server-descriptors-exhausted" in Server, proved by Proof::None("a limit set on a running postmaster; its words are held by the evidence's tests");
+    "server-descriptors-exhausted" in Server, proved by Proof::Drill;
 }
 
 fn find(e: &Evidence) -> Option<Finding> {

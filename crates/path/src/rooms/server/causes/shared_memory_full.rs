@@ -30,7 +30,7 @@ cause! {
     ///
     /// ## References
     /// Postgres manual: "Managing Kernel Resources", `dynamic_shared_memory_type`, shm_overview(7).
-    "shared-memory-full" in Server, proved by Proof::None("takes a mount namespace with a /dev/shm of its own");
+    "shared-memory-full" in Server, proved by Proof::Drill;
 }
 
 fn find(e: &Evidence) -> Option<Finding> {

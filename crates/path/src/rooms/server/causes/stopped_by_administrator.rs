@@ -31,7 +31,7 @@ cause! {
     ///
     /// ## References
     /// Postgres manual: "Shutting Down the Server", "Server Signaling Functions", appendix "Error Codes" (57P01).
-    "stopped-by-administrator" in Server, proved by Proof::None("to meet the moment of a stop is a race; a server that stays stopped is drilled as port-closed");
+    "stopped-by-administrator" in Server, proved by Proof::Drill;
 }
 
 fn find(e: &Evidence) -> Option<Finding> {

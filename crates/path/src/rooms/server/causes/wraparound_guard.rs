@@ -35,7 +35,7 @@ cause! {
     ///
     /// ## References
     /// Postgres manual: "Routine Vacuuming" (preventing transaction ID wraparound failures).
-    "wraparound-guard" in Server, proved by Proof::None("takes a server whose ids were advanced with pg_resetwal");
+    "wraparound-guard" in Server, proved by Proof::Drill;
 }
 
 fn find(e: &Evidence) -> Option<Finding> {

@@ -33,8 +33,7 @@ cause! {
     /// ## References
     /// Postgres manual, "Privileges" (CONNECT), GRANT, "Access Privilege Inquiry Functions"; error code
     /// 42501.
-    "connect-privilege-missing" in Startup,
-    proved by Proof::None("one SQLSTATE with one DETAIL, recorded from Postgres 15.18 and held by a test");
+    "connect-privilege-missing" in Startup, proved by Proof::Drill;
 }
 
 fn find(e: &Evidence) -> Option<Finding> {

@@ -31,8 +31,7 @@ cause! {
     ///
     /// ## References
     /// Postgres manual, CREATE ROLE (`VALID UNTIL`), "pg_roles", "Authentication Problems".
-    "password-expired" in Startup,
-    proved by Proof::None("needs the server's log; its DETAIL was recorded from Postgres 15.18 and is held by a test");
+    "password-expired" in Startup, proved by Proof::Drill;
 }
 
 fn find(e: &Evidence) -> Option<Finding> {

@@ -35,8 +35,7 @@ cause! {
     /// ## References
     /// Postgres manual, "Parameter Interaction via the Shell" (`options`), "pg_db_role_setting", error codes
     /// 42704 and 22023; PgBouncer manual, `ignore_startup_parameters`.
-    "startup-option-rejected" in Startup,
-    proved by Proof::None("a client's own mistake with a message that names it; recorded from Postgres 15.18 and held by a test");
+    "startup-option-rejected" in Startup, proved by Proof::Drill;
 }
 
 /// invalid_parameter_value, cant_change_runtime_param, syntax_error: at login they speak of a setting.

@@ -37,7 +37,7 @@ cause! {
     ///
     /// ## References
     /// Postgres manual: "Continuous Archiving", `pg_stat_archiver`.
-    "archiver-failing" in Storage, proved by Proof::None("nothing breaks by it: it is what disk-full comes of later");
+    "archiver-failing" in Storage, proved by Proof::Drill;
 }
 
 fn find(e: &Evidence) -> Option<Finding> {

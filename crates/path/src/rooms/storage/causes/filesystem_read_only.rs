@@ -33,7 +33,7 @@ cause! {
     ///
     /// ## References
     /// mount(8) `errors=`, proc(5) `/proc/mounts`; Postgres manual, "File Locations".
-    "filesystem-read-only" in Storage, proved by Proof::None("takes a block device of its own whose filesystem can be made to fail");
+    "filesystem-read-only" in Storage, proved by Proof::Drill;
 }
 
 fn find(e: &Evidence) -> Option<Finding> {

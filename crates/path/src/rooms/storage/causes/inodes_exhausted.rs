@@ -30,7 +30,7 @@ cause! {
     ///
     /// ## References
     /// statvfs(3), mke2fs(8) `-i`, Postgres manual "Disk Full Failure".
-    "inodes-exhausted" in Storage, proved by Proof::None("the lab fills its volume with bytes; one short of inodes is not built");
+    "inodes-exhausted" in Storage, proved by Proof::Drill;
 }
 
 fn find(e: &Evidence) -> Option<Finding> {

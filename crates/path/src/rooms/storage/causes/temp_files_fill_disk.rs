@@ -37,7 +37,7 @@ cause! {
     ///
     /// ## References
     /// Postgres manual: "Resource Consumption" (`temp_file_limit`), "Database File Layout".
-    "temp-files-fill-disk" in Storage, proved by Proof::None("the files are gone with the query that fails; the lab's disk-full keeps a table instead");
+    "temp-files-fill-disk" in Storage, proved by Proof::Drill;
 }
 
 fn find(e: &Evidence) -> Option<Finding> {

@@ -35,8 +35,7 @@ cause! {
     /// ## References
     /// Postgres manual, "SSL Support" (`sslrootcert`, protection provided in different modes), "Secure TCP/IP
     /// Connections with SSL"; RFC 5280 section 6; openssl-verify(1).
-    "certificate-untrusted" in Tls,
-    proved by Proof::None("differs from the drills certificate-expired and certificate-wrong-name in one field of the evidence");
+    "certificate-untrusted" in Tls, proved by Proof::Drill;
 }
 
 fn find(e: &Evidence) -> Option<Finding> {

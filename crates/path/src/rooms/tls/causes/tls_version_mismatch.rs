@@ -36,8 +36,7 @@ cause! {
     /// ## References
     /// Postgres manual, "SSL" of "Connections and Authentication" (`ssl_min_protocol_version`,
     /// `ssl_ciphers`); RFC 8446 section 6.2 (alerts 40, 70, 71); openssl-s_client(1).
-    "tls-version-mismatch" in Tls,
-    proved by Proof::None("needs an OpenSSL at the server that still speaks TLS 1.1, which distributions no longer build");
+    "tls-version-mismatch" in Tls, proved by Proof::Drill;
 }
 
 fn find(e: &Evidence) -> Option<Finding> {

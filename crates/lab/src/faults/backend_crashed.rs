@@ -1,0 +1,27 @@
+//! A backend was killed with SIGKILL. The server is well again; the API's pool holds on to the sessions that ended.
+
+use crate::process;
+use crate::sessions::{Login, Sessions};
+use crate::{Guard, Lab, LabError};
+use rustix::process::Signal;
+use std::sync::Arc;
+
+/// Injects it.
+///
+/// # Errors
+/// Where the lab cannot.
+pub fn inject(lab: &Lab) -> Result<Guard, LabError> {
+    let (postgres, api) = (Arc::clone(lab.postgres()), Arc::clone(lab.api()?));
+    let victim = Sessions::open(&postgres, &Login::of_api(&postgres).named("victim"), 1)?;
+    let pid = postgres.value("select pid::text from pg_stat_activity where application_name = 'victim'")?;
+    api.trust_pool(true);
+    process::send(pid.parse().unwrap_or_default(), Signal::KILL)?;
+    postgres.wait_recovered()?;
+    let place = lab.place();
+    let guard = Guard::undone_by(move || {
+        api.trust_pool(false);
+        api.redeploy(place);
+        Ok(())
+    });
+    Ok(guard.and_holding(victim))
+}
