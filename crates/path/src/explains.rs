@@ -67,9 +67,15 @@ const EDGES: &[Edge] = &[
     Edge { cause: "server-starting", effects: DOOR_SYMPTOMS, when: ALWAYS },
     Edge { cause: "server-recovering", effects: DOOR_SYMPTOMS, when: ALWAYS },
     Edge { cause: "server-recovering", effects: &["backend-crashed"], when: ALWAYS },
-    Edge { cause: "backend-crashed", effects: &["proxy-without-backend"], when: ALWAYS },
+    // A pool that trusts what it keeps is stale because the crash ended its sessions.
+    Edge {
+        cause: "backend-crashed",
+        effects: &["proxy-without-backend", "api-holds-stale-state"],
+        when: ALWAYS,
+    },
     Edge { cause: "server-shutting-down", effects: DOOR_SYMPTOMS, when: ALWAYS },
     Edge { cause: "server-shutting-down", effects: &["stopped-by-administrator"], when: ALWAYS },
+    Edge { cause: "stopped-by-administrator", effects: DOOR_SYMPTOMS, when: ALWAYS },
     Edge { cause: "standby-not-ready", effects: DOOR_SYMPTOMS, when: ALWAYS },
     Edge { cause: "name-not-found", effects: HOP_SYMPTOMS, when: ALWAYS },
     Edge { cause: "name-without-address", effects: HOP_SYMPTOMS, when: ALWAYS },

@@ -15,7 +15,8 @@ use crate::evidence::{Evidence, Seen, TargetView};
 use crate::platform::observe;
 use crate::platform::told::PlatformEvidence;
 use crate::rooms::app;
-use crate::rooms::app::evidence::AppEvidence;
+use crate::rooms::app::evidence::{AppEvidence, ReadyEvidence};
+use crate::rooms::app::readiness::misses_its_database;
 use crate::rooms::dns::probe::Resolver;
 use crate::rooms::proxy::console;
 use crate::rooms::proxy::evidence::PoolerEvidence;
@@ -25,6 +26,7 @@ use futures_util::FutureExt;
 use pgmedic_model::Target;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
+use tokio::sync::oneshot;
 
 /// What stands in a look's place where it panicked.
 const PANICKED: &str = "a defect in pgmedic: the look panicked";
@@ -54,11 +56,17 @@ pub async fn walk_for(
     let watch = Stopwatch::start();
     let budget = Budget::new(timeout);
     let resolver = Resolver::of(service);
+    let (tell, told) = oneshot::channel();
+    let tell = |ready: &Seen<ReadyEvidence>| {
+        // Nobody listens any more where the ways are done.
+        let _late = tell.send(ready.get().is_some_and(misses_its_database));
+    };
+    let api_is_well = async { !told.await.unwrap_or(false) };
     let (app, pooler, platform, seen) = tokio::join!(
-        unharmed(app::probe::look(service, budget.sides())),
+        unharmed(app::probe::look(service, budget.sides(), tell)),
         unharmed(look_at_console(service, &resolver, &budget)),
         unharmed(ask_platform(service, &budget)),
-        ways::walk(purpose, service, &resolver, &budget, observer),
+        ways::walk(purpose, service, &resolver, &budget, observer, api_is_well),
     );
     Evidence {
         schema: Evidence::SCHEMA.to_owned(),

@@ -56,7 +56,8 @@ pub struct HostQuestion {
     pub told_data_directory: Option<PathBuf>,
     /// The server's log, by configuration.
     pub log: Option<PathBuf>,
-    /// True where a way in was admitted and the server told of itself: then the look is cheap.
+    /// True where the ways in were admitted, the server told of itself and the API does not say otherwise: then the look
+    /// is cheap.
     pub healthy: bool,
 }
 

@@ -1,6 +1,6 @@
 //! The entries of a server's log that tell why it refuses, dies or does not come up, from its three formats.
 //!
-//! Kept are FATAL and PANIC, and the LOG lines of `KEPT`. STATEMENT, CONTEXT and QUERY lines are never read: they hold
+//! Kept are FATAL and PANIC, and what says the words of `KEPT`. STATEMENT, CONTEXT and QUERY lines are never read: they hold
 //! SQL and so perhaps secrets. Not in here: where the log is (`server_log`).
 
 use super::evidence::ServerLogEntry;
@@ -19,8 +19,8 @@ const MOST_ALIKE: usize = 3;
 const SEVERITIES: [&str; 8] = ["DEBUG", "LOG", "INFO", "NOTICE", "WARNING", "ERROR", "FATAL", "PANIC"];
 /// Fields of an entry, on lines of their own, that are passed over.
 const PASSED_OVER: [&str; 6] = ["HINT", "CONTEXT", "STATEMENT", "QUERY", "LOCATION", "BACKTRACE"];
-/// What is kept at severity LOG.
-const KEPT: [Words; 8] = [
+/// What is kept at any severity.
+const KEPT: [Words; 9] = [
     Words::TerminatedBySignal,
     Words::CouldNotFork,
     Words::NotReloaded,
@@ -29,6 +29,7 @@ const KEPT: [Words; 8] = [
     Words::ReadyForConnections,
     Words::CrashRecovery,
     Words::TooManyOpenFiles,
+    Words::SharedMemoryFull,
 ];
 
 /// How a log is written.

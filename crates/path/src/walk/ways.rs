@@ -49,13 +49,15 @@ struct Desk {
     query: Option<QueryEvidence>,
 }
 
-/// Walks every way in.
+/// Walks every way in. `api_is_well` comes true unless readiness says that the API cannot use its database: then the
+/// window is looked through closely though the door stands open, because the server's log may tell of what is past.
 pub(super) async fn walk(
     purpose: Purpose,
     service: &Service,
     resolver: &Resolver,
     budget: &Budget,
     observer: Observer<'_>,
+    api_is_well: impl Future<Output = bool>,
 ) -> SeenOnTheWays {
     let guide = Guide { service, resolver, budget, observer };
     let only = service.direct.is_none();
@@ -77,17 +79,13 @@ pub(super) async fn walk(
     // The windows run while a silent hop still has its connection: what it does upstream with it is evidence.
     let held = (front.walked.take_held(), direct.as_mut().and_then(|direct| direct.walked.take_held()));
     let facts = front_desk.facts();
-    let view = Ways {
-        front: &front.walked,
-        direct: direct.as_ref().map(|direct| &direct.walked),
-        facts,
-        healthy: purpose == Purpose::Check
-            && facts.is_some()
-            && (direct.is_none() || direct_desk.session.is_some()),
-    };
-    let glanced =
-        facts.filter(|_| view.healthy).zip(glance).and_then(|(facts, glance)| glance.bears_out(facts));
+    let admitted = facts.is_some() && (direct.is_none() || direct_desk.session.is_some());
+    let direct_walked = direct.as_ref().map(|direct| &direct.walked);
     let window = async {
+        let healthy = purpose == Purpose::Check && admitted && api_is_well.await;
+        let view = Ways { front: &front.walked, direct: direct_walked, facts, healthy };
+        let glanced =
+            facts.filter(|_| healthy).zip(glance).and_then(|(facts, glance)| glance.bears_out(facts));
         match glanced {
             Some(seen) => Seen::Seen(seen),
             None => look_through(service, &view, budget.window()).await,

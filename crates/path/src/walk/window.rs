@@ -18,7 +18,7 @@ pub(super) struct Ways<'a> {
     pub(super) direct: Option<&'a Walked>,
     /// The server's account of itself, where it told.
     pub(super) facts: Option<&'a SqlFacts>,
-    /// True where every way was admitted and the server told of itself.
+    /// True where every way was admitted, the server told of itself, and the API does not say otherwise.
     pub(super) healthy: bool,
 }
 

@@ -20,16 +20,23 @@ const METRICS_BODY: usize = 1024 * 1024;
 /// Characters of a body that are shown.
 const SHOWN: usize = 200;
 
-/// Looks at everything that the service says where to find.
-pub async fn look(service: &Service, deadline: Instant) -> AppEvidence {
+/// Looks at everything that the service says where to find. What readiness answers is told at once: the windows look
+/// more closely where it says no.
+pub async fn look(
+    service: &Service,
+    deadline: Instant,
+    tell: impl FnOnce(&Seen<ReadyEvidence>),
+) -> AppEvidence {
     let resolver = Resolver::of(service);
     let database = service.target.host.to_string();
     let (ready, metrics, log) = tokio::join!(
         async {
-            match &service.ready {
+            let seen = match &service.ready {
                 Some(url) => ready(url, &resolver, deadline).await,
                 None => not_configured("ready", "the API's readiness endpoint"),
-            }
+            };
+            tell(&seen);
+            seen
         },
         async {
             match &service.metrics {

@@ -27,14 +27,23 @@ pub(crate) struct Told<'a> {
 
 /// What it answered, where it answered.
 pub(crate) fn told(e: &Evidence) -> Option<Told<'_>> {
-    let ready = e.app.ready.get()?;
+    answer(e.app.ready.get()?, &e.target.host)
+}
+
+fn answer<'a>(ready: &'a ReadyEvidence, host: &'a str) -> Option<Told<'a>> {
     match &ready.outcome {
         HttpOutcome::Answered { status, db, reason, body, .. } => {
             let (db, reason) = (db.as_deref(), reason.as_deref());
-            Some(Told { ready, status: *status, db, reason, body, host: &e.target.host })
+            Some(Told { ready, status: *status, db, reason, body, host })
         }
         _ => None,
     }
+}
+
+/// True where the API says that it cannot use its database, or took the question and does not answer.
+pub(crate) fn misses_its_database(ready: &ReadyEvidence) -> bool {
+    let no = |told: Told<'_>| told.failing() && told.about_the_database();
+    ready.outcome == HttpOutcome::Silent || answer(ready, "").is_some_and(no)
 }
 
 /// True where the endpoint answered, and said no.
@@ -147,5 +156,20 @@ pub(crate) mod tests {
             assert!(told.fact().fact.starts_with(&status.to_string()));
         }
         assert!(!failing(&healthy()));
+    }
+
+    #[test]
+    fn an_api_misses_its_database_where_it_says_so_or_says_nothing() {
+        for (outcome, misses) in [
+            (answered(503, "disconnected"), true),
+            (answered(200, "connected"), false),
+            (answered(503, "connected"), false),
+            (HttpOutcome::Silent, true),
+            (HttpOutcome::Closed, false),
+        ] {
+            let mut e = healthy();
+            ready_says(&mut e, outcome.clone());
+            assert_eq!(e.app.ready.get().map(misses_its_database), Some(misses), "{outcome:?}");
+        }
     }
 }

@@ -28,6 +28,18 @@ pub(crate) fn start_given_up(e: &Evidence) -> Option<(&ServerLogEntry, Fact)> {
     })
 }
 
+/// Somebody asked the server to stop, nothing went wrong after that, it took its lock file away, and nobody has started
+/// it since: who asked for what.
+pub(crate) fn stopped_in_good_order(e: &Evidence) -> Option<(&ServerLogEntry, Fact)> {
+    e.host.get().filter(|h| h.postmaster_status.is_none())?;
+    let last = since_ready(e)
+        .iter()
+        .rev()
+        .find(|n| n.severity == "PANIC" || pooler_words::says(&n.message, Words::ShutdownRequest))?;
+    let fact = cite(e, last).filter(|_| last.severity != "PANIC")?;
+    Some((last, fact))
+}
+
 fn entries(e: &Evidence) -> &[ServerLogEntry] {
     e.host.get().and_then(|h| h.log.as_ref()).map_or(&[], |log| &log.entries)
 }

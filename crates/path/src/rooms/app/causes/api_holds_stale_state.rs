@@ -77,12 +77,13 @@ fn answer(e: &Evidence) -> Option<Fact> {
     Some(Fact::new(Source::Sql, *at, e.front.address.as_str(), text))
 }
 
-/// No other room shows anything that could keep the API waiting; what is only a warning of the storage could not.
+/// No other room shows anything that could keep the API waiting. What is only a warning of the storage could not, nor
+/// could one of the server, which it is well in spite of: a crash that it got over.
 fn path_is_healthy(e: &Evidence) -> bool {
     crate::rooms::causes()
         .filter(|cause| cause.room != Room::App)
         .filter_map(|cause| (cause.find)(e))
-        .all(|f| f.room == Room::Storage && f.severity == Severity::Warning)
+        .all(|f| matches!(f.room, Room::Server | Room::Storage) && f.severity == Severity::Warning)
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use crate::cause::Proof;
 use crate::evidence::Evidence;
+use crate::paste::argument;
+use crate::rooms::app::readiness;
 use crate::rooms::server::log;
 use crate::said::{self, Said};
 use pgmedic_model::pooler_words::Words;
@@ -45,16 +47,26 @@ fn find(e: &Evidence) -> Option<Finding> {
     let summary = format!("{what}; every session was ended and the server went through recovery");
     let mut facts = told.iter().map(Said::fact).chain(logged.iter().map(|(_, fact)| fact.clone()));
     let proof = facts.next()?;
-    Some(
-        Finding::new(CAUSE.id, Room::Server, severity, Confidence::Certain, summary, proof)
-            .and_all(facts)
-            .mended_by(RemedyPlan::by_hand(
-                "find-the-killer",
-                RemedyKind::Advice,
-                "the server recovers by itself; find what killed the process before it happens again",
-                "dmesg -T | grep -i -e oom -e 'killed process' -e segfault | tail -20   # on the server's host",
-            )),
-    )
+    let finding =
+        Finding::new(CAUSE.id, Room::Server, severity, Confidence::Certain, summary, proof).and_all(facts);
+    Some(restart_api(e).into_iter().fold(finding, Finding::mended_by).mended_by(RemedyPlan::by_hand(
+        "find-the-killer",
+        RemedyKind::Advice,
+        "the server recovers by itself; find what killed the process before it happens again",
+        "dmesg -T | grep -i -e oom -e 'killed process' -e segfault | tail -20   # on the server's host",
+    )))
+}
+
+/// What helps an API that does not get over it, though the server lets everybody in again.
+fn restart_api(e: &Evidence) -> Option<RemedyPlan> {
+    let told = readiness::told(e).filter(|told| told.failing() && e.front.admitted())?;
+    Some(RemedyPlan::by_hand(
+        "restart-api",
+        RemedyKind::AppRestart,
+        "the server is up again and the API is not: its pool may keep the sessions that ended; if it does not come back \
+         within half a minute, restart its instances one at a time",
+        format!("curl -sS -i -m 5 {}   # after each instance that you restart", argument(&told.ready.url)),
+    ))
 }
 
 #[cfg(test)]
@@ -62,6 +74,8 @@ mod tests {
     use super::*;
     use crate::evidence::QueryOutcome;
     use crate::evidence::fixture::{fatal, healthy, log_of, window};
+    use crate::rooms::app::readiness::tests::{answered, ready_says};
+    use pgmedic_model::Role;
 
     #[test]
     fn backend_crashed_is_told_by_a_notice_before_the_end() {
@@ -87,5 +101,11 @@ mod tests {
         assert!(
             found.summary.starts_with("server process (PID 4711) was terminated by signal 9: Killed; every")
         );
+        ready_says(&mut e, answered(503, "disconnected"));
+        let found = crate::diagnose(&e);
+        let roles: Vec<_> = found.iter().map(|f| (f.cause.as_str(), f.role)).collect();
+        assert_eq!(roles[0], (CAUSE.id, Role::Root), "{roles:?}");
+        assert!(roles[1..].iter().all(|(_, role)| *role == Role::Symptom), "{roles:?}");
+        assert_eq!(found[0].remedies[0].remedy, "restart-api");
     }
 }

@@ -44,7 +44,7 @@ fn find(e: &Evidence) -> Option<Finding> {
     let mut facts = logged.into_iter().chain(counted);
     let proof = facts.next()?;
     let limit = postmaster.and_then(|p| p.descriptors);
-    let of = limit.map(|(n, limit)| format!(": {n} of {limit} are open")).unwrap_or_default();
+    let of = limit.map(|(n, limit)| format!(": {n} are open, {limit} allowed")).unwrap_or_default();
     let summary = format!("the server has no file descriptor left for a connection{of}");
     let pid = postmaster.map_or_else(|| "$(pgrep -o -x postgres)".to_owned(), |p| p.pid.to_string());
     Some(
@@ -54,7 +54,7 @@ fn find(e: &Evidence) -> Option<Finding> {
                 "raise-descriptor-limit",
                 RemedyKind::Advice,
                 "raise the limit of the running postmaster, without a restart; then in its unit or container",
-                format!("grep 'open files' /proc/{pid}/limits; ls /proc/{pid}/fd | wc -l; prlimit --pid {pid} --nofile=65536"),
+                format!("grep 'open files' /proc/{pid}/limits; ls /proc/{pid}/fd | wc -l; prlimit --pid {pid} --nofile=65536   # as postgres"),
             )),
     )
 }
@@ -67,7 +67,7 @@ fn said_nothing(e: &Evidence) -> bool {
 fn at_its_limit(e: &Evidence, p: &ProcessView) -> Option<Fact> {
     let (open, limit) = p.descriptors.filter(|(open, limit)| open >= limit)?;
     let at = e.host.get().map_or(e.started_at, |h| h.at);
-    let text = format!("the postmaster has {open} of {limit} descriptors open");
+    let text = format!("the postmaster has {open} descriptors open, and {limit} allowed");
     Some(Fact::new(Source::Host, at, format!("/proc/{}/fd", p.pid), text).value(open))
 }
 
@@ -93,7 +93,7 @@ mod tests {
         assert_eq!(found.confidence, Confidence::Certain);
         assert_eq!(
             found.summary,
-            "the server has no file descriptor left for a connection: 12 of 12 are open"
+            "the server has no file descriptor left for a connection: 12 are open, 12 allowed"
         );
         assert_eq!(hung_up(12, None).unwrap().confidence, Confidence::Likely);
         assert!(hung_up(8, None).is_none());

@@ -2,7 +2,6 @@
 
 use crate::cause::Proof;
 use crate::evidence::{Evidence, RouteEvidence};
-use crate::platform::evidence::ServerLogEntry;
 use crate::rooms::network::evidence::ConnectOutcome;
 use crate::rooms::proxy::evidence::FirstBytes;
 use crate::rooms::server::{log, startup_process};
@@ -15,7 +14,7 @@ cause! {
     ///
     /// ## What it is
     /// It was killed, or died: a PANIC on a full WAL volume takes it down within 41 ms and it stays down, for not every
-    /// platform starts it again. A server that somebody stopped in good order is `port-closed`: nothing is wrong with it.
+    /// platform starts it again. A server that somebody stopped in good order is `stopped-by-administrator`.
     ///
     /// ## What proves it
     /// Nothing listens (connections are refused, or the proxy closes them), and on its host no postmaster runs in its
@@ -50,9 +49,8 @@ fn find(e: &Evidence) -> Option<Finding> {
             let text = format!("no postmaster runs in {}", host.data_directory.as_ref()?);
             Some(Fact::new(Source::Host, host.at, "/proc", text))
         });
-    let stopped = e.front.proxy.is_none() && stopped_in_good_order(e);
-    let gone = gone.filter(|_| !stopped);
-    let closed = e.routes().find_map(|(_, route)| closed(route)).filter(|_| gone.is_some());
+    let gone = gone.filter(|_| log::stopped_in_good_order(e).is_none());
+    let closed = nobody_there(e).filter(|_| gone.is_some());
     if exit.is_none() && closed.is_none() {
         return None;
     }
@@ -84,14 +82,9 @@ fn find(e: &Evidence) -> Option<Finding> {
     )
 }
 
-/// Somebody asked it to stop, nothing went wrong after that, and it took its lock file away.
-fn stopped_in_good_order(e: &Evidence) -> bool {
-    let Some(host) = e.host.get().filter(|h| h.postmaster_status.is_none()) else { return false };
-    let entries = host.log.iter().flat_map(|log| &log.entries).rev();
-    let end = |entry: &&ServerLogEntry| {
-        entry.severity == "PANIC" || pooler_words::says(&entry.message, Words::ShutdownRequest)
-    };
-    entries.into_iter().find(end).is_some_and(|entry| entry.severity != "PANIC")
+/// Nothing listens at the end of one of the ways, or what listens has nobody behind it.
+pub(super) fn nobody_there(e: &Evidence) -> Option<Fact> {
+    e.routes().find_map(|(_, route)| closed(route))
 }
 
 /// Nothing listens at the end of this way, or what listens has nobody behind it.

@@ -2,6 +2,7 @@
 
 use crate::cause::Proof;
 use crate::evidence::Evidence;
+use crate::rooms::app::readiness;
 use crate::rooms::server::log;
 use crate::said::{self, Said};
 use pgmedic_model::pooler_words::Words;
@@ -36,7 +37,9 @@ cause! {
 fn find(e: &Evidence) -> Option<Finding> {
     let told = said::error(e, Words::SharedMemoryFull);
     let logged = log::recent(e, Words::SharedMemoryFull);
-    let severity = if told.is_some() || !e.front.admitted() { Severity::Critical } else { Severity::Warning };
+    // Where it strikes parallel queries alone the walk's own query passes: then the API says whether it is struck.
+    let struck = told.is_some() || !e.front.admitted() || readiness::failing(e);
+    let severity = if struck { Severity::Critical } else { Severity::Warning };
     let mut facts = told.iter().map(Said::fact).chain(logged.map(|(_, fact)| fact));
     let proof = facts.next()?;
     let summary = "the server's /dev/shm is full: shared memory cannot grow; its disk is not what is full";
