@@ -91,6 +91,14 @@ pub enum Words {
     WalUnwritable,
     /// Postgres: /dev/shm is full; ENOSPC, but not of a disk.
     SharedMemoryFull,
+    /// Postgres: a table in shared memory is full; as a rule that of locks.
+    OutOfSharedMemory,
+    /// Postgres (HINT): which of them it is where it is that of predicate locks, which serializable transactions take.
+    PredicateLocks,
+    /// Postgres: a query on a standby was in the way of replay.
+    RecoveryConflict,
+    /// Postgres' log alone: a start met a lock file that may be another server's.
+    LockFileStands,
     /// Any: ENOSPC's text.
     NoSpaceLeft,
     /// Any: EROFS's text.
@@ -180,6 +188,9 @@ pub const TABLE: &[Row] = rows! {
     CrashRecovery: "automatic recovery in progress", "Postgres 12 to 18, log", "database system was not properly shut down; automatic recovery in progress";
     WalUnwritable: "could not write to file \"pg_wal/", "Postgres 12 to 18, log", "could not write to file \"pg_wal/xlogtemp.29\": No space left on device";
     SharedMemoryFull: "could not resize shared memory segment", "Postgres 12 to 18", "could not resize shared memory segment \"/PostgreSQL.1804289383\" to 1048576 bytes: No space left on device";
+    OutOfSharedMemory: "out of shared memory", "Postgres 12 to 18", "out of shared memory";
+    PredicateLocks: "max_pred_locks_per_transaction", "Postgres 12 to 18", "You might need to increase max_pred_locks_per_transaction.";
+    RecoveryConflict: "due to conflict with recovery", "Postgres 12 to 18", "canceling statement due to conflict with recovery";
     NoSpaceLeft: "No space left on device", "glibc strerror(ENOSPC)", "could not extend file \"base/5/16384\": No space left on device";
     ReadOnlyFileSystem: "Read-only file system", "glibc strerror(EROFS)", "could not open file \"base/5/2601\": Read-only file system";
     InitFile: "could not write init file", "Postgres 15", "could not write init file";
@@ -196,7 +207,13 @@ pub const TABLE: &[Row] = rows! {
     StartGivenUp: "has group or world access", "Postgres 12 to 18, log", "private key file \"server.key\" has group or world access";
     StartGivenUp: "could not load server certificate file", "Postgres 12 to 18, log", "could not load server certificate file \"server.crt\": No such file or directory";
     StartGivenUp: "could not load private key file", "Postgres 12 to 18, log", "could not load private key file \"server.key\": key values mismatch";
-    StartGivenUp: "lock file \"postmaster.pid\"", "Postgres 12 to 18, log", "lock file \"postmaster.pid\" already exists";
+    LockFileStands: "lock file \"postmaster.pid\" already exists", "Postgres 12 to 18, log", "lock file \"postmaster.pid\" already exists";
+    LockFileStands: "lock file \"postmaster.pid\" is empty", "Postgres 12 to 18, log", "lock file \"postmaster.pid\" is empty";
+    StartGivenUp: "could not remove old lock file", "Postgres 12 to 18, log", "could not remove old lock file \"postmaster.pid\": Operation not permitted";
+    StartGivenUp: "could not open lock file", "Postgres 12 to 18, log", "could not open lock file \"postmaster.pid\": Permission denied";
+    StartGivenUp: "could not create lock file", "Postgres 12 to 18, log", "could not create lock file \"postmaster.pid\": Permission denied";
+    StartGivenUp: "could not write lock file", "Postgres 12 to 18, log", "could not write lock file \"postmaster.pid\": Input/output error";
+    StartGivenUp: "pre-existing shared memory block", "Postgres 12 to 18, log", "pre-existing shared memory block (key 10575874, ID 32778) is still in use";
     StartGivenUp: "could not locate a valid checkpoint record", "Postgres 12 to 18, log", "could not locate a valid checkpoint record";
     StartGivenUp: "could not locate required checkpoint record", "Postgres 12 to 18, log", "could not locate required checkpoint record";
     StartGivenUp: "database files are incompatible with server", "Postgres 12 to 18, log", "database files are incompatible with server";

@@ -216,6 +216,9 @@ pub struct QueryEvidence {
     pub outcome: QueryOutcome,
     /// NoticeResponses that came meanwhile, at most 16.
     pub notices: Vec<ServerError>,
+    /// The error with which the account was refused, where a sign of life came in its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<ServerError>,
 }
 
 /// How the one query ended.

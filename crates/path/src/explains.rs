@@ -56,6 +56,13 @@ const EDGES: &[Edge] = &[
         effects: &["server-down", "stopped-by-administrator", "backend-crashed"],
         when: ALWAYS,
     },
+    Edge { cause: "stale-lock-file", effects: DOOR_SYMPTOMS, when: ALWAYS },
+    Edge {
+        cause: "stale-lock-file",
+        effects: &["server-down", "stopped-by-administrator", "backend-crashed"],
+        when: ALWAYS,
+    },
+    Edge { cause: "lock-table-full", effects: DOOR_SYMPTOMS, when: ALWAYS },
     Edge { cause: "shared-memory-full", effects: DOOR_SYMPTOMS, when: ALWAYS },
     Edge { cause: "shared-memory-full", effects: DEAD_SERVER, when: ALWAYS },
     Edge { cause: "server-descriptors-exhausted", effects: DOOR_SYMPTOMS, when: ALWAYS },
@@ -131,6 +138,7 @@ const EDGES: &[Edge] = &[
 const DEAD_SERVER: &[&str] = &[
     "server-down",
     "server-cannot-start",
+    "stale-lock-file",
     "server-starting",
     "server-recovering",
     "backend-crashed",
@@ -141,9 +149,9 @@ const DEAD_SERVER: &[&str] = &[
 const CONTRIBUTES: &[(&str, &[&str])] = &[
     ("idle-sessions", SLOT_SYMPTOMS),
     ("idle-in-transaction", SLOT_SYMPTOMS),
-    ("idle-in-transaction", &["lock-pile-up"]),
+    ("idle-in-transaction", &["lock-pile-up", "lock-table-full"]),
     ("long-queries", SLOT_SYMPTOMS),
-    ("long-queries", &["lock-pile-up", "pool-starved"]),
+    ("long-queries", &["lock-pile-up", "pool-starved", "lock-table-full"]),
     ("slots-nearly-exhausted", &["role-limit-reached", "database-limit-reached", "lock-pile-up"]),
     ("orphan-prepared-transaction", &["lock-pile-up"]),
     ("slot-retains-wal", &["disk-full", "disk-filling", "wal-volume-full"]),

@@ -44,7 +44,7 @@ impl Said<'_> {
     }
 }
 
-/// Every ErrorResponse that ended a way in or its query, the front's first.
+/// Every ErrorResponse that ended a way in or refused its query, the front's first.
 pub(crate) fn errors(e: &Evidence) -> impl Iterator<Item = Said<'_>> {
     e.routes().flat_map(|(route, r)| {
         let refusal = r.refusal().map(|error| {
@@ -99,16 +99,13 @@ pub(crate) fn protocol_2(e: &Evidence) -> Option<(&str, Fact)> {
 
 fn query_error<'a>(route: &'static str, r: &'a RouteEvidence) -> Option<Said<'a>> {
     let query = r.query.as_ref()?;
-    match &query.outcome {
-        QueryOutcome::Error(error) => Some(Said {
-            route,
-            error,
-            at: query.at.plus(query.elapsed_ms),
-            place: &r.address,
-            source: Source::Sql,
-        }),
-        _ => None,
-    }
+    let error = match &query.outcome {
+        QueryOutcome::Error(error) => error,
+        QueryOutcome::Alive(_) => query.refused.as_ref()?,
+        _ => return None,
+    };
+    let at = query.at.plus(query.elapsed_ms);
+    Some(Said { route, error, at, place: &r.address, source: Source::Sql })
 }
 
 #[cfg(test)]

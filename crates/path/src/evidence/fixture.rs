@@ -100,6 +100,7 @@ pub(crate) fn admitted(address: &str) -> RouteEvidence {
             elapsed_ms: Ms(2.0),
             outcome: QueryOutcome::Answered(Box::new(facts())),
             notices: Vec::new(),
+            refused: None,
         }),
     }
 }

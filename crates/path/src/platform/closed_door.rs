@@ -234,8 +234,11 @@ fn tell_settings(place: &Place, postmaster: Option<&Postmaster>, page: &Page, un
         page.blind(vec![why]);
         None
     });
+    let gone = postmaster.is_none_or(|found| found.process.state == 'Z');
+    let lock_file = if gone { postmaster::lock_file(place) } else { None };
     let mut evidence = page.evidence();
     evidence.key_file = key_file;
+    evidence.lock_file = lock_file;
     evidence.data_directory = Some(place.data().display().to_string());
     evidence.postmaster_status = status;
     evidence.recovery_signal = signal;

@@ -54,6 +54,9 @@ pub struct HostEvidence {
     pub data_directory: Option<String>,
     /// Last line of `postmaster.pid`: `ready`, `starting`, `stopping`, `standby`.
     pub postmaster_status: Option<String>,
+    /// postmaster.pid of the data directory, where no postmaster runs that it names.
+    #[serde(default)]
+    pub lock_file: Option<LockFileView>,
     /// `standby.signal` or `recovery.signal` stands in the data directory (12+): what recovers there is a standby or a
     /// restore. None where the directory could not be read.
     #[serde(default)]
@@ -115,6 +118,15 @@ impl ProcessView {
     pub const fn is_frozen(&self) -> bool {
         matches!(self.state, 'T' | 't' | 'D')
     }
+}
+
+/// A postmaster.pid that no running postmaster answers for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockFileView {
+    /// The pid on its first line. None where there is none: the file is empty.
+    pub pid: Option<u32>,
+    /// The process that has this pid now.
+    pub process: Option<ProcessView>,
 }
 
 /// HAProxy's own account (management guide, sections 9.1 and 9.3).

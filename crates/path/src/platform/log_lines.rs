@@ -20,7 +20,7 @@ const SEVERITIES: [&str; 8] = ["DEBUG", "LOG", "INFO", "NOTICE", "WARNING", "ERR
 /// Fields of an entry, on lines of their own, that are passed over.
 const PASSED_OVER: [&str; 6] = ["HINT", "CONTEXT", "STATEMENT", "QUERY", "LOCATION", "BACKTRACE"];
 /// What is kept at any severity.
-const KEPT: [Words; 9] = [
+const KEPT: [Words; 11] = [
     Words::TerminatedBySignal,
     Words::CouldNotFork,
     Words::NotReloaded,
@@ -30,6 +30,8 @@ const KEPT: [Words; 9] = [
     Words::CrashRecovery,
     Words::TooManyOpenFiles,
     Words::SharedMemoryFull,
+    Words::OutOfSharedMemory,
+    Words::RecoveryConflict,
 ];
 
 /// How a log is written.

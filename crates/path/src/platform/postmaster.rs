@@ -3,6 +3,7 @@
 //! A pid that SQL told may be of another host or container, so it is believed only where /proc bears it out. Not in
 //! here: the configuration (`conf`) and the backends (`titles`).
 
+use super::evidence::LockFileView;
 use super::place::Place;
 use super::procfs::{self, Process};
 use std::os::unix::fs::MetadataExt;
@@ -76,6 +77,14 @@ pub(super) fn pid_file(place: &Place) -> Option<PidFile> {
     let port = lines.nth(2).and_then(|line| line.parse().ok());
     let status = lines.nth(3).filter(|line| !line.is_empty()).map(str::to_owned);
     Some(PidFile { pid, port, status })
+}
+
+/// The lock file of a data directory in which no postmaster was found: its pid, and who has that now.
+pub(super) fn lock_file(place: &Place) -> Option<LockFileView> {
+    let text = procfs::read_text(&place.locate(&place.data().join("postmaster.pid")), 4096).ok()?;
+    let pid = text.lines().next().and_then(|line| line.trim().parse().ok());
+    let process = pid.and_then(procfs::process).map(|process| procfs::view(&process, None));
+    Some(LockFileView { pid, process })
 }
 
 /// True where a command line is a title that a child has written over it: `postgres: app app [local] idle`.

@@ -48,6 +48,7 @@ pub(super) async fn ask(
             let mut life = sign_of_life(session, budget, error.to_string()).await;
             if matches!(life.outcome, QueryOutcome::Alive(_)) {
                 life.at = at;
+                life.refused = Some(error);
                 life.notices.splice(0..0, notices);
                 return life;
             }
@@ -55,7 +56,7 @@ pub(super) async fn ask(
         }
         Err(outcome) => outcome,
     };
-    QueryEvidence { at, elapsed_ms, outcome, notices }
+    QueryEvidence { at, elapsed_ms, outcome, notices, refused: None }
 }
 
 /// The statement with pgmedic's own bounds around it, for a peer that did not take them at startup. The transaction
@@ -84,7 +85,7 @@ async fn sign_of_life(session: &mut Session, budget: &Budget, why: String) -> Qu
         Ok(rows) => QueryOutcome::Unreadable(format!("{} other rows than the 1 asked for", rows.len())),
         Err(outcome) => outcome,
     };
-    QueryEvidence { at, elapsed_ms, outcome, notices }
+    QueryEvidence { at, elapsed_ms, outcome, notices, refused: None }
 }
 
 pub(super) type Rows = Vec<Vec<Option<String>>>;

@@ -105,4 +105,16 @@ pub(super) const DRILLS: &[Drill] = &[
         "The oldest table cannot be vacuumed, and transaction ids run out.",
         faults::wraparound_guard::inject,
     ),
+    drill(
+        API,
+        "lock-table-full",
+        "One transaction has made tables until there was no room for another lock.",
+        faults::lock_table_full::inject,
+    ),
+    drill(
+        API,
+        "stale-lock-file",
+        "The server was killed, and its lock file's pid belongs to another process by now.",
+        faults::stale_lock_file::inject,
+    ),
 ];

@@ -5,6 +5,7 @@ use crate::cause::Cause;
 pub mod allocation_failed;
 pub mod backend_crashed;
 pub mod fork_failed;
+pub mod lock_table_full;
 pub mod read_only_by_setting;
 pub mod routed_to_standby;
 pub mod server_cannot_start;
@@ -15,6 +16,7 @@ pub mod server_recovering;
 pub mod server_shutting_down;
 pub mod server_starting;
 pub mod shared_memory_full;
+pub mod stale_lock_file;
 pub mod standby_not_ready;
 pub mod stopped_by_administrator;
 pub mod wraparound_guard;
@@ -24,6 +26,8 @@ pub static ALL: &[&Cause] = &[
     &allocation_failed::CAUSE,
     &server_descriptors_exhausted::CAUSE,
     &shared_memory_full::CAUSE,
+    &lock_table_full::CAUSE,
+    &stale_lock_file::CAUSE,
     &server_cannot_start::CAUSE,
     &server_hung::CAUSE,
     &server_down::CAUSE,
