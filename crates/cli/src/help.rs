@@ -61,6 +61,9 @@ Examples:
   pgmedic drill slots-exhausted       one fault, and the report it evokes
   pgmedic drill --runbook             the runbook's four faults, in a row
   pgmedic drill --all --format json   every fault; schema pgmedic.drill/1
+  pgmedic drill disk-full+proxy-hung  two faults at once
+  pgmedic drill --pairs               two at a time, from every room
+  pgmedic drill --healthy 1000        a healthy service under load: no alarm
 
 A drill builds a Postgres of its own (with proxy, pooler, DNS server and API)
 in a temp folder on loopback, breaks it, checks it, mends it, checks it again
@@ -73,7 +76,8 @@ Environment:
   TMPDIR           where the temp folder goes, instead of /tmp
 
 Exit codes:
-  0   each cause was found, alone, and its service was well again
+  0   each cause was found, alone, and its service was well again; of two at
+      once each was found, or the one that hides the other named
   1   one was not; or one that was named (with --strict: any) needs root or a
       program that is not here
   64 bad usage   70 a defect in pgmedic";

@@ -24,7 +24,7 @@ fn every_drill_finds_its_cause_alone() {
     let (exit, stdout, stderr) = pgmedic(&["drill", "--all", "--format", "json"]);
     let document: serde_json::Value =
         serde_json::from_str(&stdout).unwrap_or_else(|e| panic!("no document: {e}\n{stdout}\n{stderr}"));
-    assert_eq!(document["schema"], "pgmedic.drill/1");
+    support::obeys("drill.schema.json", &document);
     let drills = document["drills"].as_array().unwrap();
     let mut trouble = String::new();
     for drill in drills.iter().filter(|d| d["status"] != "passed" && d["status"] != "needs-root") {
@@ -47,6 +47,49 @@ fn every_drill_finds_its_cause_alone() {
     assert_eq!(exit, Some(0), "{stderr}");
     // The lab's password is the API's, and stands in no report.
     assert!(!format!("{stdout}{stderr}").contains("only-for-the-lab"));
+}
+
+/// The document of one run of the binary.
+fn document(arguments: &[&str]) -> (Option<i32>, serde_json::Value) {
+    let (exit, stdout, stderr) = pgmedic(arguments);
+    let document = serde_json::from_str(&stdout).unwrap_or_else(|e| panic!("{e}\n{stdout}\n{stderr}"));
+    support::obeys("drill.schema.json", &document);
+    (exit, document)
+}
+
+#[test]
+fn of_two_faults_at_once_each_is_found_or_the_one_that_hides_it() {
+    let (exit, document) = document(&["drill", "slots-exhausted+wrong-password", "--format", "json"]);
+    let pair = &document["pairs"][0];
+    assert_eq!((exit, &pair["status"]), (Some(0), &"passed".into()), "{pair:#}");
+    // Postgres asks for the password before it counts slots.
+    assert_eq!(pair["faults"][0]["came_out"], "hidden", "{pair:#}");
+    assert_eq!(pair["faults"][0]["behind"], "wrong-password");
+    assert_eq!(pair["faults"][1]["came_out"], "root");
+    support::obeys("report.schema.json", &pair["report"]);
+}
+
+#[test]
+fn two_faults_that_take_the_same_are_said_to() {
+    let (_, document) = document(&["drill", "name-not-found+resolver-failing", "--format", "json"]);
+    let pair = &document["pairs"][0];
+    assert_eq!(pair["status"], "apart");
+    assert!(pair["detail"].as_str().unwrap().contains("what the DNS server serves"), "{pair:#}");
+}
+
+#[test]
+fn a_healthy_service_under_load_raises_no_alarm() {
+    let (exit, document) = document(&["drill", "--healthy", "80", "--format", "json"]);
+    let rows = document["healthy"].as_array().unwrap();
+    assert_eq!(rows.iter().filter_map(|row| row["checks"].as_u64()).sum::<u64>(), 80);
+    for row in rows {
+        assert_eq!(row["alarms"], serde_json::json!([]), "{row:#}");
+        assert!(
+            row["load"]["transactions"].as_u64() > Some(0) && row["load"]["logins"].as_u64() > Some(0),
+            "{row:#}"
+        );
+    }
+    assert_eq!(exit, Some(0));
 }
 
 #[test]

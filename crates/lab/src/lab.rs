@@ -42,7 +42,34 @@ pub struct PoolerSize {
     pub clients: u32,
 }
 
+/// True for parts that one lab cannot have together.
+type Clash = fn(&Parts) -> bool;
+
+/// Parts that one lab cannot have together, and why.
+const APART: &[(Clash, &str)] =
+    &[(|parts| parts.tls && parts.pooler.is_some(), "the lab's pooler offers its clients no TLS")];
+
 impl Parts {
+    /// The parts of two labs in one; where they differ in size, the smaller.
+    ///
+    /// # Errors
+    /// Why one lab cannot have both.
+    pub fn united(self, other: Self) -> Result<Self, &'static str> {
+        let pooler = |a: PoolerSize, b: PoolerSize| PoolerSize {
+            pool: a.pool.min(b.pool),
+            clients: a.clients.min(b.clients),
+        };
+        let both = Self {
+            proxy: either(self.proxy, other.proxy, u32::min),
+            pooler: either(self.pooler, other.pooler, pooler),
+            dns: self.dns || other.dns,
+            api: self.api || other.api,
+            tls: self.tls || other.tls,
+            volume_mb: either(self.volume_mb, other.volume_mb, u32::min),
+        };
+        APART.iter().find(|(apart, _)| apart(&both)).map_or(Ok(both), |(_, why)| Err(why))
+    }
+
     /// The programs that these parts need besides Postgres' own.
     #[must_use]
     pub fn programs(&self) -> Vec<&'static str> {
@@ -63,12 +90,20 @@ impl Parts {
     }
 }
 
+/// The one that is there, or what `both` makes of two.
+fn either<T>(a: Option<T>, b: Option<T>, both: impl FnOnce(T, T) -> T) -> Option<T> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(both(a, b)),
+        (a, b) => a.or(b),
+    }
+}
+
 /// A running lab. Its fields end in the order in which they stand: clients before servers, the janitor last.
 #[derive(Debug)]
 pub struct Lab {
     api: Option<Arc<Api>>,
-    pooler: Option<Arc<Pgbouncer>>,
     proxy: Option<Arc<Haproxy>>,
+    pooler: Option<Arc<Pgbouncer>>,
     dns: Option<Arc<Dns>>,
     postgres: Arc<Postgres>,
     authority: Option<Arc<Authority>>,
@@ -122,11 +157,11 @@ impl Lab {
             let zone = Zone::Addresses(vec![Ipv4Addr::LOCALHOST.into()]);
             self.dns = Some(Arc::new(Dns::start(folder, &zone)?));
         }
-        if let Some(room) = parts.proxy {
-            self.proxy = Some(Arc::new(Haproxy::start(folder, self.postgres.port(), room, false)?));
-        }
         if let Some(PoolerSize { pool, clients }) = parts.pooler {
             self.pooler = Some(Arc::new(Pgbouncer::start(folder, &self.postgres, pool, clients)?));
+        }
+        if let Some(room) = parts.proxy {
+            self.proxy = Some(Arc::new(Haproxy::start(folder, self.behind_proxy(), room, false)?));
         }
         if parts.api {
             let runtime = self.runtime.handle().clone();
@@ -144,12 +179,16 @@ impl Lab {
         }
     }
 
-    /// The port that the API connects to: the pooler's, the proxy's, or the server's own.
+    /// The port that the API connects to: the proxy's, the pooler's, or the server's own.
     #[must_use]
     pub fn front_port(&self) -> u16 {
-        let pooler = self.pooler.as_ref().map(|pooler| pooler.port());
-        let proxy = self.proxy.as_ref().map(|proxy| proxy.port());
-        pooler.or(proxy).unwrap_or_else(|| self.postgres.port())
+        self.proxy.as_ref().map_or_else(|| self.behind_proxy(), |proxy| proxy.port())
+    }
+
+    /// The port that a proxy leads to: the pooler's, or the server's own.
+    #[must_use]
+    pub fn behind_proxy(&self) -> u16 {
+        self.pooler.as_ref().map_or_else(|| self.postgres.port(), |pooler| pooler.port())
     }
 
     /// The server.
@@ -193,7 +232,7 @@ impl Lab {
     /// Restarts the API, where there is one: it lets go of its connections and must open new ones.
     pub fn restart_api(&self) {
         if let Some(api) = &self.api {
-            api.redeploy(self.place());
+            api.restart();
         }
     }
 

@@ -15,6 +15,7 @@ pub mod haproxy;
 mod janitor;
 mod lab;
 pub mod limit;
+pub mod load;
 pub mod pgbouncer;
 mod ports;
 pub mod postgres;

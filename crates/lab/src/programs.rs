@@ -1,7 +1,9 @@
 //! Finding the programs that the lab runs, and saying what to install where one is missing.
 
 use crate::error::LabError;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Programs outside of Postgres, each with the Debian package that has it.
 const PACKAGES: &[(&str, &str)] = &[
@@ -27,6 +29,25 @@ pub fn find(program: &'static str) -> Result<PathBuf, LabError> {
         .map(|folder| folder.join(program))
         .find(|path| path.is_file())
         .ok_or(LabError::MissingProgram { program, package })
+}
+
+/// The parts that are here, each with its version in its own words: `15.18`, `2.6.12-1+deb12u2`.
+#[must_use]
+pub fn versions() -> BTreeMap<&'static str, String> {
+    let postgres = postgres_folder().ok().map(|folder| ("postgres", folder.join("postgres"), "-V"));
+    let others = [("haproxy", "-v"), ("pgbouncer", "-V"), ("dnsmasq", "-v")];
+    let others = others.into_iter().filter_map(|(name, flag)| Some((name, find(name).ok()?, flag)));
+    postgres
+        .into_iter()
+        .chain(others)
+        .filter_map(|(name, program, flag)| {
+            let said = Command::new(program).arg(flag).output().ok()?.stdout;
+            let said = String::from_utf8_lossy(&said).into_owned();
+            // The first word that begins with a figure: each of them names itself before it.
+            let figure = |word: &&str| word.starts_with(|c: char| c.is_ascii_digit());
+            said.split_whitespace().find(figure).map(|version| (name, version.to_owned()))
+        })
+        .collect()
 }
 
 /// The folders of PATH, and after them those of the system's daemons.

@@ -64,6 +64,11 @@ impl Login {
         self
     }
 
+    /// Logs in.
+    pub(crate) async fn client(&self) -> Result<Client, LabError> {
+        self.open().await.map_err(|refused| refused.into_error(self))
+    }
+
     /// Logs in. A server that does not answer within ten seconds is an error.
     async fn open(&self) -> Result<Client, Refused> {
         let mut config = Config::new();

@@ -2,6 +2,7 @@
 
 use crate::evidence::Evidence;
 use crate::rooms::app::evidence::HttpOutcome;
+use crate::unrecognised::break_of;
 use pgmedic_model::{Finding, Room, Severity, Source};
 
 /// When an edge holds.
@@ -103,15 +104,15 @@ const EDGES: &[Edge] = &[
     },
     // In three of five public incidents the slots were full because of locks; ending idle sessions does nothing there.
     Edge { cause: "lock-pile-up", effects: SLOT_SYMPTOMS, when: locks_hold_the_slots },
-    Edge { cause: "lock-pile-up", effects: APP_SYMPTOMS, when: ALWAYS },
+    Edge { cause: "lock-pile-up", effects: &["readiness-failing", "pool-starved"], when: ALWAYS },
     Edge {
         cause: "orphan-prepared-transaction",
         effects: &["lock-pile-up"],
         when: a_prepared_transaction_blocks,
     },
     Edge { cause: "orphan-prepared-transaction", effects: SLOT_SYMPTOMS, when: locks_hold_the_slots },
-    Edge { cause: "idle-in-transaction", effects: APP_SYMPTOMS, when: ALWAYS },
-    Edge { cause: "long-queries", effects: APP_SYMPTOMS, when: ALWAYS },
+    Edge { cause: "idle-in-transaction", effects: &["readiness-failing", "pool-starved"], when: ALWAYS },
+    Edge { cause: "long-queries", effects: &["readiness-failing", "pool-starved"], when: ALWAYS },
     Edge {
         cause: "pooler-paused",
         effects: &["pooler-pool-exhausted", "pooler-client-limit", "pooler-upstream-failing"],
@@ -187,12 +188,19 @@ pub(crate) fn explains(e: &Evidence, cause: &Finding, effect: &Finding) -> bool 
     }
     let critical = cause.severity == Severity::Critical;
     let on_the_way = cause.room != Room::App && critical;
-    (on_the_way && APP_SYMPTOMS.contains(&effect.cause.as_str()))
+    (on_the_way && shows_in_the_app(e, effect))
         || (on_the_way && effect.cause == "api-unreachable" && readiness_hangs(e))
         || (critical && is_met_behind_a_pooler(cause) && waits_for_a_server(effect))
         || EDGES.iter().any(|edge| {
             edge.cause == cause.cause && edge.effects.contains(&effect.cause.as_str()) && (edge.when)(e)
         })
+}
+
+/// True for what the API shows of whatever keeps it from its database. That its pool was never made is explained only
+/// while nobody gets in: where the door is open, the API could have made it by now, and mending the server does not.
+fn shows_in_the_app(e: &Evidence, effect: &Finding) -> bool {
+    let shut = break_of(&e.front).is_some();
+    APP_SYMPTOMS.contains(&effect.cause.as_str()) && (shut || effect.cause != "api-not-initialised")
 }
 
 /// True where the API took the question and does not answer: it waits for its database itself.

@@ -4,7 +4,9 @@ mod told;
 
 use crate::args::When;
 use crate::drills::course::{self, Outcome, Record};
-use crate::drills::{Drill, table};
+use crate::drills::made::Made;
+use crate::drills::pair::{self, Proofs};
+use crate::drills::{Drill, steady, table};
 use crate::failure::Failure;
 use crate::output;
 use crate::render::{json, style::Look};
@@ -16,8 +18,8 @@ use serde::Serialize;
 #[derive(Debug, clap::Args)]
 #[command(after_help = crate::help::DRILL)]
 pub(crate) struct Args {
-    /// Drills to run, by their names; --list has them
-    #[arg(value_name = "NAME", conflicts_with_all = ["all", "runbook"])]
+    /// Drills to run, by their names; --list has them. A+B breaks both at once
+    #[arg(value_name = "NAME", conflicts_with_all = ["all", "runbook", "pairs", "healthy"])]
     names: Vec<String>,
     /// Say what there is to drill, and what each needs
     #[arg(long)]
@@ -25,8 +27,14 @@ pub(crate) struct Args {
     /// Run every drill
     #[arg(long)]
     all: bool,
+    /// Run a chosen set of faults from every room two at a time, all pairs of them
+    #[arg(long)]
+    pairs: bool,
+    /// Check a healthy service under load so many times; whatever is found is a false alarm
+    #[arg(long, value_name = "CHECKS", value_parser = clap::value_parser!(u32).range(1..))]
+    healthy: Option<u32>,
     /// The runbook's four faults, one after another, each with its report on screen
-    #[arg(long, conflicts_with_all = ["all", "format"])]
+    #[arg(long, conflicts_with_all = ["all", "pairs", "healthy", "format"])]
     runbook: bool,
     /// Fail where a drill needs root or a program that is not here, also where it was not named
     #[arg(long)]
@@ -45,30 +53,41 @@ enum Format {
     Json,
 }
 
-/// `pgmedic.drill/1`.
+/// `pgmedic.drill/1`; its schema is `docs/drill.schema.json`.
 #[derive(Debug, Serialize)]
 struct Document {
     schema: &'static str,
+    made: Made,
     passed: usize,
     failed: usize,
     needs_root: usize,
     missing: usize,
+    /// Pairs that cannot last in one lab.
+    apart: usize,
     /// Nothing is ever skipped: what cannot run is counted above.
     skipped: usize,
     drills: Vec<Record>,
+    pairs: Vec<pair::Record>,
+    healthy: Vec<steady::Record>,
 }
 
 impl Document {
-    fn of(drills: Vec<Record>) -> Self {
-        let count = |outcome| drills.iter().filter(|record| record.status == outcome).count();
+    fn of(drills: Vec<Record>, pairs: Vec<pair::Record>, healthy: Vec<steady::Record>) -> Self {
+        let ends = || drills.iter().map(|d| d.status).chain(pairs.iter().map(|p| p.status));
+        let count = |outcome| ends().filter(|status| *status == outcome).count();
+        let unwell = healthy.iter().filter(|row| !row.passed()).count();
         Self {
             schema: "pgmedic.drill/1",
-            passed: count(Outcome::Passed),
-            failed: count(Outcome::Failed),
+            made: Made::here(),
+            passed: count(Outcome::Passed) + healthy.len() - unwell,
+            failed: count(Outcome::Failed) + unwell,
             needs_root: count(Outcome::NeedsRoot),
             missing: count(Outcome::MissingProgram),
+            apart: count(Outcome::Apart),
             skipped: 0,
             drills,
+            pairs,
+            healthy,
         }
     }
 
@@ -79,23 +98,64 @@ impl Document {
     }
 }
 
+/// What is to be run.
+#[derive(Default)]
+struct Wanted {
+    drills: Vec<&'static Drill>,
+    pairs: Vec<[&'static Drill; 2]>,
+    checks: usize,
+}
+
+impl Wanted {
+    /// What the command line names.
+    fn of(args: &Args) -> Result<Self, Failure> {
+        let mut wanted = Self::default();
+        for name in &args.names {
+            match name.split_once('+') {
+                None => wanted.drills.push(by_name(name)?),
+                Some((a, b)) => wanted.pairs.push([by_name(a)?, by_name(b)?]),
+            }
+        }
+        if args.all {
+            wanted.drills.extend(table::drills());
+        }
+        if args.pairs {
+            wanted.pairs.extend(table::pairs());
+        }
+        wanted.checks = args.healthy.unwrap_or_default() as usize;
+        Ok(wanted)
+    }
+
+    /// Runs it all and tells nobody.
+    fn quietly(&self) -> Document {
+        let mut proofs = Proofs::default();
+        Document::of(
+            self.drills.iter().map(|drill| course::run(drill, &mut |_| {})).collect(),
+            self.pairs.iter().map(|pair| pair::run(*pair, &mut proofs)).collect(),
+            if self.checks > 0 { steady::run(self.checks, &mut |_| {}) } else { Vec::new() },
+        )
+    }
+}
+
 /// Drills, tells, and gives the exit code.
 pub(crate) fn run(args: &Args, color: When) -> Result<i32, Failure> {
     let look = Look::of_stdout(color);
-    let named = args.names.iter().map(|name| by_name(name)).collect::<Result<Vec<_>, _>>()?;
+    let wanted = Wanted::of(args)?;
     if args.runbook {
-        return Ok(Document::of(told::runbook(&look)).exit(args.strict));
+        return Ok(Document::of(told::runbook(&look), Vec::new(), Vec::new()).exit(args.strict));
     }
-    let wanted: Vec<&Drill> = if named.is_empty() { table::drills().collect() } else { named };
-    if args.list || (args.names.is_empty() && !args.all) {
-        list(&wanted, args.format, &look);
+    let named = !args.names.is_empty();
+    if args.list || !(named || args.all || args.pairs || wanted.checks > 0) {
+        let drills = if named { wanted.drills } else { table::drills().collect() };
+        list(&drills, args.format, &look);
         return Ok(0);
     }
-    let certain = args.strict || !args.names.is_empty();
-    let document = match args.format {
-        Format::Json => Document::of(wanted.iter().map(|drill| course::run(drill, &mut |_| {})).collect()),
-        Format::Human if wanted.len() == 1 => Document::of(vec![told::one(wanted[0], &look)]),
-        Format::Human => told::each(&wanted, &look),
+    let certain = args.strict || named;
+    let document = match (args.format, wanted.drills.as_slice(), wanted.pairs.as_slice()) {
+        (Format::Json, ..) => wanted.quietly(),
+        (Format::Human, [drill], []) => Document::of(vec![told::one(drill, &look)], Vec::new(), Vec::new()),
+        (Format::Human, [], [pair]) => Document::of(Vec::new(), vec![told::two(*pair, &look)], Vec::new()),
+        (Format::Human, ..) => told::each(&wanted, &look),
     };
     if args.format == Format::Json {
         output::stdout(&json::document(&document).map_err(|e| Failure::Defect(e.to_string()))?);

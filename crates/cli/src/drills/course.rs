@@ -1,10 +1,10 @@
 //! The course of one drill: a healthy lab, the fault, the walk, the verdict, the fault away, healthy again.
 
-use super::{Drill, Found, service};
+use super::{Drill, service};
 use pgmedic_lab::{Lab, LabError, wait};
 use pgmedic_model::{Ms, Report, Role, Status};
 use pgmedic_path::walk::Purpose;
-use pgmedic_path::{Service, diagnose, latent, report, walk_for};
+use pgmedic_path::{Evidence, Service, diagnose, latent, report, veiled, walk_for};
 use serde::Serialize;
 use std::time::{Duration, Instant};
 
@@ -25,6 +25,8 @@ pub(crate) enum Outcome {
     NeedsRoot,
     /// A program is not installed.
     MissingProgram,
+    /// Two faults that cannot last in one lab.
+    Apart,
 }
 
 /// A drill's record.
@@ -90,7 +92,7 @@ pub(crate) fn run(drill: &Drill, told: &mut dyn FnMut(Step<'_>)) -> Record {
 
 /// Why a drill did not pass.
 #[derive(Debug, thiserror::Error)]
-enum Trouble {
+pub(super) enum Trouble {
     /// The lab could not do its part.
     #[error("{0}")]
     Lab(#[from] LabError),
@@ -106,11 +108,18 @@ enum Trouble {
     /// The fault is gone and the service is not well.
     #[error("once the fault was gone: {0}")]
     NotMended(LabError),
+    /// Two faults take the same.
+    #[error("cannot last in one lab: {0}")]
+    Apart(String),
+    /// Two faults that should go together do not, in either order.
+    #[error("cannot be brought about together: {0}; the other way round: {1}")]
+    NotTogether(String, String),
 }
 
 impl Trouble {
-    const fn outcome(&self) -> Outcome {
+    pub(super) const fn outcome(&self) -> Outcome {
         match self {
+            Self::Apart(_) => Outcome::Apart,
             Self::Lab(LabError::NeedsRoot(_)) => Outcome::NeedsRoot,
             Self::Lab(LabError::MissingProgram { .. }) => Outcome::MissingProgram,
             _ => Outcome::Failed,
@@ -120,16 +129,13 @@ impl Trouble {
 
 fn go(drill: &Drill, record: &mut Record, told: &mut dyn FnMut(Step<'_>)) -> Result<(), Trouble> {
     let lab = Lab::build(drill.parts)?;
-    let service = service::of(&lab, drill.configure)?;
-    let healthy = check(drill, &service)?;
-    if !is_well(&healthy) {
-        return Err(Trouble::NotHealthy(summary(&healthy)));
-    }
+    let (service, purpose) = (service::of(&lab, &[drill.configure])?, drill.purpose());
+    let healthy = expect_well(&service, purpose)?;
     told(Step::Healthy(&healthy));
     let guard = (drill.inject)(&lab)?;
     told(Step::Broken);
     let from = Instant::now();
-    let broken = check(drill, &service)?;
+    let broken = check(&service, purpose)?;
     record.check_ms = Some(from.elapsed().into());
     record.roots = broken.roots().map(|root| root.cause.clone()).collect();
     told(Step::Found(&broken));
@@ -138,27 +144,37 @@ fn go(drill: &Drill, record: &mut Record, told: &mut dyn FnMut(Step<'_>)) -> Res
     let removed = guard.remove();
     verdict?;
     removed.map_err(Trouble::NotMended)?;
-    well_again(drill, &service)?;
+    well_again(&service, purpose)?;
     told(Step::Mended);
     Ok(())
 }
 
-/// Walks once and diagnoses. A drill of what breaks nothing yet looks ahead as well.
-fn check(drill: &Drill, service: &Service) -> Result<Report, std::io::Error> {
-    let ahead = drill.found == Found::Latent;
-    let purpose = if ahead { Purpose::Preflight } else { Purpose::Check };
+/// Walks once and diagnoses. A walk with a preflight tells besides what breaks nothing yet.
+pub(super) fn walked(service: &Service, purpose: Purpose) -> Result<(Evidence, Report), std::io::Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let evidence = runtime.block_on(walk_for(purpose, service, WALK_WITHIN, &|_| {}));
     runtime.shutdown_background();
+    let evidence = veiled(evidence, service);
     let mut findings = diagnose(&evidence);
-    if ahead {
+    if purpose == Purpose::Preflight {
         findings.extend(latent(&evidence));
     }
-    Ok(report(&evidence, findings))
+    let report = report(&evidence, findings);
+    Ok((evidence, report))
+}
+
+fn check(service: &Service, purpose: Purpose) -> Result<Report, std::io::Error> {
+    walked(service, purpose).map(|(_, report)| report)
+}
+
+/// The report on a service that nothing is wrong with.
+pub(super) fn expect_well(service: &Service, purpose: Purpose) -> Result<Report, Trouble> {
+    let report = check(service, purpose)?;
+    if is_well(&report) { Ok(report) } else { Err(Trouble::NotHealthy(summary(&report))) }
 }
 
 /// True where everything was seen to be well.
-fn is_well(report: &Report) -> bool {
+pub(super) fn is_well(report: &Report) -> bool {
     report.status == Status::Ok && report.findings.is_empty()
 }
 
@@ -172,9 +188,9 @@ fn judge(drill: &Drill, report: &Report) -> Result<(), Trouble> {
 }
 
 /// Walks until the service is well.
-fn well_again(drill: &Drill, service: &Service) -> Result<(), Trouble> {
+pub(super) fn well_again(service: &Service, purpose: Purpose) -> Result<(), Trouble> {
     let look = || {
-        Ok(check(drill, service)
+        Ok(check(service, purpose)
             .map_err(|e| e.to_string())
             .and_then(|report| if is_well(&report) { Ok(()) } else { Err(summary(&report)) }))
     };
@@ -182,7 +198,7 @@ fn well_again(drill: &Drill, service: &Service) -> Result<(), Trouble> {
 }
 
 /// A report on one line: its verdict and its findings with their roles.
-fn summary(report: &Report) -> String {
+pub(super) fn summary(report: &Report) -> String {
     let findings: Vec<String> = report
         .findings
         .iter()

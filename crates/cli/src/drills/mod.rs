@@ -1,13 +1,22 @@
 //! Drills: a real part broken, the finding that this must evoke, and the part whole again. A drill is data; its name
-//! is the cause's id. `table` has them all, `course` runs one.
+//! is the cause's id. `table` has them all, `course` runs one, `pair` two at once, `steady` none: a healthy service.
 
+mod apart;
 pub(crate) mod course;
+pub(crate) mod made;
+pub(crate) mod pair;
 mod service;
+pub(crate) mod steady;
 pub(crate) mod table;
+pub(crate) mod verdict;
 
 use pgmedic_lab::{Guard, Lab, LabError, Parts};
-use pgmedic_model::Role;
+use pgmedic_model::{Role, Room};
 use pgmedic_path::Service;
+use pgmedic_path::walk::Purpose;
+
+/// Configures a lab's service beyond what its parts say.
+pub(crate) type Configure = fn(&Lab, &mut Service) -> Result<(), LabError>;
 
 /// A drill.
 pub(crate) struct Drill {
@@ -22,7 +31,7 @@ pub(crate) struct Drill {
     /// Why only root can do it, where that is so.
     pub(crate) root: Option<&'static str>,
     /// How the service is configured beyond what its parts say.
-    pub(crate) configure: fn(&Lab, &mut Service) -> Result<(), LabError>,
+    pub(crate) configure: Configure,
     /// Breaks it.
     pub(crate) inject: fn(&Lab) -> Result<Guard, LabError>,
     /// As what the cause must be found.
@@ -41,12 +50,23 @@ pub(crate) enum Found {
 }
 
 impl Drill {
+    /// The room in which its own cause is.
+    pub(crate) fn room(&self) -> Room {
+        let own = pgmedic_path::rooms::causes().find(|cause| cause.id == self.name);
+        own.map_or(Room::Server, |cause| cause.room)
+    }
+
     /// The id of the one root that must be found.
     pub(crate) fn root_cause(&self) -> &'static str {
         match self.found {
             Found::Root | Found::Latent => self.name,
             Found::ContributingTo(root) => root,
         }
+    }
+
+    /// What its walks are for: a drill of what breaks nothing yet looks ahead as well.
+    pub(crate) fn purpose(&self) -> Purpose {
+        if self.found == Found::Latent { Purpose::Preflight } else { Purpose::Check }
     }
 
     /// The role in which its own cause must be found.

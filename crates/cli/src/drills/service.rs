@@ -1,5 +1,6 @@
 //! The lab's service as its owner would have configured it: everything that the lab's parts offer to look at.
 
+use super::Configure;
 use pgmedic_lab::dns;
 use pgmedic_lab::pgbouncer::STATS_ROLE;
 use pgmedic_lab::postgres::{DATABASE, PASSWORD, ROLE};
@@ -16,10 +17,7 @@ const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 ///
 /// # Errors
 /// None of its own: the drill's configuration may ask for a part that is not there.
-pub(super) fn of(
-    lab: &Lab,
-    configure: fn(&Lab, &mut Service) -> Result<(), LabError>,
-) -> Result<Service, LabError> {
+pub(super) fn of(lab: &Lab, configures: &[Configure]) -> Result<Service, LabError> {
     let api = lab.api().ok();
     let hop = lab.proxy().is_ok() || lab.pooler().is_ok();
     let pooler = lab.pooler().ok();
@@ -47,11 +45,13 @@ pub(super) fn of(
     }
     if let Ok(authority) = lab.authority() {
         service.target.host = Host::Name(dns::NAME.to_owned());
-        service.target.hostaddr = Some(HERE);
+        service.target.hostaddr = lab.dns().is_err().then_some(HERE);
         service.target.tls.mode = SslMode::VerifyFull;
         service.target.tls.root_cert = Some(authority.root().display().to_string());
     }
-    configure(lab, &mut service)?;
+    for configure in configures {
+        configure(lab, &mut service)?;
+    }
     Ok(service)
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 /// # Errors
 /// Where the lab cannot.
 pub fn inject(lab: &Lab) -> Result<Guard, LabError> {
-    let (proxy, primary) = (Arc::clone(lab.proxy()?), lab.postgres().port());
+    let (proxy, primary) = (Arc::clone(lab.proxy()?), lab.behind_proxy());
     proxy.point_at(ports::free()?)?;
     proxy.wait_server("DOWN")?;
     lab.restart_api();

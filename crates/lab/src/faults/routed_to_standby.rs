@@ -19,7 +19,7 @@ pub(super) fn standby(lab: &Lab) -> Result<Postgres, LabError> {
 
 /// Has the proxy lead to a standby, until the guard leads it back and ends the standby.
 pub(super) fn lead_to(lab: &Lab, standby: Postgres) -> Result<Guard, LabError> {
-    let (proxy, primary) = (Arc::clone(lab.proxy()?), lab.postgres().port());
+    let (proxy, primary) = (Arc::clone(lab.proxy()?), lab.behind_proxy());
     proxy.point_at(standby.port())?;
     lab.restart_api();
     Ok(Guard::undone_by(move || {

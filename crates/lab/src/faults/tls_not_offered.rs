@@ -9,7 +9,7 @@ use std::sync::Arc;
 /// Where the lab cannot.
 pub fn inject(lab: &Lab) -> Result<Guard, LabError> {
     let (postgres, authority) = (Arc::clone(lab.postgres()), Arc::clone(lab.authority()?));
-    postgres.write("fault.conf", "ssl = off\n")?;
+    postgres.write("tls.conf", "ssl = off\n")?;
     postgres.reload()?;
     Ok(Guard::undone_by(move || postgres.offer_tls(&authority)))
 }

@@ -319,7 +319,7 @@ impl Postgres {
     /// Where the certificate cannot be made, or the server does not take it up in time.
     pub fn offer_tls(&self, authority: &Authority) -> Result<(), LabError> {
         self.show_certificate(authority, crate::dns::NAME, Validity::InDate)?;
-        self.write("fault.conf", "ssl = on\n")?;
+        self.write("tls.conf", "ssl = on\n")?;
         self.reload()
     }
 
@@ -355,6 +355,8 @@ impl Postgres {
         let mut config = tokio_postgres::Config::new();
         config.host_path(&self.sockets).port(self.port).user("postgres").dbname(database);
         config.application_name("lab").connect_timeout(Duration::from_secs(5));
+        // A fault may have made every transaction of the database read-only.
+        config.options("-c default_transaction_read_only=off");
         self.runtime.block_on(async {
             let (client, connection) = config.connect(tokio_postgres::NoTls).await.map_err(refused)?;
             let driver = tokio::spawn(connection);

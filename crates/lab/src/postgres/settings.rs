@@ -32,6 +32,7 @@ pub(super) fn postgresql_conf(port: u16, sockets: &Path) -> String {
          log_line_prefix = '%m [%p] %e '\n\
          log_timezone = UTC\n\
          timezone = UTC\n\
+         include_if_exists = 'tls.conf'\n\
          include_if_exists = 'fault.conf'\n"
     )
 }

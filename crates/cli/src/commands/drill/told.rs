@@ -2,14 +2,16 @@
 
 use crate::args::ReportFormat;
 use crate::drills::course::{self, Outcome, Record, Step};
-use crate::drills::{Drill, table};
+use crate::drills::pair::{self, Proofs};
+use crate::drills::verdict::{CameOut, Fate};
+use crate::drills::{Drill, steady, table};
 use crate::output::stdout;
 use crate::render::style::{Look, Paint};
 use crate::render::{self, text};
 use pgmedic_model::Ms;
 use std::time::Instant;
 
-use super::Document;
+use super::{Document, Wanted};
 
 /// Width of the widest drill's name.
 fn name_width() -> usize {
@@ -24,27 +26,82 @@ pub(super) fn listed(name: &str, does: &str, needs: &str, look: &Look) -> String
     format!("{}  {does}{needs}\n", look.paint(Paint::Strong, &padded))
 }
 
-/// Several drills, a line each as it ends, and the sum.
-pub(super) fn each(drills: &[&Drill], look: &Look) -> Document {
+/// Several things, a line each as it ends, and the sum.
+pub(super) fn each(wanted: &Wanted, look: &Look) -> Document {
     let from = Instant::now();
-    let records = drills.iter().map(|drill| {
+    let mut proofs = Proofs::default();
+    let drills = wanted.drills.iter().map(|drill| {
         let record = course::run(drill, &mut |_| {});
         stdout(&line(&record, look));
         record
     });
-    let document = Document::of(records.collect());
+    let drills = drills.collect();
+    let pairs = wanted.pairs.iter().map(|two| {
+        let record = pair::run(*two, &mut proofs);
+        stdout(&pair_line(&record, look));
+        record
+    });
+    let pairs = pairs.collect();
+    let healthy = match wanted.checks {
+        0 => Vec::new(),
+        checks => steady::run(checks, &mut |row| stdout(&row_line(row, look))),
+    };
+    let document = Document::of(drills, pairs, healthy);
     stdout(&sum(&document, from.elapsed().into(), look));
     document
 }
 
-/// One drill's line.
-fn line(record: &Record, look: &Look) -> String {
-    let (paint, word) = match record.status {
+/// The word for an outcome.
+const fn word(outcome: Outcome) -> (Paint, &'static str) {
+    match outcome {
         Outcome::Passed => (Paint::Good, "passed"),
         Outcome::Failed => (Paint::Bad, "FAILED"),
         Outcome::NeedsRoot => (Paint::Warning, "root"),
         Outcome::MissingProgram => (Paint::Warning, "missing"),
+        Outcome::Apart => (Paint::Dim, "apart"),
+    }
+}
+
+/// A pair's line.
+fn pair_line(record: &pair::Record, look: &Look) -> String {
+    let (paint, word) = word(record.status);
+    let name = format!("{:<width$}", record.pair.join(" + "), width = 2 * name_width() + 3);
+    let fates = record.faults.iter().map(fate).collect::<Vec<_>>().join(", ");
+    let said = match (record.status, &record.detail) {
+        (Outcome::Passed, _) => look.paint(Paint::Dim, &fates),
+        (_, Some(detail)) if fates.is_empty() => text::visible(detail),
+        (_, Some(detail)) => format!("{fates}; {}", text::visible(detail)),
+        (_, None) => fates,
     };
+    format!("{}  {name}  {said}\n", look.paint(paint, &format!("{word:<7}")))
+}
+
+/// What became of one of two faults, in a clause.
+fn fate(fate: &Fate) -> String {
+    let (drill, behind) = (fate.drill, fate.behind.unwrap_or_default());
+    match fate.came_out {
+        CameOut::Root => format!("{drill} found"),
+        CameOut::Symptom => format!("{drill} found as a symptom of {behind}"),
+        CameOut::Contributing => format!("{drill} found as contributing to {behind}"),
+        CameOut::Hidden => format!("{drill} hidden by {behind}"),
+        CameOut::Missed => format!("{drill} MISSED"),
+    }
+}
+
+/// The line of a row of healthy checks.
+fn row_line(row: &steady::Record, look: &Look) -> String {
+    let (paint, word) = if row.passed() { (Paint::Good, "passed") } else { (Paint::Bad, "FAILED") };
+    let first = row.alarms.first().and_then(|alarm| alarm.report.findings.first());
+    let first =
+        first.map_or(String::new(), |f| format!(", the first: {}: {}", f.cause, text::visible(&f.summary)));
+    let trouble = row.detail.as_ref().map_or(String::new(), |detail| format!("; {}", text::visible(detail)));
+    let said = format!("{} checks, {} false alarms{first}{trouble}", row.checks, row.alarms.len());
+    format!("{}  healthy, under load, {}: {said}\n", look.paint(paint, &format!("{word:<7}")), row.layout)
+}
+
+/// One drill's line.
+fn line(record: &Record, look: &Look) -> String {
+    let (paint, word) = word(record.status);
     let name = format!("{:<width$}", record.drill, width = name_width());
     let said = match (record.status, record.check_ms, &record.detail) {
         (Outcome::Passed, Some(check), _) => {
@@ -58,11 +115,13 @@ fn line(record: &Record, look: &Look) -> String {
 
 /// The counts.
 fn sum(document: &Document, elapsed: Ms, look: &Look) -> String {
-    let Document { passed, failed, needs_root, missing, skipped, drills, .. } = document;
+    let Document { passed, failed, needs_root, missing, apart, skipped, drills, pairs, healthy, .. } =
+        document;
+    let apart = if *apart > 0 { format!("{apart} cannot last together, ") } else { String::new() };
     let counts = format!(
         "{} drills in {elapsed}: {passed} passed, {failed} failed, {needs_root} need root, \
-         {missing} need a program, {skipped} skipped",
-        drills.len()
+         {missing} need a program, {apart}{skipped} skipped",
+        drills.len() + pairs.len() + healthy.len()
     );
     let paint = if *failed > 0 { Paint::Bad } else { Paint::Strong };
     format!("\n{}\n", look.paint(paint, &counts))
@@ -73,6 +132,20 @@ pub(super) fn one(drill: &Drill, look: &Look) -> Record {
     stdout(&margin(look, Paint::Strong, "drill", drill.name));
     let record = course::run(drill, &mut |step| stdout(&show(drill, &step, look)));
     stdout(&verdict(&record, look));
+    record
+}
+
+/// Two faults at once with the whole report.
+pub(super) fn two(drills: [&'static Drill; 2], look: &Look) -> pair::Record {
+    stdout(&margin(look, Paint::Strong, "drill", &drills.map(|drill| drill.name).join(" + ")));
+    let record = pair::run(drills, &mut Proofs::default());
+    if let Some(report) = &record.report {
+        for drill in drills {
+            stdout(&margin(look, Paint::Bad, "broken", drill.does));
+        }
+        stdout(&format!("\n{}\n", render::report(report, ReportFormat::Human, look)));
+    }
+    stdout(&pair_line(&record, look));
     record
 }
 
@@ -111,7 +184,7 @@ fn verdict(record: &Record, look: &Look) -> String {
         Outcome::Failed => {
             margin(look, Paint::Bad, "FAILED", &text::visible(record.detail.as_deref().unwrap_or_default()))
         }
-        Outcome::NeedsRoot | Outcome::MissingProgram => {
+        Outcome::NeedsRoot | Outcome::MissingProgram | Outcome::Apart => {
             margin(look, Paint::Warning, "not run", record.detail.as_deref().unwrap_or_default())
         }
     }

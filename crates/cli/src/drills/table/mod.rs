@@ -53,6 +53,24 @@ const RUNBOOK: [(&str, &str); 4] = [
     ("DNS resolution", "name-not-found"),
 ];
 
+/// Faults from every room, each common in its own right, that are tried two at a time: all pairs of them.
+const PAIRED: &[&str] = &[
+    "api-not-initialised",
+    "name-not-found",
+    "packets-dropped",
+    "proxy-hung",
+    "pooler-paused",
+    "certificate-expired",
+    "wrong-password",
+    "hba-rejects",
+    "slots-exhausted",
+    "server-down",
+    "read-only-by-setting",
+    "lock-pile-up",
+    "disk-full",
+    "slot-retains-wal",
+];
+
 /// Every drill, in the order of the path.
 pub(crate) fn drills() -> impl Iterator<Item = &'static Drill> {
     [
@@ -74,6 +92,16 @@ pub(crate) fn drills() -> impl Iterator<Item = &'static Drill> {
 /// The drill of this name.
 pub(crate) fn find(name: &str) -> Option<&'static Drill> {
     drills().find(|drill| drill.name == name)
+}
+
+/// Every pair of the faults that are tried two at a time.
+pub(crate) fn pairs() -> Vec<[&'static Drill; 2]> {
+    let chosen: Vec<&'static Drill> = PAIRED.iter().filter_map(|name| find(name)).collect();
+    let mut pairs = Vec::new();
+    for (n, a) in chosen.iter().enumerate() {
+        pairs.extend(chosen[n + 1..].iter().map(|b| [*a, *b]));
+    }
+    pairs
 }
 
 /// The runbook's drills with its titles.
@@ -123,5 +151,13 @@ mod tests {
             assert!(seen.insert(drill.name), "{}", drill.name);
         }
         assert_eq!(runbook().count(), RUNBOOK.len());
+    }
+
+    #[test]
+    fn the_pairs_come_from_every_room() {
+        let rooms: std::collections::BTreeSet<_> =
+            PAIRED.iter().map(|name| find(name).expect(name).room()).collect();
+        assert_eq!(rooms.len(), pgmedic_model::Room::ALL.len());
+        assert_eq!(pairs().len(), PAIRED.len() * (PAIRED.len() - 1) / 2);
     }
 }

@@ -51,9 +51,12 @@ fn find(e: &Evidence) -> Option<Finding> {
         });
     let gone = gone.filter(|_| log::stopped_in_good_order(e).is_none());
     let closed = nobody_there(e).filter(|_| gone.is_some());
-    if exit.is_none() && closed.is_none() {
+    let left = left_behind(e).filter(|_| gone.is_some());
+    if exit.is_none() && closed.is_none() && left.is_none() {
         return None;
     }
+    let confidence =
+        if exit.is_some() || closed.is_some() { Confidence::Certain } else { Confidence::Likely };
     let last = log::last_word(e);
     let word = last.as_ref().map(|fact| match pooler_words::says(&fact.fact, Words::ReadyForConnections) {
         true => "; its log says nothing since it was ready".to_owned(),
@@ -61,11 +64,11 @@ fn find(e: &Evidence) -> Option<Finding> {
     });
     let word = word.unwrap_or_default();
     let summary = format!("the server is down: its postmaster is gone{word}");
-    let mut facts = exit.into_iter().chain(gone).chain(closed).chain(last);
+    let mut facts = exit.into_iter().chain(gone).chain(closed).chain(left).chain(last);
     let proof = facts.next()?;
     let data = startup_process::data_directory(e);
     Some(
-        Finding::new(CAUSE.id, Room::Server, Severity::Critical, Confidence::Certain, summary, proof)
+        Finding::new(CAUSE.id, Room::Server, Severity::Critical, confidence, summary, proof)
             .and_all(facts)
             .mended_by(RemedyPlan::by_hand(
                 "see-why-it-is-down",
@@ -85,6 +88,17 @@ fn find(e: &Evidence) -> Option<Finding> {
 /// Nothing listens at the end of one of the ways, or what listens has nobody behind it.
 pub(super) fn nobody_there(e: &Evidence) -> Option<Fact> {
     e.routes().find_map(|(_, route)| closed(route))
+}
+
+/// Its lock file is still there, and every way in breaks before anybody's door: a dead name, a firewall. Where some way
+/// comes to a door, that tells more. `server_down` is then likely, not certain: in another pid namespace its process
+/// would not be seen from here.
+fn left_behind(e: &Evidence) -> Option<Fact> {
+    let connected = e.routes().any(|(_, route)| route.proxy.is_some());
+    let host = e.host.get().filter(|host| !connected && host.blind.is_empty())?;
+    let status = host.postmaster_status.as_ref()?;
+    let place = format!("{}/postmaster.pid", host.data_directory.as_ref()?);
+    Some(Fact::new(Source::Host, host.at, place, format!("its lock file is left, with the status {status}")))
 }
 
 /// Nothing listens at the end of this way, or what listens has nobody behind it.
@@ -146,6 +160,23 @@ mod tests {
         let crate::evidence::Seen::Seen(host) = &mut e.host else { unreachable!() };
         host.postmaster_status = Some("ready".into());
         assert!(find(&e).is_some(), "its lock file is still there");
+    }
+
+    #[test]
+    fn server_down_shows_through_the_window_where_no_way_leads_to_its_door() {
+        let seen = |postmaster: Option<ProcessView>, status: Option<&str>, blind: &[&str]| {
+            let dropped = unconnected(&[(ADDRESS, ConnectOutcome::Silent, None)]);
+            let mut e = on_its_host(dropped, postmaster);
+            let crate::evidence::Seen::Seen(host) = &mut e.host else { unreachable!() };
+            host.postmaster_status = status.map(str::to_owned);
+            host.blind = blind.iter().map(ToString::to_string).collect();
+            find(&e).map(|found| found.confidence)
+        };
+        let alive = ProcessView { pid: 812, state: 'S', ..ProcessView::default() };
+        assert_eq!(seen(None, Some("ready"), &[]), Some(Confidence::Likely));
+        assert_eq!(seen(None, None, &[]), None, "it may have been stopped in good order");
+        assert_eq!(seen(None, Some("ready"), &["not every process was looked at"]), None);
+        assert_eq!(seen(Some(alive), Some("ready"), &[]), None);
     }
 
     #[test]
