@@ -18,6 +18,16 @@ pub enum Words {
     UnsupportedStartupParameter,
     /// PgBouncer (1.18 and later): its own login to the server keeps failing.
     ServerLoginFailing,
+    /// PgBouncer's log alone: a server could not be reached (TCP refused, or unanswered for `server_connect_timeout`).
+    PoolerCannotReach,
+    /// PgBouncer's log alone: a server refused its login; the server's words follow.
+    PoolerLoginRefused,
+    /// PgBouncer's log alone: a server's name does not resolve.
+    PoolerCannotResolve,
+    /// PgBouncer's log alone: a server would not speak TLS, or its TLS failed.
+    PoolerTlsFailed,
+    /// PgBouncer's log alone: TCP to a server came about.
+    PoolerReachedServer,
     /// PgBouncer: it is shutting down.
     PoolerShuttingDown,
     /// PgBouncer: relayed "server closed the connection", or its own dead server connection.
@@ -152,6 +162,14 @@ pub const TABLE: &[Row] = rows! {
     NoSuchDatabase: "no such database", "PgBouncer 1.18", "no such database: nope";
     UnsupportedStartupParameter: "unsupported startup parameter", "PgBouncer 1.18", "unsupported startup parameter: extra_float_digits";
     ServerLoginFailing: "server login has been failing", "PgBouncer 1.18", "server login has been failing, try again later (server_login_retry)";
+    PoolerCannotReach: "closing because: connect failed", "PgBouncer 1.18, log", "closing because: connect failed (age=0s)";
+    PoolerCannotReach: "closing because: connect timeout", "PgBouncer 1.12 to 1.25, log (src/janitor.c)", "closing because: connect timeout (age=15s)";
+    PoolerCannotResolve: "closing because: server DNS lookup failed", "PgBouncer 1.18, log", "closing because: server DNS lookup failed (age=0s)";
+    PoolerCannotResolve: "DNS lookup failed: ", "PgBouncer 1.18, log", "DNS lookup failed: nosuch.invalid: result=0";
+    PoolerLoginRefused: "server login failed: ", "PgBouncer 1.18, log", "server login failed: FATAL password authentication failed for user \"pwuser\"";
+    PoolerLoginRefused: "closing because: login failed", "PgBouncer 1.18, log", "closing because: login failed (age=0s)";
+    PoolerTlsFailed: "closing because: server refused SSL", "PgBouncer 1.12 to 1.25, log (src/server.c)", "closing because: server refused SSL (age=0s)";
+    PoolerReachedServer: "new connection to server", "PgBouncer 1.18, log", "new connection to server (from 127.0.0.1:54026)";
     PoolerShuttingDown: "pgbouncer is shutting down", "PgBouncer 1.18", "pgbouncer is shutting down";
     ServerConnectionLost: "server conn crashed", "PgBouncer 1.18", "server conn crashed?";
     SlotsReserved: "remaining connection slots are reserved", "Postgres 12 to 18", "remaining connection slots are reserved for non-replication superuser connections";

@@ -13,6 +13,7 @@ pub mod events;
 pub mod evidence;
 mod explains;
 mod http;
+mod log_time;
 mod paste;
 pub mod platform;
 pub mod preflight;

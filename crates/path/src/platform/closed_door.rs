@@ -7,16 +7,19 @@ use super::backlog;
 use super::clusters;
 use super::conf::{self, Settings};
 use super::haproxy::{self, Configuration};
+use super::haproxy_log;
 use super::host::{Endpoint, HostQuestion, Page};
 use super::key_file;
 use super::listeners::{Holders, Sockets};
 use super::place::Place;
+use super::pooler_log;
 use super::postmaster::{self, Postmaster};
 use super::procfs::{self, Process};
 use super::server_log::{self, Known};
 use super::titles;
 use super::trail::{Door, Ground};
 use super::volumes::{self, Care};
+use crate::clock;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -120,11 +123,18 @@ fn look_at_proxy(
         page.evidence().proxy_upstream = Some(told(sockets.made(&held)));
         page.evidence().proxy_connecting = told(sockets.attempted(&held));
     }
+    let arguments = procfs::arguments(proxy.pid).unwrap_or_default();
+    let cwd = std::fs::read_link(procfs::of(proxy.pid, "cwd")).unwrap_or_else(|_| PathBuf::from("/"));
+    if proxy.program == "pgbouncer" {
+        page.step("PgBouncer's log");
+        match pooler_log::read(proxy.pid, &arguments, &cwd, clock::now()) {
+            Ok(log) => page.evidence().pooler_log = Some(log),
+            Err(why) => page.blind(vec![why]),
+        }
+    }
     if proxy.program != "haproxy" {
         return Configuration::default();
     }
-    let arguments = procfs::arguments(proxy.pid).unwrap_or_default();
-    let cwd = std::fs::read_link(procfs::of(proxy.pid, "cwd")).unwrap_or_else(|_| PathBuf::from("/"));
     let configuration = haproxy::configuration(&arguments, &cwd);
     page.step("HAProxy's stats socket");
     let view = haproxy::ask(&configuration.stats, until);
@@ -134,6 +144,11 @@ fn look_at_proxy(
         ]);
     }
     page.evidence().haproxy = view;
+    page.step("HAProxy's log");
+    match haproxy_log::read(proxy.pid, &configuration.logs, clock::now()) {
+        Ok(log) => page.evidence().haproxy_log = Some(log),
+        Err(why) => page.blind(vec![why]),
+    }
     configuration
 }
 

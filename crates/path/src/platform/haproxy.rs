@@ -29,6 +29,8 @@ pub(super) struct Configuration {
     pub(super) servers: Vec<SocketAddr>,
     /// Unix sockets of `server` lines.
     pub(super) server_sockets: Vec<PathBuf>,
+    /// Addresses of `log` lines: `stdout`, `/dev/log`, `127.0.0.1:514`, `global`.
+    pub(super) logs: Vec<String>,
 }
 
 /// Reads the files and folders that `-f` names on the command line. Relative names are below `cwd`.
@@ -82,6 +84,7 @@ impl Configuration {
                 Some(Server::Unix(path)) => self.server_sockets.push(path),
                 None => {}
             },
+            (Some("log"), Some(address), _) => self.logs.push(address.to_owned()),
             _ => {}
         }
     }
@@ -201,7 +204,7 @@ fn row(header: &[&str], fields: &[String]) -> HaproxyRow {
 mod tests {
     use super::*;
 
-    const CFG: &str = "global\n  stats socket /run/haproxy/admin.sock mode 660 level admin\n  maxconn 5\n\
+    const CFG: &str = "global\n  log /dev/log local0\n  stats socket /run/haproxy/admin.sock mode 660 level admin\n  maxconn 5\n\
         frontend pg\n  bind :5432\nbackend pg\n  server a 127.0.0.1:5433 check\n  server b ipv6@[::1]:5434 # no\n\
         server c localhost:5435\n server d db.internal:5432\n server e unix@/run/.s.PGSQL.5432\n # server f 127.0.0.1:1\n\
         stats socket ipv4@127.0.0.1:9999\n";
@@ -221,6 +224,7 @@ mod tests {
         let servers: Vec<_> = found.servers.iter().map(ToString::to_string).collect();
         assert_eq!(servers, ["127.0.0.1:5433", "[::1]:5434", "127.0.0.1:5435"]);
         assert_eq!(found.server_sockets, [PathBuf::from("/run/.s.PGSQL.5432")]);
+        assert_eq!(found.logs, ["/dev/log"]);
     }
 
     #[test]

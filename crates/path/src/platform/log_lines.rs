@@ -4,9 +4,10 @@
 //! SQL and so perhaps secrets. Not in here: where the log is (`server_log`).
 
 use super::evidence::ServerLogEntry;
+use super::log_end::{Clock, LogEnd};
 use super::log_prefix::{self, Told};
 use pgmedic_model::pooler_words::{Words, says};
-use pgmedic_model::{SqlState, mask};
+use pgmedic_model::{SqlState, Timestamp, mask};
 use std::collections::HashMap;
 
 /// Longest message kept, in characters.
@@ -71,13 +72,13 @@ impl Draft {
             || KEPT.iter().any(|words| says(&self.message, *words))
     }
 
-    fn finish(self) -> ServerLogEntry {
+    fn finish(self, clock: Clock) -> ServerLogEntry {
         // The DETAIL of a backend's death is the query it ran.
         let tell_detail = !self.detail.is_empty() && !says(&self.message, Words::TerminatedBySignal);
         let text =
             if tell_detail { format!("{} (DETAIL: {})", self.message, self.detail) } else { self.message };
         ServerLogEntry {
-            at: self.told.at,
+            at: self.told.at.and_then(|at| clock.moment(at)),
             severity: self.severity,
             code: self.told.code,
             message: mask::excerpt(&text, MESSAGE_LIMIT),
@@ -85,19 +86,34 @@ impl Draft {
     }
 }
 
-/// The entries worth telling of a log's end, oldest first. `prefix` is the server's `log_line_prefix`.
+/// The entries worth telling of a text, oldest first. `prefix` is the server's `log_line_prefix`.
 pub(super) fn entries(text: &str, format: Format, prefix: &str) -> Vec<ServerLogEntry> {
+    worth_telling(text, None, format, prefix)
+}
+
+/// The same of a file's end, whose last change tells the zone of its clock.
+pub(super) fn entries_of_file(end: &LogEnd, format: Format, prefix: &str) -> Vec<ServerLogEntry> {
+    worth_telling(&end.text, end.written, format, prefix)
+}
+
+fn worth_telling(
+    text: &str,
+    written: Option<Timestamp>,
+    format: Format,
+    prefix: &str,
+) -> Vec<ServerLogEntry> {
     let all = match format {
         Format::Stderr => stderr(text, prefix),
         Format::Csv => csv(text),
         Format::Json => text.lines().filter_map(json).collect(),
     };
+    let clock = Clock::of(all.iter().rev().find_map(|draft| draft.told.at), written);
     let mut alike: HashMap<(String, String), usize> = HashMap::new();
     let mut newest: Vec<ServerLogEntry> = all
         .into_iter()
         .rev()
         .filter(Draft::is_kept)
-        .map(Draft::finish)
+        .map(|draft| draft.finish(clock))
         .filter(|entry| {
             let count = alike.entry((entry.severity.clone(), entry.message.clone())).or_default();
             *count += 1;
@@ -202,7 +218,7 @@ fn csv_row(row: &[String]) -> Option<Draft> {
     let (at, _) = log_prefix::time(row.first()?)?;
     let [severity, code, message, detail] = row.get(11..15)? else { return None };
     Some(Draft {
-        told: Told { at, code: Some(SqlState::new(code)) },
+        told: Told { at: Some(at), code: Some(SqlState::new(code)) },
         severity: severity.clone(),
         message: message.clone(),
         detail: detail.clone(),
@@ -215,7 +231,7 @@ fn json(line: &str) -> Option<Draft> {
     let text = |key: &str| value.get(key).and_then(serde_json::Value::as_str).map(str::to_owned);
     Some(Draft {
         told: Told {
-            at: text("timestamp").and_then(|t| log_prefix::time(&t).and_then(|(at, _)| at)),
+            at: text("timestamp").and_then(|t| log_prefix::time(&t).map(|(at, _)| at)),
             code: text("state_code").map(|code| SqlState::new(&code)),
         },
         severity: text("error_severity")?,
@@ -291,6 +307,14 @@ mod tests {
         let text = "FATAL:  could not connect: password=hunter2 at postgres://u:hunter2@h/d";
         let masked = said(text, Format::Stderr, "");
         assert!(!masked[0].contains("hunter2"), "{masked:?}");
+    }
+
+    #[test]
+    fn a_zone_of_no_one_meaning_is_told_by_the_files_age() {
+        let text = "2026-11-23 16:00:05.000 CET [1] FATAL:  a\n2026-11-23 16:00:07.000 CET [2] LOG:  b\n";
+        let end = LogEnd { text: text.to_owned(), written: "2026-11-23T15:00:07.100Z".parse().ok() };
+        let told = entries_of_file(&end, Format::Stderr, log_prefix::DEFAULT);
+        assert_eq!(told[0].at, "2026-11-23T15:00:05Z".parse().ok());
     }
 
     #[test]

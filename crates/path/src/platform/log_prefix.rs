@@ -2,6 +2,7 @@
 //!
 //! Manual, "Error Reporting and Logging". Only the time and the SQLSTATE are taken. Not in here: the rest of the line.
 
+use crate::log_time::Stamp;
 use pgmedic_model::{SqlState, Timestamp};
 
 /// Postgres' default since version 10.
@@ -10,7 +11,7 @@ pub(super) const DEFAULT: &str = "%m [%p] ";
 /// What a prefix tells.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Told {
-    pub(super) at: Option<Timestamp>,
+    pub(super) at: Option<Stamp>,
     pub(super) code: Option<SqlState>,
 }
 
@@ -28,7 +29,7 @@ pub(super) fn read(format: &str, text: &str) -> Told {
             None => break,
         }
     }
-    told.at = told.at.or_else(|| time(text.trim_start()).and_then(|(at, _)| at));
+    told.at = told.at.or_else(|| time(text.trim_start()).map(|(at, _)| at));
     told
 }
 
@@ -46,13 +47,13 @@ fn escape<'a>(format: &mut &str, rest: &'a str, told: &mut Told) -> Option<&'a s
         'q' => (!rest.is_empty()).then_some(rest),
         't' | 'm' => {
             let (at, after) = time(rest)?;
-            told.at = at;
+            told.at = Some(at);
             Some(after)
         }
         's' => time(rest).map(|(_, after)| after),
         'n' => {
             let end = rest.find(|c: char| c != '.' && !c.is_ascii_digit()).unwrap_or(rest.len());
-            told.at = epoch(&rest[..end]);
+            told.at = epoch(&rest[..end]).map(Stamp::Zoned);
             Some(&rest[end..])
         }
         'e' => {
@@ -81,15 +82,17 @@ fn epoch(text: &str) -> Option<Timestamp> {
     Some(Timestamp((seconds * 1000.0).round() as i64))
 }
 
-/// Reads `2026-11-23 14:27:15.450 UTC`; gives what follows. The time is None where the zone's offset is not known.
-pub(super) fn time(text: &str) -> Option<(Option<Timestamp>, &str)> {
+/// Reads `2026-11-23 14:27:15.450 UTC`; gives what follows. A clock's reading where the zone's offset is not known.
+pub(super) fn time(text: &str) -> Option<(Stamp, &str)> {
     let (date, rest) = text.split_once(' ')?;
     let (clock, rest) = rest.split_once(' ')?;
     let shaped = date.len() == 10 && clock.len() >= 8 && date.starts_with(|c: char| c.is_ascii_digit());
     let at: Timestamp = shaped.then(|| format!("{date}T{clock}Z").parse().ok())??;
     let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '+' || c == '-')).unwrap_or(rest.len());
     let (zone, after) = rest.split_at(end);
-    Some((offset_ms(zone).map(|offset| Timestamp(at.0 - offset)), after))
+    let stamp = offset_ms(zone)
+        .map_or(Stamp::Local(at), |offset| Stamp::Zoned(Timestamp(at.0.saturating_sub(offset))));
+    Some((stamp, after))
 }
 
 /// A zone's offset: `UTC`, `GMT`, `+05`, `-0330`. Other abbreviations are not unique (`IST`), so they give None.
@@ -118,7 +121,11 @@ mod tests {
     fn told(format: &str, text: &str) -> (String, String) {
         let told = read(format, text);
         let said = |value: Option<String>| value.unwrap_or_default();
-        (said(told.at.map(|at| at.to_string())), said(told.code.map(|code| code.to_string())))
+        let at = told.at.map(|at| match at {
+            Stamp::Zoned(at) => at.to_string(),
+            Stamp::Local(at) => format!("{at} somewhere"),
+        });
+        (said(at), said(told.code.map(|code| code.to_string())))
     }
 
     #[test]
@@ -154,7 +161,7 @@ mod tests {
                 "28P01",
             ),
             ("%m [%p] ", "2026-11-23 10:57:15.450 -0330 [1] ", "2026-11-23T14:27:15.450Z", ""),
-            ("%m [%p] ", "2026-11-23 14:27:15.450 CET [1] ", "", ""),
+            ("%m [%p] ", "2026-11-23 14:27:15.450 CET [1] ", "2026-11-23T14:27:15.450Z somewhere", ""),
             ("%n %e ", "1795444035.450 57P03 ", "2026-11-23T14:27:15.450Z", "57P03"),
             // A format that is not this log's: the time at the start is read all the same, a code is not guessed.
             ("<%u> %e ", "2026-11-23 14:27:15.450 UTC [53300] ", "2026-11-23T14:27:15.450Z", ""),

@@ -5,16 +5,14 @@
 
 use super::conf::Settings;
 use super::evidence::ServerLogView;
+use super::log_end;
 use super::log_lines::{self, Format};
 use super::log_prefix;
 use super::place::Place;
 use super::procfs;
-use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// How much of the end is read.
-const TAIL_BYTES: u64 = 256 << 10;
 /// Most files of a log folder looked at.
 const MOST_FILES: usize = 4096;
 
@@ -33,9 +31,9 @@ pub(super) struct Known<'a> {
 /// Reads the end of the log. Err says why it was not read.
 pub(super) fn read(known: &Known<'_>) -> Result<ServerLogView, String> {
     let (shown, at) = find(known)?;
-    let text = tail(&at).map_err(|error| format!("the server's log {}: {error}", shown.display()))?;
+    let end = log_end::read(&at).map_err(|error| format!("the server's log {}: {error}", shown.display()))?;
     let prefix = known.settings.text("log_line_prefix").unwrap_or(log_prefix::DEFAULT);
-    let entries = log_lines::entries(&text, Format::of(&shown), prefix);
+    let entries = log_lines::entries_of_file(&end, Format::of(&shown), prefix);
     Ok(ServerLogView { path: shown.display().to_string(), entries })
 }
 
@@ -85,21 +83,6 @@ fn debian(data: &Path) -> Option<PathBuf> {
     Some(PathBuf::from(format!("/var/log/postgresql/postgresql-{version}-{cluster}.log")))
 }
 
-/// The end of a file as text, without the line that was cut.
-fn tail(path: &Path) -> std::io::Result<String> {
-    let mut file = std::fs::File::open(path)?;
-    let length = file.seek(SeekFrom::End(0))?;
-    let from = length.saturating_sub(TAIL_BYTES);
-    file.seek(SeekFrom::Start(from))?;
-    let mut bytes = Vec::with_capacity(usize::try_from(length - from).unwrap_or_default());
-    file.take(TAIL_BYTES).read_to_end(&mut bytes)?;
-    let text = String::from_utf8_lossy(&bytes);
-    Ok(match text.split_once('\n') {
-        Some((_, whole)) if from > 0 => whole.to_owned(),
-        _ => text.into_owned(),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,18 +92,6 @@ mod tests {
         let named = debian(Path::new("/var/lib/postgresql/15/main"));
         assert_eq!(named, Some(PathBuf::from("/var/log/postgresql/postgresql-15-main.log")));
         assert_eq!(debian(Path::new("/srv/pg/15/main")), None);
-    }
-
-    #[test]
-    fn only_the_end_is_read_and_no_cut_line() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("log");
-        let line = "0123456789abcde\n";
-        std::fs::write(&path, line.repeat(40_000)).expect("a file");
-        let text = tail(&path).expect("the end");
-        assert!(text.len() as u64 <= TAIL_BYTES && text.lines().all(|l| l.len() == 15), "{}", text.len());
-        std::fs::write(&path, "short").expect("a file");
-        assert_eq!(tail(&path).expect("all"), "short");
     }
 
     #[test]

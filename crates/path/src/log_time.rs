@@ -7,7 +7,7 @@ const NEAR: usize = 200;
 
 /// A time stamp read from a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stamp {
+pub(crate) enum Stamp {
     /// A point in time.
     Zoned(Timestamp),
     /// A clock's reading in a zone that the line does not tell; to be compared only with its like.
@@ -15,7 +15,7 @@ pub(super) enum Stamp {
 }
 
 /// The first time stamp near the start of a line. `now` gives the year to stamps that have none.
-pub(super) fn stamp(line: &str, now: Timestamp) -> Option<Stamp> {
+pub(crate) fn stamp(line: &str, now: Timestamp) -> Option<Stamp> {
     let end = line.char_indices().nth(NEAR).map_or(line.len(), |(at, _)| at);
     let text = &line[..end];
     dated(text).or_else(|| epoch(text)).or_else(|| syslog(text, now))
