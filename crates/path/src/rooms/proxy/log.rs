@@ -8,6 +8,8 @@ use pgmedic_model::{Fact, Source, Timestamp};
 
 /// An entry older than this, in ms, tells of the past.
 const RECENT_MS: i64 = 600_000;
+/// What PgBouncer tried longer ago than this, in ms, it may have got over without a word (`log_connections` off).
+const STANDING_MS: i64 = 60_000;
 
 /// Recent sessions through HAProxy that ended in one of these ways, the newest first, each with its fact.
 pub(crate) fn endings<'a>(e: &'a Evidence, ways: &[Ended]) -> Vec<(&'a HaproxyEnding, Fact)> {
@@ -36,6 +38,31 @@ pub(crate) fn pooler_says(e: &Evidence, side: PoolerSide, words: Words) -> Optio
     let fits = |n: &&PoolerLogEntry| pooler_words::says(&n.message, words) && is_recent(e, n.at);
     let found = log.entries.iter().rev().filter(ours).find(fits)?;
     let said = format!("{} {}", found.level, found.message);
+    Some((found, cite(e, found.at, &log.path, found.count, &said)))
+}
+
+/// PgBouncer's newest word on why it has no connection to the target's server, if it was said within the last minute
+/// (`server_login_retry` and `server_connect_timeout` are 15 s each) and no server was reached since.
+pub(crate) fn upstream_failure(e: &Evidence) -> Option<(&PoolerLogEntry, Fact)> {
+    const FAILURES: [Words; 4] = [
+        Words::PoolerCannotReach,
+        Words::PoolerCannotResolve,
+        Words::PoolerLoginRefused,
+        Words::PoolerTlsFailed,
+    ];
+    let log = e.host.get()?.pooler_log.as_ref()?;
+    let ours = |n: &&PoolerLogEntry| {
+        n.side == Some(PoolerSide::Server) && n.database.as_deref() == Some(e.target.database.as_str())
+    };
+    let reached = |n: &&PoolerLogEntry| pooler_words::says(&n.message, Words::PoolerReachedServer);
+    let failed = |n: &&PoolerLogEntry| FAILURES.iter().any(|words| pooler_words::says(&n.message, *words));
+    let found = log.entries.iter().rev().filter(ours).find(|n| reached(n) || failed(n)).filter(failed)?;
+    let stands = |at: Timestamp| e.started_at.0.saturating_sub(at.0) <= STANDING_MS;
+    if !found.at.map_or_else(|| is_recent(e, None), stands) {
+        return None;
+    }
+    let at = found.peer.as_ref().map_or_else(String::new, |peer| format!(" ({peer})"));
+    let said = format!("{} {}{at}", found.level, found.message);
     Some((found, cite(e, found.at, &log.path, found.count, &said)))
 }
 
@@ -103,6 +130,31 @@ mod tests {
         let (_, fact) = pooler_says(&e, PoolerSide::Client, Words::QueryWaitTimeout).unwrap();
         assert_eq!(fact.fact, "LOG closing because: query_wait_timeout");
         assert!(pooler_says(&e, PoolerSide::Server, Words::QueryWaitTimeout).is_none());
+    }
+
+    #[test]
+    fn a_failure_upstream_stands_until_a_server_is_reached() {
+        let said = |message: &str, at: Timestamp| {
+            let peer = Some("127.0.0.1:5433".to_owned());
+            let (side, message) = (Some(PoolerSide::Server), message.to_owned());
+            PoolerLogEntry { at: Some(at), side, peer, message, ..entry("renderflow") }
+        };
+        let failed = || said("closing because: connect failed", AT);
+        let mut e = with(ending(None), failed());
+        let (_, fact) = upstream_failure(&e).unwrap();
+        assert_eq!(fact.fact, "LOG closing because: connect failed (127.0.0.1:5433)");
+        let mut push = |entry: PoolerLogEntry| {
+            window(&mut e, |host| {
+                let entries = vec![failed(), entry];
+                host.pooler_log = Some(PoolerLogView { entries, ..PoolerLogView::default() });
+            });
+            upstream_failure(&e).is_some()
+        };
+        assert!(!push(said("new connection to server (from 127.0.0.1:2)", AT)));
+        assert!(push(entry("renderflow")), "the client's side");
+        assert!(push(entry("other")), "another database");
+        let old = said("closing because: connect failed", Timestamp(AT.0 - 90_000));
+        assert!(upstream_failure(&with(ending(None), old)).is_none());
     }
 
     #[test]

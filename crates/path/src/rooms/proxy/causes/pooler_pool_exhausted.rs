@@ -4,7 +4,7 @@ use super::console;
 use crate::cause::Proof;
 use crate::evidence::Evidence;
 use crate::rooms::proxy::evidence::{PoolRow, PoolerEvidence};
-use crate::rooms::proxy::silence;
+use crate::rooms::proxy::{log, silence};
 use pgmedic_model::pooler_words::{Words, says};
 use pgmedic_model::{Confidence, Finding, RemedyKind, RemedyPlan, Room, Severity};
 
@@ -52,6 +52,7 @@ fn find(e: &Evidence) -> Option<Finding> {
             (console::pool_fact(pooler, row), summary, Confidence::Certain, facts)
         }
         (None, _, _) if console::no_server_connection(e).is_some() => return None,
+        (None, _, _) if log::upstream_failure(e).is_some() => return None,
         (None, Some(error), _) => {
             let summary = "PgBouncer let its client wait in vain: no server connection came free".to_owned();
             (console::refusal_fact(&e.front, error), summary, Confidence::Certain, vec![])

@@ -3,6 +3,7 @@
 use super::console;
 use crate::cause::Proof;
 use crate::evidence::Evidence;
+use crate::rooms::proxy::log;
 use crate::rooms::proxy::silence::{self, Silent, by_a_pooler, weigh};
 use pgmedic_model::pooler_words::{Words, says};
 use pgmedic_model::{Confidence, Finding, RemedyKind, RemedyPlan, Room, Severity};
@@ -17,7 +18,8 @@ cause! {
     /// ## What proves it
     /// `server login has been failing…` (08P01), at the login or in the place of the first query's answer; or a PgBouncer
     /// that answers for itself and keeps silent about the login, for as long as it waits for its next attempt. The
-    /// reason stands in PgBouncer's log, and shows on a walk around it (`direct`).
+    /// reason stands in PgBouncer's log (`closing because: connect failed` of an `S-` line, `server login failed: …`), which
+    /// the window on its host reads, and shows on a walk around it (`direct`).
     ///
     /// ## What mends it
     /// Whatever the walk around the pooler finds. Then wait `server_login_retry`, or `RECONNECT` on the console.
@@ -34,16 +36,43 @@ cause! {
 }
 
 fn find(e: &Evidence) -> Option<Finding> {
-    let finding = refused(e).or_else(|| waits_in_vain(e)).or_else(|| {
-        let silent = weigh(e).filter(|v| v.who == Silent::PoolerUpstream)?;
-        Some(silent.into_finding(CAUSE.id, Room::Proxy))
-    })?;
+    let finding = match said_in_its_log(e) {
+        Some(finding) => finding,
+        None => refused(e).or_else(|| waits_in_vain(e)).or_else(|| {
+            let silent = weigh(e).filter(|v| v.who == Silent::PoolerUpstream)?;
+            Some(silent.into_finding(CAUSE.id, Room::Proxy))
+        })?,
+    };
     let command = e.pooler.get().map_or_else(
         || "SHOW SERVERS;   -- on PgBouncer's admin console; the reason is in its log".to_owned(),
         |p| console::command(p, "SHOW DATABASES"),
     );
     let plan = "find why the server refuses the pooler: walk around it, or read PgBouncer's log";
     Some(finding.mended_by(RemedyPlan::by_hand("mend-upstream", RemedyKind::Advice, plan, command)))
+}
+
+/// The client is turned down or waits, and PgBouncer's log says what its own attempts come to.
+fn said_in_its_log(e: &Evidence) -> Option<Finding> {
+    let waiting = |m: &str| tells_of_the_server(m) || says(m, Words::QueryWaitTimeout);
+    let met = match e.front.refusal() {
+        Some(refusal) => console::refusal_fact(&e.front, Some(refusal).filter(|r| waiting(&r.message))?),
+        None => {
+            let silent = silence::after_the_login(&e.front).or_else(|| silence::at_the_door(&e.front))?;
+            silence::fact(&e.front, silent)
+        }
+    };
+    let (said, reason) = log::upstream_failure(e).filter(|_| !console::paused(e))?;
+    let server = said.peer.as_ref().map_or_else(String::new, |peer| format!(" at {peer}"));
+    let words = said.message.trim_start_matches("closing because: ");
+    let place = &e.front.address;
+    let summary = format!("PgBouncer at {place} has no connection to the server behind it{server}: {words}");
+    let severity = Severity::Critical;
+    Some(Finding::new(CAUSE.id, Room::Proxy, severity, Confidence::Certain, summary, met).and(reason))
+}
+
+/// True where PgBouncer tells its client of the server behind it.
+fn tells_of_the_server(message: &str) -> bool {
+    says(message, Words::ServerLoginFailing) || says(message, Words::ServerConnectionLost)
 }
 
 /// A client that was let in from memory waits at its query, and the pooler has not one connection to a server.
@@ -70,8 +99,7 @@ fn waits_in_vain(e: &Evidence) -> Option<Finding> {
 }
 
 fn refused(e: &Evidence) -> Option<Finding> {
-    let failing = |m: &str| says(m, Words::ServerLoginFailing) || says(m, Words::ServerConnectionLost);
-    let refusal = e.front.refusal().filter(|r| failing(&r.message))?;
+    let refusal = e.front.refusal().filter(|r| tells_of_the_server(&r.message))?;
     let proof = console::refusal_fact(&e.front, refusal);
     let direct = e.direct.get().filter(|d| d.admitted());
     let around = direct.map_or_else(String::new, |d| format!("; around it {} answers", d.address));
@@ -82,9 +110,9 @@ fn refused(e: &Evidence) -> Option<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::Seen;
-    use crate::evidence::fixture::{admitted, ended, healthy, late, refused, unconnected, window};
-    use crate::platform::evidence::{ListenerView, ProcessView};
+    use crate::evidence::fixture::{AT, admitted, ended, healthy, late, refused, unconnected, window};
+    use crate::evidence::{QueryOutcome, Seen};
+    use crate::platform::evidence::{ListenerView, PoolerLogEntry, PoolerLogView, PoolerSide, ProcessView};
     use crate::rooms::network::evidence::ConnectOutcome;
     use crate::rooms::startup::evidence::StartupOutcome;
     use pgmedic_model::Role;
@@ -120,6 +148,36 @@ mod tests {
         assert_eq!((found[0].cause.as_str(), found[1].role), ("all-slots-exhausted", Role::Symptom));
         e.direct = Seen::Seen(refused("28P01", "password authentication failed for user \"app\"").front);
         assert_eq!(crate::diagnose(&e)[0].cause, "wrong-password");
+    }
+
+    /// PgBouncer 1.18 before a dead server, `direct` and its console not configured.
+    #[test]
+    fn pooler_upstream_failing_is_said_in_poolers_log() {
+        let entry = PoolerLogEntry {
+            at: Some(AT),
+            level: "LOG".into(),
+            side: Some(PoolerSide::Server),
+            database: Some("renderflow".into()),
+            user: Some("app".into()),
+            peer: Some("127.0.0.1:5433".into()),
+            message: "closing because: connect failed".into(),
+            count: 2,
+        };
+        let log = PoolerLogView { entries: vec![entry], ..PoolerLogView::default() };
+        for mut e in [healthy(), refused("08P01", "query_wait_timeout")] {
+            window(&mut e, |host| host.pooler_log = Some(log.clone()));
+            if let Some(startup) = &mut e.front.startup {
+                startup.pooler = Some("it refused a startup parameter as PgBouncer does".into());
+            }
+            assert_eq!(find(&e).is_none(), e.front.query.is_some(), "it answers");
+            if let Some(query) = &mut e.front.query {
+                query.outcome = QueryOutcome::Silent;
+            }
+            let found = crate::diagnose(&e);
+            assert_eq!((found[0].cause.as_str(), found[0].confidence), (CAUSE.id, Confidence::Certain));
+            assert!(found[0].summary.ends_with("at 127.0.0.1:5433: connect failed"), "{}", found[0].summary);
+            assert!(!found.iter().any(|f| f.cause == "pooler-pool-exhausted"));
+        }
     }
 
     /// After a failed attempt PgBouncer lets its clients wait for server_login_retry without a word.

@@ -2,8 +2,10 @@
 
 use crate::cause::Proof;
 use crate::evidence::Evidence;
-use crate::platform::evidence::HaproxyRow;
+use crate::platform::evidence::{HaproxyEnding, HaproxyRow};
 use crate::rooms::proxy::evidence::{FirstBytes, ProxyEvidence, Sent};
+use crate::rooms::proxy::log;
+use pgmedic_model::haproxy_words::Ended;
 use pgmedic_model::{Confidence, Fact, Finding, RemedyKind, RemedyPlan, Room, Severity, Source};
 
 cause! {
@@ -15,7 +17,8 @@ cause! {
     /// connection unexpectedly`.
     ///
     /// ## What proves it
-    /// A FIN with zero bytes after the first message. HAProxy's `show stat` has every server `DOWN` or `MAINT`; the way
+    /// A FIN with zero bytes after the first message. HAProxy's `show stat` has every server `DOWN` or `MAINT`, and its log
+    /// ends the session with `SC` (no server, or it refused) or `sC` (it did not answer in `timeout connect`); the way
     /// around the proxy (`direct`) either works, and then the proxy's check or its resolver is wrong, or fails, and
     /// then that failure is the cause.
     ///
@@ -40,6 +43,8 @@ cause! {
 
 /// A proxy that hangs up later than this has tried for a while.
 const AT_ONCE_MS: f64 = 500.0;
+/// HAProxy's log has milliseconds, but a syslog daemon's stamps have whole seconds.
+const CLOCK_MS: i64 = 1_000;
 
 fn find(e: &Evidence) -> Option<Finding> {
     // A server before Postgres 17 hangs up on a ClientHello: that is for the room tls to judge.
@@ -51,7 +56,8 @@ fn find(e: &Evidence) -> Option<Finding> {
     let how = if reset { "reset the connection" } else { "closed" };
     let said = format!("the peer {how} after {} without a byte", proxy.elapsed_ms);
     let proof = Fact::new(Source::Bytes, proxy.at, &e.front.address, said).value(proxy.elapsed_ms.0);
-    let down = servers_down(e);
+    let mut down = servers_down(e);
+    down.extend(said_in_its_log(e));
     let direct_ok = e.direct.get().is_some_and(|d| d.admitted());
     // A proxy sends a FIN; a reset also comes from what does not care to read.
     let confidence = match (down.is_empty(), reset) {
@@ -107,12 +113,20 @@ fn servers_down(e: &Evidence) -> Vec<Fact> {
     view.rows.iter().filter(is_server).filter(down).map(fact).collect()
 }
 
+/// What HAProxy logged while the walk stood at its door: that it found no server for a session.
+fn said_in_its_log(e: &Evidence) -> Option<Fact> {
+    let refused = log::endings(e, &[Ended::ServerRefused, Ended::ServerSilent]);
+    let ours = |(n, _): &(&HaproxyEnding, Fact)| n.at.is_none_or(|at| at.0 >= e.started_at.0 - CLOCK_MS);
+    refused.into_iter().find(ours).map(|(_, fact)| fact)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::evidence::Seen;
-    use crate::evidence::fixture::{admitted, first_bytes, healthy, window};
-    use crate::platform::evidence::HaproxyView;
+    use crate::evidence::fixture::{AT, admitted, first_bytes, healthy, window};
+    use crate::platform::evidence::{HaproxyLogView, HaproxyView};
+    use pgmedic_model::Timestamp;
 
     #[test]
     fn proxy_without_backend_is_a_fin_without_bytes() {
@@ -142,5 +156,25 @@ mod tests {
         assert_eq!(found.confidence, Confidence::Certain);
         assert!(found.evidence.iter().any(|f| f.fact.contains("pg/s1 is DOWN, last check L4CON")));
         assert!(found.summary.contains("around it db:5433 answers"));
+    }
+
+    #[test]
+    fn proxy_without_backend_is_certain_by_haproxys_log() {
+        let with = |flags: &str, at: i64| {
+            let mut e = first_bytes(FirstBytes::Closed);
+            let ending = HaproxyEnding {
+                flags: flags.into(),
+                count: 1,
+                at: Some(Timestamp(AT.0 + at)),
+                last: format!("fe be/<NOSRV> -1/-1/0 0 {flags}"),
+                ..HaproxyEnding::default()
+            };
+            let log = HaproxyLogView { endings: vec![ending], ..HaproxyLogView::default() };
+            window(&mut e, |host| host.haproxy_log = Some(log));
+            find(&e).map(|found| found.confidence)
+        };
+        assert_eq!(with("SC", 40), Some(Confidence::Certain));
+        assert_eq!(with("SC", -60_000), Some(Confidence::Likely), "another's, a minute ago");
+        assert_eq!(with("cD", 40), Some(Confidence::Likely));
     }
 }
