@@ -11,6 +11,7 @@ pub mod dns;
 pub mod error;
 pub mod fault;
 pub mod faults;
+pub mod fly;
 pub mod haproxy;
 mod janitor;
 mod lab;

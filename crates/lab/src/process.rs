@@ -7,7 +7,7 @@ use crate::{programs, wait};
 use rustix::process::{Pid, Signal};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -222,6 +222,11 @@ impl Server {
             Ok(None) => Ok(()),
             Err(source) => Err(LabError::Io { what: self.name.to_owned(), source }),
         }
+    }
+
+    /// How it ended; None while it runs.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
     }
 
     /// Waits until it has ended by itself.

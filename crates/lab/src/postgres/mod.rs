@@ -14,6 +14,7 @@ use rustix::process::Signal;
 use std::ffi::OsString;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -40,6 +41,7 @@ pub struct Postgres {
     port: u16,
     runtime: Handle,
     server: Mutex<Option<Server>>,
+    last_end: Mutex<Option<ExitStatus>>,
 }
 
 /// Rows of text, as the simple protocol gives them.
@@ -128,7 +130,8 @@ impl Postgres {
         let log = folder.join(format!("{name}.log"));
         let server = Mutex::new(None);
         let port = ports::free()?;
-        Ok((Self { bin, account, data, sockets, log, port, runtime, server }, template))
+        let last_end = Mutex::default();
+        Ok((Self { bin, account, data, sockets, log, port, runtime, server, last_end }, template))
     }
 
     /// Moves WAL to a place of its own: where the data's volume runs full, the server then says so (53100) and lives
@@ -250,7 +253,19 @@ impl Postgres {
     /// Where it does not end in time.
     pub fn wait_stopped(&self) -> Result<(), LabError> {
         let ended = self.running().as_mut().map_or(Ok(()), |server| server.wait_ended(PATIENCE));
-        ended.map(|()| *self.running() = None)
+        ended?;
+        let last = self.running().take().as_mut().and_then(Server::ended);
+        *self.last_end.lock().unwrap_or_else(PoisonError::into_inner) = last;
+        Ok(())
+    }
+
+    /// How the postmaster last ended; None while it runs.
+    #[must_use]
+    pub fn ended(&self) -> Option<ExitStatus> {
+        match self.running().as_mut() {
+            Some(server) => server.ended(),
+            None => *self.last_end.lock().unwrap_or_else(PoisonError::into_inner),
+        }
     }
 
     /// Sends the postmaster a signal.
