@@ -80,8 +80,11 @@ pub(crate) struct CheckArgs {
     /// Save the evidence, to be replayed or attached to a report; it holds no secrets
     #[arg(long, value_name = "FILE")]
     pub(crate) record: Option<PathBuf>,
+    /// The server was replaced on purpose: remember the one that answers now as the service's
+    #[arg(long)]
+    pub(crate) accept_identity: bool,
     /// Diagnose saved evidence and touch nothing (- reads stdin)
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["what", "record", "config", "timeout", "Sides"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["what", "record", "config", "timeout", "accept_identity", "Sides"])]
     pub(crate) replay: Option<PathBuf>,
     /// The configuration instead of ./pgmedic.toml
     #[arg(long, value_name = "FILE")]

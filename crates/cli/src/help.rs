@@ -24,6 +24,8 @@ Environment:
   PGSSLMODE PGSSLROOTCERT PGSSLCERT PGSSLKEY PGSSLNEGOTIATION PGSSLSNI
   PGCHANNELBINDING
                  as libpq reads them; so are ~/.pgpass, ~/.pg_service.conf
+  PGMEDIC_STATE XDG_STATE_HOME
+                 where it is remembered which server each service has
   NO_COLOR CLICOLOR CLICOLOR_FORCE COLUMNS LC_ALL LC_CTYPE LANG TERM
                  how the report looks
   FLY_API_TOKEN FLY_FLAPS_BASE_URL FLY_API_BASE_URL

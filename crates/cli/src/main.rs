@@ -7,6 +7,7 @@ mod config;
 mod drills;
 mod failure;
 mod help;
+mod identity;
 mod output;
 mod render;
 mod select;

@@ -10,7 +10,7 @@ use pgmedic_model::target::is_connection_string;
 use pgmedic_model::{Policy, Target};
 use pgmedic_path::Service;
 use pgmedic_path::service::{LogSource, Window};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The configuration that is read where none is named.
 const DEFAULT: &str = "pgmedic.toml";
@@ -41,6 +41,14 @@ fn configured(args: &CheckArgs) -> Result<Option<Config>, Failure> {
         None if Path::new(DEFAULT).exists() => Ok(Some(Config::load(Path::new(DEFAULT))?)),
         None => Ok(None),
     }
+}
+
+/// The file that the service stands in, where it is one of a `pgmedic.toml`.
+pub(crate) fn home(args: &CheckArgs) -> Option<PathBuf> {
+    if args.what.as_deref().is_some_and(is_connection_string) {
+        return None;
+    }
+    args.config.clone().or_else(|| Some(PathBuf::from(DEFAULT)).filter(|path| path.exists()))
 }
 
 fn named(name: &str, config: &Option<Config>, around: &mut Surroundings) -> Result<Service, Failure> {
@@ -98,6 +106,7 @@ fn bare(target: Target) -> Service {
         api_log: None,
         window: Window::ByItself,
         platform: None,
+        expected: None,
         policy: Policy::default(),
     }
 }

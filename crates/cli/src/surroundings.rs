@@ -21,6 +21,15 @@ impl Surroundings {
         std::env::var(name).ok()
     }
 
+    /// Where pgmedic keeps what it remembers: `PGMEDIC_STATE`, else `pgmedic` in `XDG_STATE_HOME`, else in
+    /// `~/.local/state` (XDG Base Directory Specification: relative paths do not count). None without a home.
+    pub(crate) fn state_folder(&self) -> Option<PathBuf> {
+        let folder = |name| std::env::var_os(name).filter(|text| !text.is_empty()).map(PathBuf::from);
+        let xdg = || folder("XDG_STATE_HOME").filter(|path| path.is_absolute());
+        let state = || xdg().or_else(|| Some(home()?.join(".local/state")));
+        folder("PGMEDIC_STATE").or_else(|| Some(state()?.join("pgmedic")))
+    }
+
     /// True where any variable of libpq names a connection.
     pub(crate) fn names_a_connection(&self) -> bool {
         ["PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE", "PGPORT", "PGUSER"]

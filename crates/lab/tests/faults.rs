@@ -83,6 +83,7 @@ each! {
     all_slots_exhausted in PLAIN => "53300";
     role_limit_reached in PLAIN => "53300";
     database_limit_reached in PLAIN => "53300";
+    wrong_server in PLAIN => "in";
     server_starting in PLAIN => "57P03";
     server_recovering in PLAIN => "57P03";
     server_shutting_down in PLAIN => "57P03";

@@ -1,5 +1,6 @@
 //! The evidence of one walk: a serialisable value that `--record` writes, `--replay` diagnoses and tests are built on.
 
+use crate::identity::Expected;
 use crate::platform::evidence::HostEvidence;
 use crate::platform::told::PlatformEvidence;
 use crate::preflight::Preflight;
@@ -55,6 +56,9 @@ pub struct Evidence {
     pub target: TargetView,
     /// The service's policy: thresholds that the diagnosis uses.
     pub policy: Policy,
+    /// The server that is expected behind the service's name, where one is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<Expected>,
     /// The API.
     pub app: AppEvidence,
     /// The way in that the API takes.

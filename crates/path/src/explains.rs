@@ -37,7 +37,21 @@ const SLOT_SYMPTOMS: &[&str] = &[
 
 const ALWAYS: When = |_| true;
 
+/// What another server than the service's says to its logins.
+const STRANGERS_WORDS: &[&str] = &[
+    "role-missing",
+    "database-missing",
+    "wrong-password",
+    "password-expired",
+    "login-not-permitted",
+    "hba-rejects",
+    "connect-privilege-missing",
+    "certificate-untrusted",
+    "certificate-wrong-name",
+];
+
 const EDGES: &[Edge] = &[
+    Edge { cause: "wrong-server", effects: STRANGERS_WORDS, when: another_server_was_met },
     Edge { cause: "disk-full", effects: DOOR_SYMPTOMS, when: ALWAYS },
     Edge { cause: "disk-full", effects: DEAD_SERVER, when: ALWAYS },
     Edge { cause: "disk-full", effects: &["read-only-by-setting", "disk-filling"], when: ALWAYS },
@@ -173,6 +187,11 @@ fn locks_hold_the_slots(e: &Evidence) -> bool {
     let all: u64 = backends.iter().map(|g| g.count).sum();
     let waiting: u64 = backends.iter().filter(|g| g.activity.ends_with(" waiting")).map(|g| g.count).sum();
     waiting > 0 && waiting * 5 >= all
+}
+
+/// The walk met a server that is not the one expected behind the service's name.
+fn another_server_was_met(e: &Evidence) -> bool {
+    crate::identity::stranger(e).is_some()
 }
 
 /// Some session waits for a lock whose holder has no pid.

@@ -13,6 +13,7 @@ pub mod events;
 pub mod evidence;
 mod explains;
 mod http;
+pub mod identity;
 mod log_time;
 mod paste;
 pub mod platform;

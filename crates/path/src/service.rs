@@ -1,5 +1,6 @@
 //! What is to be walked: one service, resolved from configuration, a URL or the environment.
 
+use crate::identity::Expected;
 use crate::platform::Platform;
 use pgmedic_model::{Policy, Target};
 use std::net::SocketAddr;
@@ -34,6 +35,8 @@ pub struct Service {
     pub window: Window,
     /// What runs the API and the database, where it can be asked.
     pub platform: Option<Arc<dyn Platform>>,
+    /// The server that is expected behind the name. None where it is not known yet.
+    pub expected: Option<Expected>,
     /// Thresholds and permissions.
     pub policy: Policy,
 }

@@ -77,6 +77,7 @@ pub async fn walk_for(
         timeout_ms: timeout.into(),
         target: view(&service.target),
         policy: service.policy.clone(),
+        expected: service.expected.clone(),
         app: app.unwrap_or_else(|| AppEvidence { ready: panicked(), metrics: panicked(), log: panicked() }),
         front: seen.front,
         direct: seen.direct,

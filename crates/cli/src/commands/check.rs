@@ -5,6 +5,7 @@ mod stdin;
 
 use crate::args::{CheckArgs, When};
 use crate::failure::Failure;
+use crate::identity::Memory;
 use crate::output;
 use crate::render::progress::Progress;
 use crate::render::{self, style::Look};
@@ -42,11 +43,13 @@ fn live(args: &CheckArgs) -> Result<Evidence, Failure> {
     for note in &around.notes {
         output::stderr(&format!("pgmedic: {}\n", render::text::visible(note)));
     }
+    let mut memory = Memory::of(args, &mut service, &around)?;
     let recording = args.record.as_deref().map(Recording::begin).transpose()?;
     if args.sides.api_log.as_deref() == Some(Path::new("-")) {
         service.api_log = Some(LogSource::Text(stdin::piped(args.timeout / 2)));
     }
     let evidence = veiled(walked(&service, args.timeout)?, &service);
+    memory.take_note(&evidence);
     match recording {
         None => Ok(evidence),
         Some(recording) => recording.finish(evidence),

@@ -43,6 +43,7 @@ struct Entry {
     api_log: Option<PathBuf>,
     window: Window,
     asked: Option<platform::Whom>,
+    system_identifier: Option<String>,
     policy: Policy,
 }
 
@@ -58,6 +59,7 @@ const KEYS: &[&str] = &[
     "nameservers",
     "resolve_here",
     "api_log",
+    "system_identifier",
     "platform",
     "policy",
 ];
@@ -108,6 +110,12 @@ impl Config {
     }
 }
 
+/// `system_identifier`, as `select system_identifier from pg_control_system()` gives it.
+fn identifier(text: &str) -> Result<String, String> {
+    let problem = "a number in quotes, as `select system_identifier from pg_control_system()` gives it";
+    if pgmedic_path::identity::is_identifier(text) { Ok(text.to_owned()) } else { Err(problem.to_owned()) }
+}
+
 /// Reads one `[[service]]`.
 fn entry(section: &Section<'_, '_>, folder: &Path) -> Result<Entry, ConfigError> {
     let name = section.required("name")?;
@@ -146,6 +154,7 @@ fn entry(section: &Section<'_, '_>, folder: &Path) -> Result<Entry, ConfigError>
         metrics: section.string("metrics")?,
         window: platform.window,
         asked: platform.asked,
+        system_identifier: section.read("system_identifier", identifier)?,
         policy: policy::read(section)?,
         name,
         direct,

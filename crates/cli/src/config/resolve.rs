@@ -7,6 +7,7 @@ use super::{Config, Entry};
 use crate::surroundings::Surroundings;
 use pgmedic_model::{Secret, Target, TargetError};
 use pgmedic_path::Service;
+use pgmedic_path::identity::{Expected, Known};
 use pgmedic_path::platform::Platform;
 use pgmedic_path::platform::fly::{Fly, FlyPlaces};
 use pgmedic_path::service::LogSource;
@@ -65,6 +66,10 @@ impl Config {
             api_log: entry.api_log.clone().map(LogSource::File),
             window: entry.window.clone(),
             platform: entry.asked.as_ref().map(|whom| self.platform(whom, around)).transpose()?,
+            expected: entry
+                .system_identifier
+                .clone()
+                .map(|system_identifier| Expected { system_identifier, known: Known::Pinned }),
             policy: entry.policy.clone(),
         })
     }

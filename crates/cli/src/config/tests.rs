@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::surroundings::Surroundings;
+use pgmedic_path::identity::Known;
 
 const WHOLE: &str = include_str!("../../tests/pgmedic.toml");
 
@@ -22,6 +23,8 @@ fn the_whole_contract_is_read() {
     assert_eq!(here.direct.unwrap().address(), "127.0.0.1:5433");
     assert_eq!(here.nameservers, ["127.0.0.1:5300".parse().unwrap(), "127.0.0.53:53".parse().unwrap()]);
     assert!(here.resolve_here);
+    let pinned = here.expected.unwrap();
+    assert_eq!((pinned.system_identifier.as_str(), pinned.known), ("7301234567890123456", Known::Pinned));
     assert_eq!(here.policy.idle_after_ms, 5_400_000.0);
     assert_eq!(here.policy.keep_free, 0.25);
     assert!(here.policy.protect.covers("billing-1", ""));
@@ -42,6 +45,14 @@ fn every_mistake_has_its_place_and_the_nearest_word() {
         ("ready = \"h/ready\"", "needs checking at resolution"),
         ("nameservers = [\"x\"]", "pgmedic.toml:4:16: nameservers: a nameserver is an address"),
         ("nameservers = \"x\"", "pgmedic.toml:4:15: nameservers in [[service]] is a list of strings"),
+        (
+            "system_identifier = \"db-1\"",
+            "pgmedic.toml:4:21: system_identifier: a number in quotes, as `select system_identifier",
+        ),
+        (
+            "system_identifier = 7301234567890123456",
+            "pgmedic.toml:4:21: system_identifier in [[service]] is a string, not of the type integer",
+        ),
         ("resolve_here = true", "pgmedic.toml:2:8: resolve_here = true needs nameservers"),
         ("resolve_here = \"yes\"", "pgmedic.toml:4:16: resolve_here in [[service]] is true or false"),
         ("api_log = \"/nowhere/api.log\"", "pgmedic.toml:4:11: api_log: /nowhere/api.log cannot be reached"),

@@ -38,6 +38,7 @@ pub(super) fn of(lab: &Lab, configures: &[Configure]) -> Result<Service, LabErro
             log: Some(postgres.log().to_owned()),
         }),
         platform: None,
+        expected: None,
         policy: Policy::default(),
     };
     if lab.dns().is_ok() {

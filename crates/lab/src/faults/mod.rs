@@ -75,6 +75,7 @@ pub mod tls_version_mismatch;
 pub mod wal_volume_full;
 pub mod wraparound_guard;
 pub mod wrong_password;
+pub mod wrong_server;
 
 use crate::dns::Zone;
 use crate::postgres::Postgres;

@@ -113,6 +113,20 @@ impl Postgres {
         Ok(standby)
     }
 
+    /// Makes another server in the place of `other`, which is stopped: the same port, roles and database, and an identity
+    /// of its own.
+    ///
+    /// # Errors
+    /// Where a program is missing or the server does not come up.
+    pub fn in_place_of(other: &Self, folder: &Path, runtime: Handle) -> Result<Self, LabError> {
+        let (mut server, _) = Self::prepare(folder, None, "another", runtime)?;
+        template::another(&server.bin, server.account.as_ref(), &server.data)?;
+        server.port = other.port;
+        server.configure()?;
+        server.up()?;
+        Ok(server)
+    }
+
     /// Everything but the data directory.
     fn prepare(
         folder: &Path,

@@ -32,6 +32,14 @@ fn tables() -> String {
     )
 }
 
+/// A cluster of the same recipe and another identity: initdb gives each its own `system_identifier`.
+///
+/// # Errors
+/// Where initdb fails.
+pub(super) fn another(bin: &Path, account: Option<&Account>, data: &Path) -> Result<(), LabError> {
+    make(bin, account, data)
+}
+
 /// The template of this Postgres and recipe; made now where it is not there yet.
 ///
 /// # Errors

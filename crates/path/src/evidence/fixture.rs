@@ -46,6 +46,7 @@ pub(crate) fn healthy() -> Evidence {
             asks_read_only: false,
         },
         policy: Policy::default(),
+        expected: None,
         app: AppEvidence { ready: unseen(), metrics: unseen(), log: unseen() },
         front: admitted(&address),
         direct: unseen(),

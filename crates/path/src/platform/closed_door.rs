@@ -237,6 +237,12 @@ fn recovery_signal(place: &Place) -> Option<bool> {
     }
 }
 
+/// The first field of `global/pg_control`, in the host's own byte order (`ControlFileData` in pg_control.h).
+fn system_identifier(place: &Place) -> Option<String> {
+    let start = procfs::read_start(&place.locate(&place.data().join("global/pg_control")), 8).ok()?;
+    Some(u64::from_ne_bytes(start.try_into().ok()?).to_string())
+}
+
 /// Slots as the settings have them, and the status line of postmaster.pid.
 fn tell_settings(place: &Place, postmaster: Option<&Postmaster>, page: &Page, until: Instant) -> Settings {
     let arguments = postmaster.map_or(&[][..], |found| &found.arguments);
@@ -251,9 +257,11 @@ fn tell_settings(place: &Place, postmaster: Option<&Postmaster>, page: &Page, un
     });
     let gone = postmaster.is_none_or(|found| found.process.state == 'Z');
     let lock_file = if gone { postmaster::lock_file(place) } else { None };
+    let system_identifier = system_identifier(place);
     let mut evidence = page.evidence();
     evidence.key_file = key_file;
     evidence.lock_file = lock_file;
+    evidence.system_identifier = system_identifier;
     evidence.data_directory = Some(place.data().display().to_string());
     evidence.postmaster_status = status;
     evidence.recovery_signal = signal;

@@ -52,6 +52,9 @@ pub struct HostEvidence {
     pub postmaster_by: Option<String>,
     /// `data_directory`.
     pub data_directory: Option<String>,
+    /// `system_identifier` as `global/pg_control` of the data directory has it.
+    #[serde(default)]
+    pub system_identifier: Option<String>,
     /// Last line of `postmaster.pid`: `ready`, `starting`, `stopping`, `standby`.
     pub postmaster_status: Option<String>,
     /// postmaster.pid of the data directory, where no postmaster runs that it names.

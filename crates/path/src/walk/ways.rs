@@ -101,7 +101,10 @@ pub(super) async fn walk(
             .flatten()
             .filter_map(|gone| gone.walked.refusal())
             .chain(late);
-        guide.rescue(refusals.any(is_want_of_slots), facts.or(direct_desk.facts()).is_some()).await
+        let wanted = |error: &ServerError| {
+            is_want_of_slots(error) || (service.expected.is_some() && is_of_a_stranger(error))
+        };
+        guide.rescue(refusals.any(wanted), facts.or(direct_desk.facts()).is_some()).await
     };
     let (host, mut rescue) = tokio::join!(window, elsewhere);
     drop(held);
@@ -186,13 +189,14 @@ impl<'a> Guide<'a> {
         desk.query = Some(query);
     }
 
-    /// The way by reserved slots, where a way was refused for want of others and nobody else has told.
+    /// The way of another role, by reserved slots, where a way was refused for want of others (or for what another server
+    /// than the expected one would refuse) and nobody else has told.
     async fn rescue(&self, wanted: bool, told: bool) -> Seen<(Gone<'a>, Desk)> {
         let Some(target) = &self.service.rescue else {
             return Seen::NotSeen("not configured (`rescue`, a role that may use reserved slots)".to_owned());
         };
         if !wanted {
-            return Seen::NotSeen("no way in was refused for want of slots".to_owned());
+            return Seen::NotSeen("no way in was refused for what another role might pass".to_owned());
         }
         if told {
             return Seen::NotSeen("another way in was admitted and told".to_owned());
@@ -228,6 +232,19 @@ impl Gone<'_> {
         }
         RouteEvidence { query: desk.query, ..self.walked.settle().await }
     }
+}
+
+/// True where an error is what another server than the expected one would say: it has other roles, passwords and
+/// databases. Another role's way in can tell which server it is.
+fn is_of_a_stranger(error: &ServerError) -> bool {
+    let codes = [
+        SqlState::INVALID_PASSWORD,
+        SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
+        SqlState::INVALID_CATALOG_NAME,
+    ];
+    let words = [Words::PasswordFailed, Words::RoleDoesNotExist, Words::DatabaseDoesNotExist];
+    codes.iter().any(|code| error.is(code))
+        || meaning(&error.message).is_some_and(|said| words.contains(&said))
 }
 
 /// True where an error refuses for want of a slot: 53300, or its words where a pooler has put a code of its own on them.

@@ -89,6 +89,7 @@ impl Server {
             api_log: None,
             window: Window::ByItself,
             platform: None,
+            expected: None,
             policy: Policy::default(),
         }
     }

@@ -89,6 +89,7 @@ impl Peer {
             api_log: None,
             window: Window::Off,
             platform: None,
+            expected: None,
             policy: Policy::default(),
         }
     }

@@ -1,8 +1,10 @@
 //! Drills of the room `proxy`.
 
-use super::{POOLER, PROXY, drill};
+use super::{API, POOLER, PROXY, drill};
 use crate::drills::Drill;
-use pgmedic_lab::faults;
+use pgmedic_lab::{Lab, LabError, faults};
+use pgmedic_path::Service;
+use pgmedic_path::identity::{Expected, Known};
 
 /// Every drill of the room.
 pub(super) const DRILLS: &[Drill] = &[
@@ -48,4 +50,20 @@ pub(super) const DRILLS: &[Drill] = &[
         "The pooler is stopped; the kernel still accepts its connections.",
         faults::pooler_hung::inject,
     ),
+    Drill {
+        configure: knows_its_server,
+        ..drill(
+            API,
+            "wrong-server",
+            "Another cluster with the same role, password and database answers in the server's place.",
+            faults::wrong_server::inject,
+        )
+    },
 ];
+
+/// The service's server is known from an earlier walk.
+fn knows_its_server(lab: &Lab, service: &mut Service) -> Result<(), LabError> {
+    let system_identifier = lab.postgres().value("select system_identifier from pg_control_system()")?;
+    service.expected = Some(Expected { system_identifier, known: Known::Pinned });
+    Ok(())
+}
