@@ -12,6 +12,11 @@ pub fn diagnose(evidence: &Evidence) -> Vec<Finding> {
     let mut findings: Vec<Finding> =
         crate::rooms::causes().filter(|c| !c.latent).filter_map(|cause| (cause.find)(evidence)).collect();
     findings.extend(unrecognised::last_resort(evidence, &findings));
+    debug_assert!(
+        findings.iter().all(|f| !f.remedies.is_empty()),
+        "a finding without a remedy: {:?}",
+        findings.iter().filter(|f| f.remedies.is_empty()).map(|f| &f.cause).collect::<Vec<_>>()
+    );
     assign_roles(evidence, &mut findings);
     findings.sort_by_key(|f| {
         (role_rank(f.role), std::cmp::Reverse(f.severity), std::cmp::Reverse(f.confidence), f.room)

@@ -83,6 +83,21 @@ mod tests {
     }
 
     #[test]
+    fn every_cause_has_a_test_on_evidence_in_its_own_file() {
+        for cause in causes() {
+            let file = format!("src/rooms/{}/causes/{}.rs", cause.room.as_str(), cause.id.replace('-', "_"));
+            let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(&file)).unwrap();
+            let tests = text.split_once("#[cfg(test)]").map_or("", |(_, tests)| tests);
+            assert!(tests.contains("#[test]"), "{file} has no test");
+            let judges = ["CAUSE", "find(", cause.id, "diagnose("];
+            assert!(
+                judges.iter().any(|word| tests.contains(word)),
+                "{file}: its tests never ask for its finding"
+            );
+        }
+    }
+
+    #[test]
     fn every_page_has_its_title_and_its_six_headings_with_text_under_each() {
         for cause in causes() {
             let (id, title) = (cause.id, cause.title());
