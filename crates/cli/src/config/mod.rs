@@ -10,6 +10,7 @@ mod policy;
 mod resolve;
 pub(crate) mod units;
 mod watch;
+mod whom;
 
 use document::{At, Document, Section};
 pub(crate) use error::ConfigError;

@@ -22,6 +22,15 @@ pub(super) struct Platform {
 pub(super) enum Whom {
     /// Fly.
     Fly(FlyKeys),
+    /// Units of this host.
+    Systemd(Names),
+}
+
+/// `api` and `db`.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Names {
+    pub(super) api: Option<String>,
+    pub(super) db: Option<String>,
 }
 
 /// The keys of `kind = "fly"`.
@@ -77,10 +86,13 @@ pub(super) fn read(service: &Section<'_, '_>, folder: &Path) -> Result<Platform,
     }
     // A key of another kind would be heeded by nobody.
     let section = service.table("platform", "a [service.platform] of this kind", &keys)?.unwrap_or(section);
-    for key in NAMES {
-        section.string(key)?;
-    }
-    let asked = if kind == Kind::Fly { Some(Whom::Fly(fly(&section)?)) } else { None };
+    let name = |key: &str| Ok::<_, ConfigError>(section.string(key)?.map(|at| at.value));
+    let names = Names { api: name("api")?, db: name("db")? };
+    let asked = match kind {
+        Kind::Fly => Some(Whom::Fly(fly(&section)?)),
+        Kind::Units if names.api.is_some() || names.db.is_some() => Some(Whom::Systemd(names)),
+        Kind::Named | Kind::Units | Kind::Host => None,
+    };
     for key in COMMANDS {
         command(&section, key)?;
     }

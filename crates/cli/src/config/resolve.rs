@@ -2,22 +2,13 @@
 
 use super::document::At;
 use super::error::{ConfigError, Show};
-use super::platform::Whom;
 use super::{Config, Entry};
 use crate::surroundings::Surroundings;
-use pgmedic_model::{Secret, Target, TargetError};
+use pgmedic_model::{Target, TargetError};
 use pgmedic_path::Service;
 use pgmedic_path::identity::{Expected, Known};
-use pgmedic_path::platform::Platform;
-use pgmedic_path::platform::fly::{Fly, FlyPlaces};
 use pgmedic_path::service::LogSource;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
-
-/// Where flyctl finds its token, the Machines API and the web API (flyctl, `internal/config`; fly-go, `flaps.go`).
-const FLY_TOKEN: &str = "FLY_API_TOKEN";
-const FLY_MACHINES: &str = "FLY_FLAPS_BASE_URL";
-const FLY_WEB: &str = "FLY_API_BASE_URL";
 
 impl Config {
     /// The service of that name, ready to be walked; None where there is none.
@@ -74,28 +65,13 @@ impl Config {
         })
     }
 
-    /// The platform that is asked. Fly's own variables (flyctl's) stand in for keys that are not there.
-    fn platform(&self, whom: &Whom, around: &Surroundings) -> Result<Arc<dyn Platform>, ConfigError> {
-        let Whom::Fly(keys) = whom;
-        let variable = |name: &str| around.variable(name).filter(|text| !text.is_empty());
-        let token = match &keys.token {
-            Some(at) => Some(self.fetched("token", at, around)?),
-            None => variable(FLY_TOKEN),
-        };
-        let text = |at: &Option<At<String>>| at.as_ref().map(|at| at.value.clone());
-        let places = FlyPlaces {
-            machines: text(&keys.api_url).or_else(|| variable(FLY_MACHINES)),
-            web: text(&keys.logs_url).or_else(|| variable(FLY_WEB)),
-            api: text(&keys.api),
-            db: text(&keys.db),
-        };
-        let fly = Fly::new(places, token.map(Secret::new).as_ref());
-        let problem = |why| ConfigError::whole(&self.file, format!("[service.platform] of kind fly: {why}"));
-        Ok(Arc::new(fly.map_err(problem)?))
-    }
-
     /// A value, or what its `env:NAME` or `file:PATH` leads to.
-    fn fetched(&self, key: &str, at: &At<String>, around: &Surroundings) -> Result<String, ConfigError> {
+    pub(super) fn fetched(
+        &self,
+        key: &str,
+        at: &At<String>,
+        around: &Surroundings,
+    ) -> Result<String, ConfigError> {
         let refused = |problem: String| self.document().error(at.span.clone(), problem, Show::Text);
         if let Some(name) = at.value.strip_prefix("env:") {
             if !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {

@@ -33,6 +33,19 @@ fn the_whole_contract_is_read() {
 }
 
 #[test]
+fn the_kind_of_platform_is_the_one_that_is_asked() {
+    let kind = |section: &str| {
+        let text = format!(
+            "[[service]]\nname = \"a\"\ndatabase = \"postgres://u@h/d\"\n[service.platform]\n{section}\n"
+        );
+        service(&text, "a").unwrap_or_else(|error| panic!("{error}")).platform.map(|p| p.kind())
+    };
+    assert_eq!(kind("kind = \"systemd\"\ndb = \"postgresql@15-main\""), Some("systemd"));
+    assert_eq!(kind("kind = \"systemd\""), None);
+    assert_eq!(kind("kind = \"host\""), None);
+}
+
+#[test]
 fn every_mistake_has_its_place_and_the_nearest_word() {
     let head = "[[service]]\nname = \"a\"\ndatabase = \"postgres://u@h/d\"\n";
     for (tail, said) in [

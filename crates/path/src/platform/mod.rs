@@ -7,11 +7,13 @@
 pub mod evidence;
 pub mod fly;
 pub mod host;
+pub mod systemd;
 pub mod told;
 
 mod backlog;
 mod closed_door;
 mod clusters;
+mod command;
 mod conf;
 mod haproxy;
 mod haproxy_log;
