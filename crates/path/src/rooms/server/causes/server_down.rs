@@ -96,9 +96,14 @@ pub(super) fn nobody_there(e: &Evidence) -> Option<Fact> {
 fn left_behind(e: &Evidence) -> Option<Fact> {
     let connected = e.routes().any(|(_, route)| route.proxy.is_some());
     let host = e.host.get().filter(|host| !connected && host.blind.is_empty())?;
-    let status = host.postmaster_status.as_ref()?;
+    let pid = host.lock_file.as_ref().filter(|lock| lock.process.is_none())?.pid?;
     let place = format!("{}/postmaster.pid", host.data_directory.as_ref()?);
-    Some(Fact::new(Source::Host, host.at, place, format!("its lock file is left, with the status {status}")))
+    Some(Fact::new(
+        Source::Host,
+        host.at,
+        place,
+        format!("its lock file is left, and no process has its pid {pid}"),
+    ))
 }
 
 /// Nothing listens at the end of this way, or what listens has nobody behind it.
@@ -118,7 +123,7 @@ fn closed(route: &RouteEvidence) -> Option<Fact> {
 mod tests {
     use super::*;
     use crate::evidence::fixture::{ADDRESS, first_bytes, healthy, log_of, refused, unconnected, window};
-    use crate::platform::evidence::ProcessView;
+    use crate::platform::evidence::{LockFileView, ProcessView};
 
     fn on_its_host(mut e: Evidence, postmaster: Option<ProcessView>) -> Evidence {
         window(&mut e, |host| {
@@ -164,19 +169,19 @@ mod tests {
 
     #[test]
     fn server_down_shows_through_the_window_where_no_way_leads_to_its_door() {
-        let seen = |postmaster: Option<ProcessView>, status: Option<&str>, blind: &[&str]| {
+        let seen = |lock: Option<u32>, running: Option<ProcessView>, blind: &[&str]| {
             let dropped = unconnected(&[(ADDRESS, ConnectOutcome::Silent, None)]);
-            let mut e = on_its_host(dropped, postmaster);
+            let mut e = on_its_host(dropped, None);
             let crate::evidence::Seen::Seen(host) = &mut e.host else { unreachable!() };
-            host.postmaster_status = status.map(str::to_owned);
+            host.lock_file = lock.map(|pid| LockFileView { pid: Some(pid), process: running });
             host.blind = blind.iter().map(ToString::to_string).collect();
             find(&e).map(|found| found.confidence)
         };
-        let alive = ProcessView { pid: 812, state: 'S', ..ProcessView::default() };
-        assert_eq!(seen(None, Some("ready"), &[]), Some(Confidence::Likely));
+        let other = ProcessView { pid: 812, state: 'S', ..ProcessView::default() };
+        assert_eq!(seen(Some(812), None, &[]), Some(Confidence::Likely));
         assert_eq!(seen(None, None, &[]), None, "it may have been stopped in good order");
-        assert_eq!(seen(None, Some("ready"), &["not every process was looked at"]), None);
-        assert_eq!(seen(Some(alive), Some("ready"), &[]), None);
+        assert_eq!(seen(Some(812), None, &["not every process was looked at"]), None);
+        assert_eq!(seen(Some(812), Some(other), &[]), None);
     }
 
     #[test]
