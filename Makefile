@@ -1,5 +1,5 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
-.PHONY: help demo test lint bench fmt build install
+.PHONY: help demo test lint bench accuracy fmt build install
 .DEFAULT_GOAL := help
 
 help:            ## this list
@@ -25,6 +25,11 @@ bench:           ## a check against psql and the standard plugins, in one run; w
 	@scripts/install-parts hyperfine time psql check_postgres
 	@cargo build --release --quiet
 	@scripts/bench
+
+accuracy:        ## every fault on Postgres 14 to 18, alone and in pairs, and 10,000 healthy checks; writes docs/accuracy.md
+	@scripts/install-parts
+	@cargo build --release --quiet
+	@PGMEDIC_PG_BINS=$$(scripts/fetch-postgres 14 15 16 17 18) cargo xtask accuracy
 
 fmt:             ## formats
 	cargo fmt --all

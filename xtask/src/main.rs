@@ -1,7 +1,8 @@
-//! Chores of the house: `cargo xtask tidy | codegen [--check] | new cause ROOM ID`.
+//! Chores of the house: `cargo xtask tidy | codegen [--check] | new cause ROOM ID | accuracy [--quick]`.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool for people")]
 
+mod accuracy;
 mod codegen;
 mod new;
 mod tidy;
@@ -13,6 +14,8 @@ const USAGE: &str = "\
 cargo xtask tidy               what the house demands of every file; also runs in `make lint`
 cargo xtask codegen            writes docs/causes/ from the causes' doc comments
 cargo xtask codegen --check    fails where they differ
+cargo xtask accuracy           runs every drill on each Postgres of PGMEDIC_PG_BINS; writes docs/accuracy.md
+cargo xtask accuracy --quick   this machine's own Postgres and 200 healthy checks; fails on any miss
 cargo xtask new cause ROOM ID  a cause's file with its page, its test and its registration";
 
 fn main() -> ExitCode {
@@ -22,6 +25,8 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::run(&root()),
         ["codegen"] => codegen::run(&root(), false),
         ["codegen", "--check"] => codegen::run(&root(), true),
+        ["accuracy"] => accuracy::run(&root(), accuracy::Extent::Whole),
+        ["accuracy", "--quick"] => accuracy::run(&root(), accuracy::Extent::Quick),
         ["new", "cause", room, id] => new::cause(&root(), room, id),
         _ => Err(vec![USAGE.to_owned()]),
     };

@@ -146,8 +146,7 @@ pub(crate) fn run(args: &Args, color: When) -> Result<i32, Failure> {
     }
     let named = !args.names.is_empty();
     if args.list || !(named || args.all || args.pairs || wanted.checks > 0) {
-        let drills = if named { wanted.drills } else { table::drills().collect() };
-        list(&drills, args.format, &look);
+        list(wanted, args.format, &look);
         return Ok(0);
     }
     let certain = args.strict || named;
@@ -172,23 +171,41 @@ fn by_name(name: &str) -> Result<&'static Drill, Failure> {
     })
 }
 
-/// What there is to drill.
-fn list(drills: &[&Drill], format: Format, look: &Look) {
+/// What there is to drill: what is named, else every drill.
+fn list(wanted: Wanted, format: Format, look: &Look) {
     #[derive(Serialize)]
     struct Row {
-        drill: &'static str,
-        does: &'static str,
+        drill: String,
+        does: String,
         needs: String,
     }
-    let rows = drills.iter().map(|drill| Row { drill: drill.name, does: drill.does, needs: drill.needs() });
-    let rows: Vec<Row> = rows.collect();
+    let one = |drill: &Drill| Row {
+        drill: drill.name.to_owned(),
+        does: drill.does.to_owned(),
+        needs: drill.needs(),
+    };
+    let two = |pair: &[&Drill; 2]| Row {
+        drill: pair.map(|drill| drill.name).join("+"),
+        does: pair.map(|drill| drill.does).join(" And: "),
+        needs: pair
+            .map(|drill| drill.needs())
+            .into_iter()
+            .filter(|needs| !needs.is_empty())
+            .collect::<Vec<_>>()
+            .join(", "),
+    };
+    let Wanted { mut drills, pairs, .. } = wanted;
+    if drills.is_empty() && pairs.is_empty() {
+        drills.extend(table::drills());
+    }
+    let rows: Vec<Row> = drills.into_iter().map(one).chain(pairs.iter().map(two)).collect();
     output::stdout(&match format {
         Format::Json => {
             json::document(&serde_json::json!({ "schema": "pgmedic.drill-list/1", "drills": rows }))
                 .unwrap_or_default()
         }
         Format::Human => {
-            rows.iter().map(|row| told::listed(row.drill, row.does, &row.needs, look)).collect::<String>()
+            rows.iter().map(|row| told::listed(&row.drill, &row.does, &row.needs, look)).collect::<String>()
         }
     });
 }
