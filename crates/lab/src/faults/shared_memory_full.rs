@@ -34,8 +34,11 @@ pub fn inject(lab: &Lab) -> Result<Guard, LabError> {
         undone.up()?;
         undone.sql(&format!("alter role {ROLE} reset all")).map(drop)
     });
-    let parallel = format!("alter role {ROLE} set force_parallel_mode = on");
-    postgres.sql(&parallel)?;
+    // Renamed in 16.
+    let parallel = postgres.value(
+        "select name from pg_settings where name in ('force_parallel_mode', 'debug_parallel_query')",
+    )?;
+    postgres.sql(&format!("alter role {ROLE} set {parallel} = on"))?;
     fill(postgres.pid()?)?;
     lab.restart_api();
     Ok(guard)

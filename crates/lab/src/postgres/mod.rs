@@ -282,6 +282,12 @@ impl Postgres {
         }
     }
 
+    /// True while the postmaster lives.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        self.running().as_mut().is_some_and(|server| server.expect_alive().is_ok())
+    }
+
     /// Sends the postmaster a signal.
     ///
     /// # Errors
