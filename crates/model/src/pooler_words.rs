@@ -129,6 +129,8 @@ pub enum Words {
     StartGivenUp,
     /// Postgres' log alone: someone stops the server.
     ShutdownRequest,
+    /// Postgres' log alone: the postmaster's last words, after a stop and after a start that it gave up.
+    ShutDown,
     /// Any: EMFILE's text.
     TooManyOpenFiles,
     /// Postgres: the postmaster is gone, and its backends noticed.
@@ -190,6 +192,7 @@ pub const TABLE: &[Row] = rows! {
     PasswordFailed: "password authentication failed", "Postgres 12 to 18, PgBouncer 1.18", "password authentication failed for user \"app\"";
     HbaLineMatched: "Connection matched", "Postgres 12 to 18, log", "Connection matched pg_hba.conf line 3: \"host all all 127.0.0.1/32 scram-sha-256\"";
     SettingNotPermitted: "permission denied to set parameter", "Postgres 12 to 18", "permission denied to set parameter \"log_statement\"";
+    SettingNotPermitted: "permission denied to set role", "Postgres 12 to 18", "permission denied to set role \"reporting\"";
     PasswordFailed: "SASL authentication failed", "PgBouncer 1.18", "SASL authentication failed";
     MethodFailed: "authentication failed for user", "Postgres 12 to 18", "Peer authentication failed for user \"app\"";
     ClientCertificateDemanded: "requires a valid client certificate", "Postgres 12 to 18", "connection requires a valid client certificate";
@@ -221,7 +224,8 @@ pub const TABLE: &[Row] = rows! {
     StartGivenUp: "has invalid permissions", "Postgres 12 to 18, log", "data directory \"/data\" has invalid permissions";
     StartGivenUp: "could not create any", "Postgres 12 to 18, log", "could not create any TCP/IP sockets";
     StartGivenUp: "could not map anonymous shared memory", "Postgres 12 to 18, log", "could not map anonymous shared memory: Cannot allocate memory";
-    StartGivenUp: "could not load pg_hba.conf", "Postgres 12 to 18, log", "could not load pg_hba.conf";
+    StartGivenUp: "could not load pg_hba.conf", "Postgres 12 to 17, log", "could not load pg_hba.conf";
+    StartGivenUp: "could not find the database system", "Postgres 12 to 18, log", "could not find the database system";
     StartGivenUp: "has group or world access", "Postgres 12 to 18, log", "private key file \"server.key\" has group or world access";
     StartGivenUp: "could not load server certificate file", "Postgres 12 to 18, log", "could not load server certificate file \"server.crt\": No such file or directory";
     StartGivenUp: "could not load private key file", "Postgres 12 to 18, log", "could not load private key file \"server.key\": key values mismatch";
@@ -238,6 +242,7 @@ pub const TABLE: &[Row] = rows! {
     StartGivenUp: "must specify restore_command when standby mode is not enabled", "Postgres 12 to 18, log", "must specify restore_command when standby mode is not enabled";
     StartGivenUp: "recovery ended before configured recovery target was reached", "Postgres 13 to 18, log", "recovery ended before configured recovery target was reached";
     StartGivenUp: "insufficient parameter settings", "Postgres 12 to 18, log", "recovery aborted because of insufficient parameter settings";
+    ShutDown: "database system is shut down", "Postgres 12 to 18, log", "database system is shut down";
     ShutdownRequest: "shutdown request", "Postgres 12 to 18, log", "received fast shutdown request";
     TooManyOpenFiles: "Too many open files", "glibc strerror(EMFILE)", "epoll_create1 failed: Too many open files";
     PostmasterGone: "unexpected postmaster exit", "Postgres 12 to 18", "terminating connection due to unexpected postmaster exit";
@@ -249,6 +254,8 @@ const AROUND_A_NAME: &[(Words, &str, &str)] = &[
     (Words::RoleDoesNotExist, "role \"", "\" does not exist"),
     (Words::RoleDoesNotExist, "Role \"", "\" does not exist"),
     (Words::DatabaseDoesNotExist, "database \"", "\" does not exist"),
+    // Postgres 18, log: with the whole path.
+    (Words::StartGivenUp, "could not load ", "/pg_hba.conf"),
 ];
 
 /// What a message means, if the table knows it.
@@ -283,6 +290,7 @@ mod tests {
         assert_eq!(meaning("role \"x\" does not exist"), Some(Words::RoleDoesNotExist));
         assert_eq!(meaning("Role \"x\" does not exist."), Some(Words::RoleDoesNotExist));
         assert_eq!(meaning("database \"x\" does not exist"), Some(Words::DatabaseDoesNotExist));
+        assert_eq!(meaning("could not load /data/pg_hba.conf"), Some(Words::StartGivenUp));
         assert_eq!(meaning("something else"), None);
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::evidence::Evidence;
 use crate::rooms::app::evidence::HttpOutcome;
+use crate::rooms::server;
 use crate::unrecognised::break_of;
 use pgmedic_model::{Finding, Room, Severity, Source};
 
@@ -78,6 +79,12 @@ const EDGES: &[Edge] = &[
         when: ALWAYS,
     },
     Edge { cause: "lock-table-full", effects: DOOR_SYMPTOMS, when: ALWAYS },
+    // Another program has the server's port: what it does there is not what a proxy does.
+    Edge {
+        cause: "server-cannot-start",
+        effects: &["proxy-hung", "proxy-client-limit"],
+        when: its_port_is_taken,
+    },
     Edge { cause: "shared-memory-full", effects: DOOR_SYMPTOMS, when: ALWAYS },
     Edge { cause: "shared-memory-full", effects: DEAD_SERVER, when: ALWAYS },
     Edge { cause: "server-descriptors-exhausted", effects: DOOR_SYMPTOMS, when: ALWAYS },
@@ -192,6 +199,11 @@ fn locks_hold_the_slots(e: &Evidence) -> bool {
 /// The walk met a server that is not the one expected behind the service's name.
 fn another_server_was_met(e: &Evidence) -> bool {
     crate::identity::stranger(e).is_some()
+}
+
+/// The start was given up for want of a socket (postmaster.c, after `could not bind …: Address already in use`).
+fn its_port_is_taken(e: &Evidence) -> bool {
+    server::log::start_given_up(e).is_some_and(|(entry, _)| entry.message.contains("could not create any"))
 }
 
 /// Some session waits for a lock whose holder has no pid.

@@ -21,12 +21,13 @@ const SEVERITIES: [&str; 8] = ["DEBUG", "LOG", "INFO", "NOTICE", "WARNING", "ERR
 /// Fields of an entry, on lines of their own, that are passed over.
 const PASSED_OVER: [&str; 6] = ["HINT", "CONTEXT", "STATEMENT", "QUERY", "LOCATION", "BACKTRACE"];
 /// What is kept at any severity.
-const KEPT: [Words; 11] = [
+const KEPT: [Words; 12] = [
     Words::TerminatedBySignal,
     Words::CouldNotFork,
     Words::NotReloaded,
     Words::ConfigurationErrors,
     Words::ShutdownRequest,
+    Words::ShutDown,
     Words::ReadyForConnections,
     Words::CrashRecovery,
     Words::TooManyOpenFiles,
@@ -165,10 +166,20 @@ fn stderr(text: &str, prefix: &str) -> Vec<Draft> {
                 });
                 Open::Message
             }
-            _ => Open::PassedOver,
+            _ => {
+                drafts.extend(before_the_log(line));
+                Open::PassedOver
+            }
         };
     }
     drafts
+}
+
+/// What the postmaster writes before it can log, without prefix and severity, and ends after (main.c, postmaster.c,
+/// `write_stderr`): `postgres: could not find the database system`.
+fn before_the_log(line: &str) -> Option<Draft> {
+    let message = line.strip_prefix("postgres: ")?;
+    Some(Draft { severity: "FATAL".to_owned(), message: message.to_owned(), ..Draft::default() })
 }
 
 fn continue_with(field: &mut String, more: &str) {
@@ -296,6 +307,15 @@ mod tests {
         let said = said(&text, Format::Stderr, log_prefix::DEFAULT);
         assert_eq!(said.len(), 4, "{said:?}");
         assert!(said[0].ends_with("PANIC: the one") && said[3].starts_with("2026-11-23T14:00:59"));
+    }
+
+    #[test]
+    fn what_the_postmaster_says_before_it_can_log_is_kept() {
+        let text = "postgres: could not find the database system
+Expected to find it in the directory \"/data\",
+but could not open file \"/data/global/pg_control\": No such file or directory\n";
+        let said = said(text, Format::Stderr, log_prefix::DEFAULT);
+        assert_eq!(said, ["- FATAL: could not find the database system"]);
     }
 
     #[test]

@@ -19,19 +19,27 @@ pub(crate) fn of_late(e: &Evidence, words: Words) -> Option<(&ServerLogEntry, Fa
     find(e, entries(e), |n| pooler_words::says(&n.message, words))
 }
 
-/// Why the last start was given up, where no server came of it since.
+/// Why the last start was given up, where no server came of it since, however long ago: by its words, or because it was
+/// said after a server had shut down, when only a start could say it.
 pub(crate) fn start_given_up(e: &Evidence) -> Option<(&ServerLogEntry, Fact)> {
-    find(e, since_ready(e), |n| {
-        matches!(n.severity.as_str(), "FATAL" | "PANIC")
-            && (pooler_words::says(&n.message, Words::StartGivenUp)
-                || pooler_words::says(&n.message, Words::ConfigurationErrors))
-    })
+    let all = since_ready(e);
+    let down = all.iter().position(|n| pooler_words::says(&n.message, Words::ShutDown)).unwrap_or(all.len());
+    let given_up = |at: usize, n: &ServerLogEntry| {
+        at > down
+            || [Words::StartGivenUp, Words::ConfigurationErrors]
+                .iter()
+                .any(|w| pooler_words::says(&n.message, *w))
+    };
+    let mut fatal =
+        all.iter().enumerate().rev().filter(|(_, n)| matches!(n.severity.as_str(), "FATAL" | "PANIC"));
+    let entry = fatal.find(|(at, n)| given_up(*at, n)).map(|(_, n)| n)?;
+    Some((entry, cite(e, entry)?))
 }
 
 /// Somebody asked the server to stop, nothing went wrong after that, it took its lock file away, and nobody has started
 /// it since: who asked for what.
 pub(crate) fn stopped_in_good_order(e: &Evidence) -> Option<(&ServerLogEntry, Fact)> {
-    e.host.get().filter(|h| h.postmaster_status.is_none())?;
+    e.host.get().filter(|h| h.postmaster_status.is_none() && start_given_up(e).is_none())?;
     let last = since_ready(e)
         .iter()
         .rev()
@@ -63,9 +71,9 @@ fn find<'a>(
     Some((entry, cite(e, entry)?))
 }
 
-/// The last entry, whatever it says: where a server is gone it often says why.
+/// The last entry that says more than that the server is down: where a server is gone it often says why.
 pub(crate) fn last_word(e: &Evidence) -> Option<Fact> {
-    cite(e, entries(e).last()?)
+    cite(e, entries(e).iter().rev().find(|n| !pooler_words::says(&n.message, Words::ShutDown))?)
 }
 
 fn cite(e: &Evidence, entry: &ServerLogEntry) -> Option<Fact> {

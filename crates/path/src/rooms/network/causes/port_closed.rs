@@ -7,6 +7,7 @@ use crate::rooms::network::evidence::{Attempt, ConnectOutcome};
 use crate::rooms::network::reading::{
     Listener, decisive, ended, fact, how, is_socket, listener, with_context,
 };
+use crate::rooms::server::log;
 use crate::ways::{Around, host_and_port, struck};
 use pgmedic_model::{Confidence, Fact, Finding, RemedyKind, RemedyPlan, Source};
 
@@ -79,10 +80,11 @@ fn server_facts(e: &Evidence) -> Vec<Fact> {
             format!("a postmaster runs ({}); compare its port and listen_addresses", postmaster.command);
         facts.push(Fact::new(Source::Host, host.at, format!("pid {}", postmaster.pid), said));
     }
-    if let Some((log, last)) = host.log.as_ref().and_then(|log| log.entries.last().map(|last| (log, last))) {
-        let said = format!("the last word in the server's log: {}: {}", last.severity, last.message);
-        facts.push(Fact::new(Source::Log, last.at.unwrap_or(host.at), &log.path, said));
-    }
+    let last = log::last_word(e).map(|last| {
+        let said = format!("the last word in the server's log: {}", last.fact);
+        Fact { fact: said, ..last }
+    });
+    facts.extend(last);
     facts
 }
 

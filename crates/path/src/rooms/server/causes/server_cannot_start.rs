@@ -70,9 +70,11 @@ fn nobody_runs(host: &HostEvidence) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::fixture::{ADDRESS, healthy, log_of, unconnected, window};
-    use crate::platform::evidence::ProcessView;
+    use crate::evidence::fixture::{ADDRESS, first_bytes, healthy, log_of, unconnected, window};
+    use crate::platform::evidence::{ListenerView, ProcessView};
     use crate::rooms::network::evidence::ConnectOutcome;
+    use crate::rooms::proxy::evidence::FirstBytes;
+    use pgmedic_model::Role;
 
     fn dead(said: &[&str], postmaster: Option<ProcessView>) -> Evidence {
         let mut e = unconnected(&[(ADDRESS, ConnectOutcome::Refused, Some(111))]);
@@ -99,6 +101,39 @@ mod tests {
         }
         assert!(find(&dead(&["password authentication failed for user \"app\""], None)).is_none());
         assert!(find(&healthy()).is_none());
+    }
+
+    #[test]
+    fn server_cannot_start_whatever_is_said_after_a_server_had_shut_down() {
+        let stop = ["received fast shutdown request", "database system is shut down"];
+        let mut e = dead(&[stop[0], "terminating connection due to administrator command", stop[1]], None);
+        assert!(find(&e).is_none(), "it was only stopped");
+        e = dead(&[stop[0], stop[1], "a reason that no table knows", stop[1]], None);
+        if let crate::evidence::Seen::Seen(host) = &mut e.host {
+            for entry in &mut host.log.as_mut().unwrap().entries {
+                entry.severity = if stop.contains(&entry.message.as_str()) { "LOG" } else { "FATAL" }.into();
+                entry.at = Some(crate::evidence::fixture::AT.plus(pgmedic_model::Ms(-7_200_000.0)));
+            }
+        }
+        let found = crate::diagnose(&e);
+        assert_eq!(found[0].summary, "the server does not come up: a reason that no table knows");
+        assert!(found.iter().all(|f| f.cause != "stopped-by-administrator"), "{found:?}");
+    }
+
+    #[test]
+    fn server_cannot_start_explains_a_stranger_on_its_port() {
+        let mut e = first_bytes(FirstBytes::Silent);
+        let taken = dead(&["could not create any TCP/IP sockets"], None);
+        e.host = taken.host;
+        if let crate::evidence::Seen::Seen(host) = &mut e.host {
+            host.front_listener_sought = true;
+            host.front_listener = Some(ListenerView { pid: Some(9), recv_q: 1, ..ListenerView::default() });
+            host.proxy =
+                Some(ProcessView { pid: 9, program: "python3".into(), state: 'S', ..ProcessView::default() });
+        }
+        let found = crate::diagnose(&e);
+        let roots: Vec<_> = found.iter().filter(|f| f.role == Role::Root).map(|f| f.cause.as_str()).collect();
+        assert!(found.len() > 1 && roots == [CAUSE.id], "{found:?}");
     }
 
     #[test]

@@ -72,7 +72,7 @@ fn stays_stopped(e: &Evidence) -> Option<Finding> {
     let (entry, logged) = log::stopped_in_good_order(e)?;
     let closed = nobody_there(e)?;
     let data = startup_process::data_directory(e);
-    let summary = format!("the server was stopped in good order and stays stopped: {}", entry.message);
+    let summary = format!("the server was stopped and stays stopped: {}", entry.message);
     let gone = Fact::new(Source::Host, host.at, "/proc", format!("no postmaster runs in {data}"));
     let start = RemedyPlan::by_hand(
         "start-server",

@@ -84,6 +84,7 @@ mod tests {
             ("22023", "invalid value for parameter \"client_encoding\": \"foo\""),
             ("55P02", "parameter \"port\" cannot be changed without restarting the server"),
             ("42501", "permission denied to set parameter \"log_statement\""),
+            ("42501", "permission denied to set role \"reporting\""),
             ("42601", "invalid command-line argument for server process: -Z"),
         ] {
             let found = find(&walk_refused(code, message)).expect("found");
