@@ -3,6 +3,7 @@
 //! Everything here is a value. There is no I/O, no async and no clock in this crate: an API that links the pool
 //! compiles it, and a recorded incident is nothing but these values in JSON.
 
+pub mod driver_words;
 pub mod errno;
 pub mod finding;
 pub mod haproxy_words;

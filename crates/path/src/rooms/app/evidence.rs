@@ -3,6 +3,7 @@
 use crate::evidence::Seen;
 use crate::rooms::dns::evidence::DnsEvidence;
 use crate::rooms::network::evidence::ConnectOutcome;
+pub use pgmedic_model::driver_words::LogPattern;
 use pgmedic_model::{Ms, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -113,22 +114,4 @@ pub struct LogHit {
     /// True where a later line says that the API is connected again, or the line is older than ten minutes by its
     /// own time stamp: evidence of the past, not of now.
     pub stale: bool,
-}
-
-/// The sentences known in an API's log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum LogPattern {
-    /// `Database not initialised`.
-    NotInitialised,
-    /// A connection attempt timed out.
-    ConnectTimeout,
-    /// A pool's acquire timed out.
-    PoolTimeout,
-    /// Connection refused.
-    Refused,
-    /// Name resolution failed.
-    NameResolution,
-    /// A server's `FATAL`, by its text.
-    ServerFatal,
 }

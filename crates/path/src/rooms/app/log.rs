@@ -2,12 +2,12 @@
 //! or a text that was piped in; never a FIFO or a device, whose bytes belong to another reader.
 
 use super::evidence::{LogEvidence, LogHit, LogPattern};
-use super::log_words::{meaning, says_connected};
 use crate::aside::{self, NoResult};
 use crate::clock;
 use crate::evidence::Seen;
 use crate::log_time::{Stamp, stamp};
 use crate::service::LogSource;
+use pgmedic_model::driver_words::{meaning, says_connected};
 use pgmedic_model::{Errno, Ms, Timestamp, mask};
 use rustix::fs::{Mode, OFlags};
 use std::collections::VecDeque;

@@ -3,7 +3,6 @@
 pub mod causes;
 pub mod evidence;
 pub mod log;
-mod log_words;
 mod metrics;
 pub mod probe;
 pub(crate) mod readiness;

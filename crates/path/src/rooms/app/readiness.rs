@@ -2,7 +2,7 @@
 
 use crate::evidence::Evidence;
 use crate::rooms::app::evidence::{HttpOutcome, LogHit, LogPattern, ReadyEvidence};
-use crate::rooms::app::log_words;
+use pgmedic_model::driver_words;
 use pgmedic_model::{Fact, Source};
 
 /// Values of the `db` member that say no.
@@ -94,7 +94,7 @@ impl Told<'_> {
 
     /// What its reason (else its body) says, by the sentences known in logs.
     pub(crate) fn meaning(&self) -> Option<LogPattern> {
-        log_words::meaning(self.reason.unwrap_or(self.body), self.host)
+        driver_words::meaning(self.reason.unwrap_or(self.body), self.host)
     }
 
     /// `503, db: disconnected (Database not initialised)`.

@@ -35,10 +35,13 @@ cause! {
 }
 
 /// What an API logs when a fresh attempt of its own fails.
-const FRESH_FAILURES: [LogPattern; 5] = [
+const FRESH_FAILURES: [LogPattern; 8] = [
     LogPattern::Refused,
     LogPattern::ConnectTimeout,
     LogPattern::NameResolution,
+    LogPattern::AuthenticationFailed,
+    LogPattern::TooManyConnections,
+    LogPattern::TlsFailed,
     LogPattern::ServerFatal,
     LogPattern::NotInitialised,
 ];
