@@ -7,6 +7,7 @@
 
 pub mod api;
 pub mod certificates;
+pub mod cgroup;
 pub mod dns;
 pub mod error;
 pub mod fault;

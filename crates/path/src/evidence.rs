@@ -135,6 +135,9 @@ pub struct TargetView {
     /// The target's own `options` set `default_transaction_read_only`.
     #[serde(default)]
     pub asks_read_only: bool,
+    /// The target's `target_session_attrs` asks for a standby.
+    #[serde(default)]
+    pub wants_standby: bool,
 }
 
 /// One way in, from the name to the first query. A stage that was not reached is None.

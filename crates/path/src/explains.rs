@@ -72,6 +72,27 @@ const EDGES: &[Edge] = &[
         effects: &["server-down", "stopped-by-administrator", "backend-crashed"],
         when: ALWAYS,
     },
+    Edge { cause: "out-of-memory-kill", effects: DOOR_SYMPTOMS, when: ALWAYS },
+    Edge {
+        cause: "out-of-memory-kill",
+        effects: &[
+            "backend-crashed",
+            "server-recovering",
+            "server-starting",
+            "server-down",
+            "stale-lock-file",
+        ],
+        when: ALWAYS,
+    },
+    Edge { cause: "host-starved", effects: DOOR_SYMPTOMS, when: ALWAYS },
+    Edge { cause: "host-starved", effects: &["server-hung"], when: ALWAYS },
+    Edge {
+        cause: "unkillable-backend",
+        effects: &["lock-pile-up", "idle-in-transaction", "long-queries"],
+        when: ALWAYS,
+    },
+    Edge { cause: "unkillable-backend", effects: SLOT_SYMPTOMS, when: locks_hold_the_slots },
+    Edge { cause: "routed-to-standby", effects: &["recovery-conflict"], when: ALWAYS },
     Edge { cause: "stale-lock-file", effects: DOOR_SYMPTOMS, when: ALWAYS },
     Edge {
         cause: "stale-lock-file",

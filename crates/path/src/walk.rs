@@ -121,6 +121,7 @@ fn view(target: &Target) -> TargetView {
         database: target.database.clone(),
         ssl_mode: target.tls.mode,
         has_password: target.password.is_some(),
+        wants_standby: target.wants_standby,
         asks_read_only: target
             .options
             .as_deref()

@@ -67,6 +67,7 @@ fn at(user: &str, database: &str, port: u16) -> Target {
         password: Some(Secret::new(PASSWORD)),
         tls: Tls::default(),
         options: None,
+        wants_standby: false,
         replication: None,
     }
 }

@@ -18,7 +18,8 @@ pub(super) fn standby(lab: &Lab) -> Result<Postgres, LabError> {
 }
 
 /// Has the proxy lead to a standby, until the guard leads it back and ends the standby.
-pub(super) fn lead_to(lab: &Lab, standby: Postgres) -> Result<Guard, LabError> {
+pub(super) fn lead_to(lab: &Lab, standby: impl Into<Arc<Postgres>>) -> Result<Guard, LabError> {
+    let standby: Arc<Postgres> = standby.into();
     let (proxy, primary) = (Arc::clone(lab.proxy()?), lab.behind_proxy());
     proxy.point_at(standby.port())?;
     lab.restart_api();

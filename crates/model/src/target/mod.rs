@@ -125,6 +125,9 @@ pub struct Target {
     pub tls: Tls,
     /// `options`: further settings as libpq passes them (`-c search_path=x`).
     pub options: Option<String>,
+    /// `target_session_attrs` asks for a standby (`standby`, `prefer-standby`) or for what only reads (`read-only`): to be led
+    /// to one is then no failure. pgmedic itself goes wherever it is led.
+    pub wants_standby: bool,
     /// `replication`: none, or the value as given.
     pub replication: Option<String>,
 }

@@ -89,7 +89,7 @@ pub(super) const LIBPQ: &[Parameter] = &[
     ignored("ssl_max_protocol_version"),
     ignored("min_protocol_version"),
     ignored("max_protocol_version"),
-    ignored("target_session_attrs"),
+    walk("target_session_attrs", "PGTARGETSESSIONATTRS"),
     ignored("load_balance_hosts"),
     ignored("oauth_issuer"),
     ignored("oauth_client_id"),

@@ -135,6 +135,9 @@ impl Settings {
             password,
             tls: self.tls()?,
             options: self.get("options").map(str::to_owned),
+            wants_standby: self
+                .get("target_session_attrs")
+                .is_some_and(|wanted| matches!(wanted, "standby" | "prefer-standby" | "read-only")),
             replication: self.get("replication").map(str::to_owned),
         })
     }

@@ -44,6 +44,7 @@ pub(crate) fn healthy() -> Evidence {
             ssl_mode: SslMode::Prefer,
             has_password: true,
             asks_read_only: false,
+            wants_standby: false,
         },
         policy: Policy::default(),
         expected: None,

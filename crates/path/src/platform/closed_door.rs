@@ -15,16 +15,20 @@ use super::place::Place;
 use super::pooler_log;
 use super::postmaster::{self, Postmaster};
 use super::procfs::{self, Process};
+use super::resources::{self, Watch};
 use super::server_log::{self, Known};
 use super::titles;
 use super::trail::{Door, Ground};
 use super::volumes::{self, Care};
 use crate::clock;
+use pgmedic_model::pooler_words::{Words, says};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// The most time spent on what holds a tight volume.
 const BREAKDOWN: Duration = Duration::from_millis(300);
+/// Most stopped processes that are told.
+const MOST_STUCK: usize = 32;
 /// Most servers behind a proxy that are told.
 const MOST_UPSTREAM: usize = 16;
 /// Postgres' default of superuser_reserved_connections.
@@ -52,10 +56,12 @@ pub(super) fn look(question: &HostQuestion, page: &Page, until: Instant) {
     let ground =
         Ground { question, processes: &processes, sockets: &sockets, front, direct, proxy, haproxy, until };
     let postmaster = ground.postmaster();
+    let watch = postmaster.as_ref().and_then(|found| Watch::begin(found.process.pid));
     if let Some(found) = &postmaster {
         tell_postmaster(found, &ground, page);
     }
     look_at_disk(question, postmaster.as_ref(), &ground, page, until);
+    look_at_resources(watch, page, until);
 }
 
 /// The listeners of front and direct, and who holds them.
@@ -162,11 +168,38 @@ fn tell_postmaster(found: &Postmaster, ground: &Ground<'_>, page: &Page) {
     let children = ground.processes.iter().filter(|p| p.parent == found.process.pid && p.state != 'Z');
     let words: Vec<Vec<String>> = children.filter_map(|child| procfs::arguments(child.pid)).collect();
     let titles = titles::read(words.iter().filter_map(|words| words.first()).map(String::as_str));
+    // State D is passed through by everybody who reads a disk: here only what was stopped is certain.
+    let stopped =
+        ground.processes.iter().filter(|p| p.parent == found.process.pid && matches!(p.state, 'T' | 't'));
+    let stuck = stopped.map(|process| procfs::view(process, None)).take(MOST_STUCK).collect();
     let mut evidence = page.evidence();
     evidence.postmaster = Some(view);
     evidence.postmaster_by = Some(found.by.clone());
     evidence.backends = Some(titles.backends);
     evidence.auxiliaries = titles.auxiliaries;
+    evidence.stuck = stuck;
+}
+
+/// What the kernel gives the server. Its log is read only where a process was killed or the postmaster is gone.
+fn look_at_resources(watch: Option<Watch>, page: &Page, until: Instant) {
+    page.step("the host's resources");
+    page.evidence().pressure = resources::pressure();
+    let killed = {
+        let evidence = page.evidence();
+        let entries = evidence.log.iter().flat_map(|log| &log.entries);
+        evidence.postmaster.is_none()
+            || entries.into_iter().any(|n| says(&n.message, Words::TerminatedBySignal))
+    };
+    if killed {
+        page.step("the kernel's log");
+        let kills = resources::killed(until);
+        page.evidence().oom_killed = kills;
+    }
+    if let Some(watch) = watch {
+        page.step("the server's control group");
+        let seen = watch.end(until);
+        page.evidence().resources = Some(seen);
+    }
 }
 
 /// Settings, volumes and the log, where a data directory is known.

@@ -74,6 +74,19 @@ pub struct HostEvidence {
     pub superuser_reserved: Option<u64>,
     /// `reserved_connections`, likewise; default 0.
     pub reserved: Option<u64>,
+    /// The postmaster's control group.
+    #[serde(default)]
+    pub resources: Option<ResourceView>,
+    /// Pressure on this host. Empty where it was not looked at or the kernel does not tell.
+    #[serde(default)]
+    pub pressure: Vec<Pressure>,
+    /// Processes of Postgres that the OOM killer ended in the last ten minutes, by the kernel's log. None where that was not
+    /// read, or may not be.
+    #[serde(default)]
+    pub oom_killed: Option<Vec<OomKill>>,
+    /// Processes of the server that are stopped, or stuck in the kernel each time they were looked at.
+    #[serde(default)]
+    pub stuck: Vec<ProcessView>,
     /// The private key that the server's TLS is set to use. None where TLS is off, or the settings were not read.
     #[serde(default)]
     pub key_file: Option<KeyFileView>,
@@ -179,6 +192,50 @@ pub struct TitleGroup {
     pub activity: String,
     /// How many.
     pub count: u64,
+}
+
+/// A control group's memory and CPU.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ResourceView {
+    /// Its name, as /proc/PID/cgroup has it; that of the memory controller where each has one of its own (version 1).
+    pub group: String,
+    /// Its name for the CPU controller.
+    pub cpu_group: String,
+    /// Processes of it that any OOM killer ended, since it was made; of the whole host where it is the root group.
+    pub oom_kills: Option<u64>,
+    /// The most memory that it may use, in bytes. None where there is no limit.
+    pub memory_limit: Option<u64>,
+    /// What it uses, in bytes.
+    pub memory_used: Option<u64>,
+    /// CPUs that it may use. None where it may use all.
+    pub cpus: Option<f64>,
+    /// Share of the periods in which it wanted to run and was held back, from 0 to 1, while it was looked at. None where
+    /// there is no quota, or it did not want to run.
+    pub throttled: Option<f64>,
+}
+
+/// Pressure stall information of one resource (kernel documentation, "PSI"): averages of the last ten seconds, in percent.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Pressure {
+    /// `cpu`, `io`, `memory`.
+    pub resource: String,
+    /// Some task waited.
+    pub some: f64,
+    /// Every task waited.
+    pub full: Option<f64>,
+}
+
+/// The OOM killer ended a process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OomKill {
+    /// Its pid, in the kernel's own pid namespace.
+    pub pid: u32,
+    /// `comm`.
+    pub program: String,
+    /// When, to the accuracy of the time since boot.
+    pub at: Timestamp,
+    /// Its control group was at its limit; else the host was out of memory.
+    pub by_group: bool,
 }
 
 /// The file of a server's private key (`ssl_key_file`).

@@ -209,6 +209,11 @@ impl Account {
                 .collect(),
             replay_lag_ms: self.server.replayed.filter(|_| self.server.standby).map(|us| self.since(us)),
             receiving: receiving.filter(|_| self.server.standby),
+            replay_waits: self
+                .sessions
+                .iter()
+                .filter(|_| self.server.standby)
+                .find_map(SessionRow::replay_waits),
             pending_restart: self.pending_restart.clone(),
             system_identifier: self.server.system_identifier.clone(),
             oldest_xid: oldest(|d| d.xids),
@@ -367,6 +372,16 @@ impl SessionRow {
     fn is_client(&self) -> bool {
         let has_both = self.datid.is_some() && self.role_id.is_some();
         self.backend_type.as_ref().map_or(has_both, |kind| kind == "client backend")
+    }
+
+    /// What the startup process waits for where a query is in its way (procsignal.h; standby.c,
+    /// `ResolveRecoveryConflictWith…`): for WAL it waits by other names.
+    fn replay_waits(&self) -> Option<String> {
+        let (kind, event) = (self.wait_event_type.as_deref()?, self.wait_event.as_deref()?);
+        let conflict = event.starts_with("RecoveryConflict") || kind == "Lock";
+        let startup = self.backend_type.as_deref() == Some("startup");
+        (startup && conflict)
+            .then(|| if kind == "Lock" { format!("a lock: {event}") } else { event.to_owned() })
     }
 
     fn idles_in_transaction(&self) -> bool {

@@ -119,6 +119,10 @@ pub struct ServerFacts {
     pub replay_lag_ms: Option<f64>,
     /// A WAL receiver is streaming; on a standby.
     pub receiving: Option<bool>,
+    /// What the startup process of a standby waits for, where that is a query in the way of replay: `wait_event` from
+    /// `RecoveryConflict` on, or a lock. None too where the role may not see it.
+    #[serde(default)]
+    pub replay_waits: Option<String>,
     /// Names of settings with `pending_restart`.
     pub pending_restart: Vec<String>,
     /// `system_identifier` of `pg_control_system()`, as text.

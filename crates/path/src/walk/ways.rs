@@ -2,7 +2,7 @@
 //! admitted, and the window on this host before any held connection is let go.
 
 use super::budget::Budget;
-use super::window::{Glance, Ways, glance, look_through};
+use super::window::{Glance, Ways, glance, look_at_suspects, look_through};
 use super::{Purpose, ahead, statement};
 use crate::events::Observer;
 use crate::evidence::{QueryEvidence, QueryOutcome, RouteEvidence, Seen};
@@ -15,6 +15,11 @@ use crate::service::Service;
 use crate::sql::facts::SqlFacts;
 use pgmedic_model::pooler_words::{Words, meaning};
 use pgmedic_model::{Room, ServerError, SqlState, Target};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A front that takes this long from the name to the statement's answer is looked at from the side as one that is not well.
+const SLOW: Duration = Duration::from_secs(1);
 
 /// The rooms that the statement looks into, with one answer.
 const ROOMS_OF_THE_STATEMENT: [Room; 4] = [Room::Admission, Room::Server, Room::Sessions, Room::Storage];
@@ -62,9 +67,11 @@ pub(super) async fn walk(
     let guide = Guide { service, resolver, budget, observer };
     let only = service.direct.is_none();
     let front = async {
+        let begun = Instant::now();
         let (gone, mut desk) = guide.go("front", &service.target, budget.ways(), only).await;
         let ((), glance) = tokio::join!(guide.ask(&gone, &mut desk, only), guide.glance(purpose, &gone));
-        (gone, desk, glance)
+        // Whoever takes so long is not well, though all is answered.
+        (gone, desk, glance, begun.elapsed() >= SLOW)
     };
     let direct = async {
         match &service.direct {
@@ -72,7 +79,7 @@ pub(super) async fn walk(
             None => None,
         }
     };
-    let ((mut front, mut front_desk, glance), direct) = tokio::join!(front, direct);
+    let ((mut front, mut front_desk, glance, slow), direct) = tokio::join!(front, direct);
     let (mut direct, mut direct_desk) =
         direct.map_or_else(Default::default, |(gone, desk)| (Some(gone), desk));
 
@@ -82,14 +89,18 @@ pub(super) async fn walk(
     let admitted = facts.is_some() && (direct.is_none() || direct_desk.session.is_some());
     let direct_walked = direct.as_ref().map(|direct| &direct.walked);
     let window = async {
-        let healthy = purpose == Purpose::Check && admitted && api_is_well.await;
+        let healthy = purpose == Purpose::Check && admitted && !slow && api_is_well.await;
         let view = Ways { front: &front.walked, direct: direct_walked, facts, healthy };
         let glanced =
             facts.filter(|_| healthy).zip(glance).and_then(|(facts, glance)| glance.bears_out(facts));
-        match glanced {
+        let mut seen = match glanced {
             Some(seen) => Seen::Seen(seen),
             None => look_through(service, &view, budget.window()).await,
+        };
+        if let (Seen::Seen(seen), Some(facts)) = (&mut seen, facts) {
+            look_at_suspects(seen, facts, &service.policy, budget.window()).await;
         }
+        seen
     };
     let elsewhere = async {
         if let (Some(direct), None) = (&direct, facts) {

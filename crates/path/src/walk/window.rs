@@ -4,10 +4,11 @@ use crate::aside;
 use crate::evidence::Seen;
 use crate::platform::evidence::HostEvidence;
 use crate::platform::host::{Endpoint, HostQuestion, is_of_this_host, look, may_look, may_look_at};
+use crate::platform::stuck;
 use crate::route::Walked;
 use crate::service::{Service, Window};
 use crate::sql::facts::SqlFacts;
-use pgmedic_model::{Host, Target};
+use pgmedic_model::{Host, Policy, Target};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use tokio::time::Instant;
@@ -43,6 +44,53 @@ impl Glance {
         same.then_some(self.0)
     }
 }
+
+/// Looks whether the sessions that SQL found in others' way, or at work for too long, run at all. Where there are none, nothing
+/// is looked at.
+pub(super) async fn look_at_suspects(
+    seen: &mut HostEvidence,
+    facts: &SqlFacts,
+    policy: &Policy,
+    until: Instant,
+) {
+    let pids = suspects(facts, policy);
+    // Without it nothing bore out that the server is on this host.
+    if pids.is_empty() || seen.postmaster_by.is_none() {
+        return;
+    }
+    let told = facts.storage.data_directory.clone().map(PathBuf::from);
+    match aside::call("backends", until, move || stuck::among(&pids, told.as_deref())).await {
+        Ok(stuck) => {
+            let known: Vec<u32> = seen.stuck.iter().map(|p| p.pid).collect();
+            seen.stuck.extend(stuck.into_iter().filter(|p| !known.contains(&p.pid)));
+        }
+        Err(error) => seen.blind.push(format!("whether blocking sessions run: {error}")),
+    }
+}
+
+/// Those whom somebody has waited for longer than a moment, and those who idle in a transaction or run a query for too long.
+fn suspects(facts: &SqlFacts, policy: &Policy) -> Vec<i32> {
+    let sessions = &facts.sessions.sessions;
+    let long = |ms: Option<f64>, most: f64| ms.is_some_and(|ms| ms >= most);
+    let waits_long = |pid: i32| sessions.iter().any(|s| s.pid == pid && long(s.query_ms, A_MOMENT_MS));
+    let waits = facts.sessions.waits.iter().filter(|wait| waits_long(wait.pid));
+    let mut pids: Vec<i32> =
+        waits.flat_map(|wait| wait.blocked_by.iter().copied()).filter(|pid| *pid > 0).collect();
+    let at_work = sessions.iter().filter(|s| match s.state.as_deref() {
+        Some("active") => long(s.query_ms, policy.long_query_after_ms),
+        Some(state) if state.starts_with("idle in transaction") => {
+            long(s.state_ms, policy.idle_in_transaction_after_ms)
+        }
+        _ => false,
+    });
+    pids.extend(at_work.map(|s| s.pid));
+    pids.sort_unstable();
+    pids.dedup();
+    pids
+}
+
+/// Who waits for a lock for less than this is none's victim, in ms.
+const A_MOMENT_MS: f64 = 1000.0;
 
 /// Looks at this host where the service allows it.
 pub(super) async fn look_through(service: &Service, ways: &Ways<'_>, until: Instant) -> Seen<HostEvidence> {

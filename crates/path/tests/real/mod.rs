@@ -53,6 +53,7 @@ impl Server {
             password: Some(Secret::new(PASSWORD)),
             tls: Tls { mode: SslMode::Disable, ..Tls::default() },
             options: None,
+            wants_standby: false,
             replication: None,
         }
     }

@@ -70,6 +70,7 @@ impl Peer {
             password: Some(Secret::new("secret")),
             tls: Tls { mode: SslMode::Disable, ..Tls::default() },
             options: None,
+            wants_standby: false,
             replication: None,
         }
     }

@@ -224,6 +224,7 @@ impl Server {
             password: None,
             tls: Tls { mode: SslMode::Disable, ..Tls::default() },
             options: None,
+            wants_standby: false,
             replication: None,
         };
         let resolver = Resolver::default();

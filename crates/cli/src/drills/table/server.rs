@@ -1,8 +1,9 @@
 //! Drills of the room `server`.
 
-use super::{API, PROXY, drill};
+use super::{API, PLAIN, PROXY, drill};
 use crate::drills::Drill;
-use pgmedic_lab::faults;
+use pgmedic_lab::{Lab, LabError, cgroup, faults};
+use pgmedic_path::Service;
 
 /// Every drill of the room.
 pub(super) const DRILLS: &[Drill] = &[
@@ -18,6 +19,33 @@ pub(super) const DRILLS: &[Drill] = &[
         "A backend was killed, and the server's recovery does not get on.",
         faults::server_recovering::inject,
     ),
+    Drill {
+        root: Some(cgroup::NEEDED),
+        ..drill(
+            API,
+            "out-of-memory-kill",
+            "A query took all the memory of the server's control group, and the kernel killed its backend.",
+            faults::out_of_memory_kill::inject,
+        )
+    },
+    Drill {
+        root: Some(cgroup::NEEDED),
+        ..drill(
+            PLAIN,
+            "host-starved",
+            "The server may use a twentieth of a CPU, and its own queries use that up.",
+            faults::host_starved::inject,
+        )
+    },
+    Drill {
+        configure: reads_from_a_standby,
+        ..drill(
+            PROXY,
+            "recovery-conflict",
+            "Replay on the standby waits for a report's long transaction.",
+            faults::recovery_conflict::inject,
+        )
+    },
     drill(
         API,
         "server-shutting-down",
@@ -118,3 +146,12 @@ pub(super) const DRILLS: &[Drill] = &[
         faults::stale_lock_file::inject,
     ),
 ];
+
+/// A service of reports: it means to be led to a standby, and its role may see every session.
+fn reads_from_a_standby(_: &Lab, service: &mut Service) -> Result<(), LabError> {
+    for target in std::iter::once(&mut service.target).chain(&mut service.direct) {
+        target.wants_standby = true;
+        "monitor".clone_into(&mut target.user);
+    }
+    Ok(())
+}

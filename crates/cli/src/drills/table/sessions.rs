@@ -31,6 +31,15 @@ pub(super) const DRILLS: &[Drill] = &[
         "Twenty sessions queue behind one that locked a table and went idle.",
         |lab| faults::lock_pile_up::inject(lab, PAST),
     ),
+    Drill {
+        configure: impatient,
+        ..drill(
+            API,
+            "unkillable-backend",
+            "A backend that holds a lock is stopped: told to end, it is still there, and others wait for it.",
+            |lab| faults::unkillable_backend::inject(lab, OVER_A_SECOND),
+        )
+    },
     drill(
         API,
         "orphan-prepared-transaction",

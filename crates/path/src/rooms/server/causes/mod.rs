@@ -5,8 +5,11 @@ use crate::cause::Cause;
 pub mod allocation_failed;
 pub mod backend_crashed;
 pub mod fork_failed;
+pub mod host_starved;
 pub mod lock_table_full;
+pub mod out_of_memory_kill;
 pub mod read_only_by_setting;
+pub mod recovery_conflict;
 pub mod routed_to_standby;
 pub mod server_cannot_start;
 pub mod server_descriptors_exhausted;
@@ -23,6 +26,9 @@ pub mod wraparound_guard;
 
 /// Every cause of this room.
 pub static ALL: &[&Cause] = &[
+    &out_of_memory_kill::CAUSE,
+    &host_starved::CAUSE,
+    &recovery_conflict::CAUSE,
     &allocation_failed::CAUSE,
     &server_descriptors_exhausted::CAUSE,
     &shared_memory_full::CAUSE,

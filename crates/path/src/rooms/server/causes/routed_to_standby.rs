@@ -9,9 +9,9 @@ cause! {
     ///
     /// ## What it is
     /// A name, a proxy or a failover left the service's way in at a server in recovery. Logins work, `select 1` works,
-    /// readiness is green, and every write fails. A service that means to read from a standby looks the same: pgmedic
-    /// does not know its intention, so this is `likely`, and `certain` only where the way around the proxy leads to a
-    /// primary.
+    /// readiness is green, and every write fails. A service that means to read from a standby looks the same: unless
+    /// its URL says so (`target_session_attrs=standby`, `prefer-standby`, `read-only`), this is `likely`, and `certain` only
+    /// where the way around the proxy leads to a primary.
     ///
     /// ## What proves it
     /// `select pg_is_in_recovery()` is true on the service's own way in (`in_hot_standby` at login, since 14). Writes
@@ -33,7 +33,7 @@ cause! {
 }
 
 fn find(e: &Evidence) -> Option<Finding> {
-    let proof = standby(&e.front)?;
+    let proof = standby(&e.front).filter(|_| !e.target.wants_standby)?;
     let primary = e.direct.get().filter(|r| is_primary(r));
     let confidence = if primary.is_some() { Confidence::Certain } else { Confidence::Likely };
     let lag = e.front.facts().and_then(|f| f.server.replay_lag_ms);
@@ -96,6 +96,9 @@ mod tests {
         let found = find(&e).unwrap();
         assert_eq!((found.severity, found.confidence), (Severity::Critical, Confidence::Likely));
         assert!(found.summary.ends_with("cannot write; its last replayed transaction is 3.0 s old"));
+        e.target.wants_standby = true;
+        assert!(find(&e).is_none(), "it means to be there");
+        e.target.wants_standby = false;
         e.direct = Seen::Seen(admitted("renderflow-db.internal:5433"));
         let found = find(&e).unwrap();
         assert_eq!(found.confidence, Confidence::Certain);

@@ -7,9 +7,11 @@ pub mod idle_sessions;
 pub mod lock_pile_up;
 pub mod long_queries;
 pub mod orphan_prepared_transaction;
+pub mod unkillable_backend;
 
 /// Every cause of this room.
 pub static ALL: &[&Cause] = &[
+    &unkillable_backend::CAUSE,
     &lock_pile_up::CAUSE,
     &orphan_prepared_transaction::CAUSE,
     &idle_in_transaction::CAUSE,
