@@ -1,31 +1,33 @@
-//! The generated pages: one for each cause, and their index, from the doc comments that `pgmedic explain` prints.
+//! The generated pages: one for each cause, and their index, from the doc comments that `pgmedic explain` prints; and
+//! the sentences known in logs.
 
-use crate::Outcome;
+use crate::{Outcome, log_patterns};
 use pgmedic_path::{Cause, Proof, rooms};
 use std::path::Path;
 
 /// Writes the pages, or with `check` complains of those that differ.
 pub(crate) fn run(root: &Path, check: bool) -> Outcome {
-    let folder = root.join("docs/causes");
+    let (docs, folder) = (root.join("docs"), root.join("docs/causes"));
     let mut pages: Vec<(String, String)> =
-        rooms::pages().map(|c| (format!("{}.md", c.id), page(c))).collect();
-    pages.push(("README.md".to_owned(), index()));
-    let wanted: Vec<&str> = pages.iter().map(|(name, _)| name.as_str()).collect();
+        rooms::pages().map(|c| (format!("causes/{}.md", c.id), page(c))).collect();
+    pages.push(("causes/README.md".to_owned(), index()));
+    pages.push(("log-patterns.md".to_owned(), log_patterns::page()));
+    let wanted: Vec<_> = pages.iter().map(|(name, _)| docs.join(name)).collect();
     let stale: Vec<_> = std::fs::read_dir(&folder)
         .into_iter()
         .flatten()
         .flatten()
-        .filter(|e| !wanted.iter().any(|w| e.file_name() == *w))
         .map(|e| e.path())
+        .filter(|path| !wanted.contains(path))
         .collect();
     let differing: Vec<&(String, String)> = pages
         .iter()
-        .filter(|(name, text)| std::fs::read_to_string(folder.join(name)).ok().as_ref() != Some(text))
+        .filter(|(name, text)| std::fs::read_to_string(docs.join(name)).ok().as_ref() != Some(text))
         .collect();
     if check {
         let complaints: Vec<String> = differing
             .iter()
-            .map(|(name, _)| format!("docs/causes/{name} is out of date: run `cargo xtask codegen`"))
+            .map(|(name, _)| format!("docs/{name} is out of date: run `cargo xtask codegen`"))
             .chain(
                 stale
                     .iter()
@@ -41,7 +43,7 @@ pub(crate) fn run(root: &Path, check: bool) -> Outcome {
     let failed = |e: std::io::Error| vec![format!("{}: {e}", folder.display())];
     std::fs::create_dir_all(&folder).map_err(failed)?;
     for (name, text) in differing.iter().copied() {
-        std::fs::write(folder.join(name), text).map_err(failed)?;
+        std::fs::write(docs.join(name), text).map_err(failed)?;
     }
     for path in &stale {
         std::fs::remove_file(path).map_err(failed)?;

@@ -4,6 +4,7 @@
 
 mod accuracy;
 mod codegen;
+mod log_patterns;
 mod new;
 mod tidy;
 
@@ -12,7 +13,7 @@ use std::process::ExitCode;
 
 const USAGE: &str = "\
 cargo xtask tidy               what the house demands of every file; also runs in `make lint`
-cargo xtask codegen            writes docs/causes/ from the causes' doc comments
+cargo xtask codegen            writes docs/causes/ from the causes' doc comments, and docs/log-patterns.md
 cargo xtask codegen --check    fails where they differ
 cargo xtask accuracy           runs every drill on each Postgres of PGMEDIC_PG_BINS; writes docs/accuracy.md
 cargo xtask accuracy --quick   this machine's own Postgres and 200 healthy checks; fails on any miss

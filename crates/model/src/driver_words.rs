@@ -48,7 +48,8 @@ pub struct Row {
     pub versions: &'static str,
     /// Where that is from: a file of its source, its manual, or our own recording.
     pub origin: &'static str,
-    /// A line as it is logged.
+    /// A line as it is logged. In a recorded one the host may be changed, and where the row needs a database beside it
+    /// one is named.
     pub sample: &'static str,
 }
 

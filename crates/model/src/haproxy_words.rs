@@ -60,11 +60,11 @@ pub enum HaproxyWords {
     ServerDown,
     /// Its check found a server up again.
     ServerUp,
-    /// A server was taken out by an administrator, or because its name does not resolve.
+    /// A server was taken out by an administrator.
     ServerInMaintenance,
     /// A backend has no server left.
     NoServerAvailable,
-    /// A server's name did not resolve at the start.
+    /// A server's name does not resolve: HAProxy goes without that server.
     NameUnresolved,
     /// No source port is left for connections to a server.
     NoFreePorts,
@@ -122,6 +122,7 @@ macro_rules! events {
 pub const EVENTS: &[EventRow] = events! {
     NoServerAvailable: "has no server available!", "HAProxy 2.6.12", "backend be has no server available!";
     NameUnresolved: "could not resolve address", "HAProxy 2.6.12", "'server named/m1' : could not resolve address 'nosuch.invalid', disabling server.";
+    NameUnresolved: "Server " & "DOWN for maintenance (" & "DNS", "HAProxy 2.6.12", "Server be/n1 is going DOWN for maintenance (DNS NX status). 1 active and 0 backup servers left. 0 sessions active, 0 requeued, 0 remaining in queue.";
     ServerInMaintenance: "Server " & "enters maintenance", "HAProxy 2.6.12", "Server be/s1 was DOWN and now enters maintenance.";
     ServerInMaintenance: "Server " & "DOWN for maintenance", "HAProxy 2.6.12", "Server be/s1 is going DOWN for maintenance. 0 active and 0 backup servers left. 0 sessions active, 0 requeued, 0 remaining in queue.";
     ServerDown: "Server " & " is DOWN", "HAProxy 2.6.12", "Server be/s1 is DOWN, reason: Layer4 connection problem, info: \"Connection refused\", check duration: 0ms. 0 active and 0 backup servers left. 0 sessions active, 0 requeued, 0 remaining in queue.";

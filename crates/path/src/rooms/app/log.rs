@@ -2,14 +2,16 @@
 //! or a text that was piped in; never a FIFO or a device, whose bytes belong to another reader.
 
 use super::evidence::{LogEvidence, LogHit, LogPattern};
+use super::log_shape;
 use crate::aside::{self, NoResult};
 use crate::clock;
 use crate::evidence::Seen;
-use crate::log_time::{Stamp, stamp};
+use crate::log_time::Stamp;
 use crate::service::LogSource;
 use pgmedic_model::driver_words::{meaning, says_connected};
 use pgmedic_model::{Errno, Ms, Timestamp, mask};
 use rustix::fs::{Mode, OFlags};
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -18,8 +20,6 @@ use tokio::time::Instant;
 
 /// Bytes looked at, from the end.
 const END: usize = 256 * 1024;
-/// Bytes looked at of one line.
-const LINE: usize = 4096;
 /// Characters of a line that are shown.
 const SHOWN: usize = 200;
 /// A line older than this tells of the past.
@@ -101,7 +101,7 @@ fn advice(error: &std::io::Error) -> String {
 
 /// A line worth remembering.
 struct Hit<'l> {
-    line: &'l str,
+    text: Cow<'l, str>,
     count: u64,
     /// The line's place, for telling what came after it.
     place: usize,
@@ -115,18 +115,18 @@ pub(crate) fn evidence(at: Timestamp, place: &str, bytes: &[u8], idle: Ms, targe
     let (mut lines_read, mut connected, mut stamped, mut newest_local) = (0, None, None, None);
     for (number, line) in text.lines().enumerate() {
         lines_read += 1;
-        let line = cut(line);
+        let told = log_shape::told(line, at);
         // A line without a stamp goes with the last that has one, as a stack trace does.
-        stamped = stamp(line, at).or(stamped);
+        stamped = told.stamp.or(stamped);
         if let Some(Stamp::Local(time)) = stamped {
             newest_local = newest_local.max(Some(time));
         }
-        if let Some(pattern) = meaning(line, target) {
+        if let Some(pattern) = meaning(&told.text, target) {
             let before =
                 newest_first.iter().position(|(p, _)| *p == pattern).and_then(|i| newest_first.remove(i));
             let count = before.map_or(0, |(_, hit)| hit.count) + 1;
-            newest_first.push_front((pattern, Hit { line, count, place: number, stamp: stamped }));
-        } else if says_connected(line) {
+            newest_first.push_front((pattern, Hit { text: told.text, count, place: number, stamp: stamped }));
+        } else if says_connected(&told.text) {
             connected = Some(number);
         }
     }
@@ -139,19 +139,10 @@ pub(crate) fn evidence(at: Timestamp, place: &str, bytes: &[u8], idle: Ms, targe
     let hits = newest_first.into_iter().rev().map(|(pattern, hit)| LogHit {
         pattern,
         count: hit.count,
-        last: mask::excerpt(hit.line, SHOWN),
+        last: mask::excerpt(&hit.text, SHOWN),
         stale: connected.is_some_and(|place| place > hit.place) || old(hit.stamp),
     });
     LogEvidence { at, place: place.to_owned(), lines_read, hits: hits.collect() }
-}
-
-/// The first [`LINE`] bytes of a line, at a character's end.
-fn cut(line: &str) -> &str {
-    let mut end = line.len().min(LINE);
-    while !line.is_char_boundary(end) {
-        end -= 1;
-    }
-    &line[..end]
 }
 
 #[cfg(test)]
@@ -204,6 +195,15 @@ mod tests {
         let now =
             "2026-11-22 22:29:00,000 ERROR Database not initialised\n2026-11-22 22:30:00,000 INFO GET /\n";
         assert!(!staleness(now)[0].2);
+    }
+
+    #[test]
+    fn json_lines_are_shown_by_what_they_say() {
+        let text = r#"{"level":50,"time":1795403950000,"pid":7,"err":{"message":"write CONNECT_TIMEOUT db:5432"},"msg":"job"}"#;
+        let hit = read(text).hits.remove(0);
+        assert_eq!((hit.last.as_str(), hit.stale), ("write CONNECT_TIMEOUT db:5432 job", false));
+        let mended = format!("{text}\n{{\"time\":1795403951000,\"db\":\"connected\",\"msg\":\"ready\"}}");
+        assert!(read(&mended).hits[0].stale);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 pub mod causes;
 pub mod evidence;
 pub mod log;
+mod log_shape;
 mod metrics;
 pub mod probe;
 pub(crate) mod readiness;
