@@ -1,6 +1,8 @@
 //! Which cause explains which: the one place where causes know of each other. Data, and a pure reading of it.
 
 use crate::evidence::Evidence;
+use crate::instances;
+use crate::platform::told::{InstanceState, MemberRole};
 use crate::rooms::app::evidence::HttpOutcome;
 use crate::rooms::server;
 use crate::unrecognised::break_of;
@@ -36,6 +38,17 @@ const SLOT_SYMPTOMS: &[&str] = &[
     "pooler-pool-exhausted",
 ];
 
+/// What a database without a running instance looks like from outside, besides a closed door.
+const WITHOUT_INSTANCES: &[&str] = &[
+    "name-not-found",
+    "name-without-address",
+    "packets-dropped",
+    "firewall-rejects",
+    "no-route",
+    "port-closed",
+    "dead-address-among-answers",
+];
+
 const ALWAYS: When = |_| true;
 
 /// What another server than the service's says to its logins.
@@ -66,6 +79,13 @@ const EDGES: &[Edge] = &[
     Edge { cause: "filesystem-read-only", effects: DOOR_SYMPTOMS, when: ALWAYS },
     Edge { cause: "filesystem-read-only", effects: DEAD_SERVER, when: ALWAYS },
     Edge { cause: "disk-filling", effects: &["read-only-by-setting"], when: ALWAYS },
+    // postgres-ha: over 90 % of its disk a server's role is `readonly`, and its HAProxy sends nobody to it.
+    Edge { cause: "disk-filling", effects: &["proxy-without-backend"], when: a_guard_took_it_out },
+    // What stood on the instances went with them: the name, the address, the port.
+    Edge { cause: "server-down", effects: WITHOUT_INSTANCES, when: instances::db_is_gone },
+    Edge { cause: "stopped-by-administrator", effects: WITHOUT_INSTANCES, when: instances::db_is_gone },
+    Edge { cause: "stopped-by-administrator", effects: DOOR_SYMPTOMS, when: instances::db_is_gone },
+    Edge { cause: "server-starting", effects: WITHOUT_INSTANCES, when: an_instance_starts },
     Edge { cause: "server-cannot-start", effects: DOOR_SYMPTOMS, when: ALWAYS },
     Edge {
         cause: "server-cannot-start",
@@ -225,6 +245,18 @@ fn another_server_was_met(e: &Evidence) -> bool {
 /// The start was given up for want of a socket (postmaster.c, after `could not bind …: Address already in use`).
 fn its_port_is_taken(e: &Evidence) -> bool {
     server::log::start_given_up(e).is_some_and(|(entry, _)| entry.message.contains("could not create any"))
+}
+
+/// The platform's guard keeps its proxy from a server whose disk is over a limit.
+fn a_guard_took_it_out(e: &Evidence) -> bool {
+    instances::of_db(e).iter().any(|i| instances::has_role(i, MemberRole::ReadOnly))
+}
+
+/// The platform is starting an instance of the database, and none runs.
+fn an_instance_starts(e: &Evidence) -> bool {
+    let list = instances::of_db(e);
+    let is = |state| list.iter().any(|i| i.state == state);
+    is(InstanceState::Starting) && !is(InstanceState::Running)
 }
 
 /// Some session waits for a lock whose holder has no pid.

@@ -14,6 +14,7 @@ pub mod evidence;
 mod explains;
 mod http;
 pub mod identity;
+mod instances;
 mod log_time;
 mod paste;
 pub mod platform;

@@ -1,6 +1,7 @@
 //! Evidence and findings on one page: the ten rooms with a line each, the verdict, and what could not be seen. Pure.
 
 use crate::evidence::{Evidence, RouteEvidence, Seen};
+use crate::rooms::app::readiness;
 use crate::unrecognised::{Break, break_of};
 use pgmedic_model::{Finding, Ms, Report, Room, RoomReport, RoomStatus, Severity, Status};
 
@@ -137,10 +138,22 @@ fn unseen(e: &Evidence) -> Vec<String> {
     };
     add("readiness", reason(&e.app.ready));
     add("API metrics", reason(&e.app.metrics));
-    add("API log", reason(&e.app.log));
+    if readiness::log(e).is_none() {
+        add("API log", reason(&e.app.log));
+    }
     add("way around the proxy", reason(&e.direct));
     add("pooler console", reason(&e.pooler));
     add("host window", reason(&e.host));
+    match &e.platform {
+        Seen::NotSeen(why) => add("platform", Some(why)),
+        Seen::Seen(told) => {
+            add("platform, the API's instances", reason(&told.api));
+            add("platform, the database's instances", reason(&told.db));
+            add("platform, volumes", reason(&told.volumes));
+            add("platform, the API's log", reason(&told.api_log));
+            add("platform, the database's log", reason(&told.db_log));
+        }
+    }
     if e.front.refusal().is_some() && e.facts().is_none() {
         add("rescue", reason(&e.rescue));
     }

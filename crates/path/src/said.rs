@@ -2,6 +2,7 @@
 //! Not in here: what the words mean; that is `pgmedic_model::pooler_words`.
 
 use crate::evidence::{Evidence, QueryOutcome, RouteEvidence};
+use crate::instances;
 use crate::rooms::proxy::evidence::FirstBytes;
 use crate::rooms::startup::evidence::StartupOutcome;
 use pgmedic_model::pooler_words::{self, Words};
@@ -10,7 +11,7 @@ use pgmedic_model::{Fact, ServerError, Source, Timestamp};
 /// One error or notice, and where it was said.
 #[derive(Clone, Copy)]
 pub(crate) struct Said<'a> {
-    /// `front`, `direct`, `rescue`.
+    /// `front`, `direct`, `rescue`; [`CHECK`].
     pub(crate) route: &'static str,
     /// What was said.
     pub(crate) error: &'a ServerError,
@@ -29,9 +30,10 @@ impl Said<'_> {
             || self.error.detail.as_deref().is_some_and(|d| pooler_words::says(d, words))
     }
 
-    /// True on a way in by the service's own role: `rescue` has another, with limits and settings of its own.
+    /// True on a way in by the service's own role: `rescue` and a platform's check have others, with limits and settings
+    /// of their own.
     pub(crate) fn to_the_service(self) -> bool {
-        self.route != "rescue"
+        !["rescue", CHECK].contains(&self.route)
     }
 
     /// It, as a fact. The value is the SQLSTATE.
@@ -44,8 +46,24 @@ impl Said<'_> {
     }
 }
 
-/// Every ErrorResponse that ended a way in or refused its query, the front's first.
+/// The way in of a health check of the platform, which logs in as a superuser from within.
+pub(crate) const CHECK: &str = "check";
+
+/// Every ErrorResponse that ended a way in or refused its query, the front's first; and, where no way leads in, those
+/// that a health check of the platform met.
 pub(crate) fn errors(e: &Evidence) -> impl Iterator<Item = Said<'_>> {
+    let by_checks = instances::refusals(e).map(|(place, error, at)| Said {
+        route: CHECK,
+        error,
+        at,
+        place,
+        source: Source::Platform,
+    });
+    walked(e).chain(by_checks)
+}
+
+/// Those of the ways in.
+fn walked(e: &Evidence) -> impl Iterator<Item = Said<'_>> {
     e.routes().flat_map(|(route, r)| {
         let refusal = r.refusal().map(|error| {
             let source = match (&r.query, &r.startup) {

@@ -3,7 +3,7 @@
 use super::evidence::{ServerLogView, VolumeView};
 use crate::evidence::Seen;
 use crate::rooms::app::evidence::LogEvidence;
-use pgmedic_model::{Ms, SqlState, Timestamp};
+use pgmedic_model::{Ms, ServerError, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// Everything that a platform told.
@@ -108,8 +108,8 @@ pub enum CheckLogin {
     Admitted,
     /// Nothing listens on the server's port, in the check's words.
     NothingListens(String),
-    /// The server refused: SQLSTATE, where it gave one, and the check's words.
-    Refused(Option<SqlState>, String),
+    /// The server refused, as far as the check repeats its error.
+    Refused(ServerError),
     /// It did not come to an end in time.
     Silent,
 }

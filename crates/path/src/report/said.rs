@@ -2,12 +2,15 @@
 
 use super::NO_TIME;
 use crate::evidence::{Evidence, QueryOutcome, RouteEvidence, Seen};
+use crate::instances;
 use crate::platform::evidence::{VolumeUse, VolumeView};
-use crate::rooms::app::evidence::{HttpOutcome, ReadyEvidence};
+use crate::platform::told::Instance;
+use crate::rooms::app::evidence::HttpOutcome;
 use crate::rooms::dns::evidence::{DnsEvidence, Subject, SystemOutcome};
 use crate::rooms::network::evidence::{ConnectOutcome, NetworkEvidence};
 use crate::rooms::proxy::evidence::{FirstBytes, ProxyEvidence};
 use crate::rooms::startup::evidence::{AuthMethod, StartupEvidence, StartupOutcome};
+use crate::rooms::storage::volumes;
 use crate::rooms::tls::evidence::{TlsEvidence, TlsOutcome};
 use crate::sql::facts::SqlFacts;
 use pgmedic_model::{Ms, Room};
@@ -18,7 +21,7 @@ type Line = (bool, Ms, String);
 /// A room of the service.
 pub(super) fn room(e: &Evidence, room: Room) -> Line {
     match room {
-        Room::App => app(&e.app.ready),
+        Room::App => app(e),
         Room::Dns | Room::Network | Room::Proxy | Room::Tls | Room::Startup => way_in(&e.front, room),
         Room::Admission | Room::Server | Room::Sessions => inside(e, room),
         Room::Storage => storage(e),
@@ -44,10 +47,13 @@ pub(super) fn way_in(route: &RouteEvidence, room: Room) -> Line {
     }
 }
 
-fn app(ready: &Seen<ReadyEvidence>) -> Line {
-    let ready = match ready {
+fn app(e: &Evidence) -> Line {
+    let ready = match &e.app.ready {
         Seen::Seen(ready) => ready,
-        Seen::NotSeen(reason) => return (false, NO_TIME, reason.clone()),
+        Seen::NotSeen(reason) => {
+            let told = by_platform(e, instances::of_api(e));
+            return told.unwrap_or_else(|| (false, NO_TIME, reason.clone()));
+        }
     };
     let line = match &ready.outcome {
         HttpOutcome::Answered { status, db: Some(db), .. } => format!("readiness {status}, db: {db}"),
@@ -170,6 +176,9 @@ fn method(auth: &AuthMethod) -> &str {
 /// The rooms that the server's own account shows.
 fn inside(e: &Evidence, room: Room) -> Line {
     let Some((facts, ..)) = e.told() else {
+        if let Some(told) = by_platform(e, instances::of_db(e)).filter(|_| room == Room::Server) {
+            return told;
+        }
         let why = match e.front.query.as_ref().map(|q| &q.outcome) {
             Some(QueryOutcome::Alive(why)) => format!("the server answers, but not this question: {why}"),
             _ => "no way in led to an answer".to_owned(),
@@ -216,6 +225,11 @@ fn storage(e: &Evidence) -> Line {
         let list: Vec<String> = host.volumes.iter().take(3).map(volume).collect();
         return (true, host.elapsed_ms, list.join("; "));
     }
+    let shown = volumes::shown(e);
+    if let (Some(told), false) = (e.platform.get(), shown.is_empty()) {
+        let list: Vec<String> = shown.iter().take(3).map(|s| volume(&s.view)).collect();
+        return (true, told.elapsed_ms, format!("{}: {}", told.platform, list.join("; ")));
+    }
     match e.facts().map(|f| &f.storage) {
         Some(storage) => {
             let size = storage
@@ -226,6 +240,16 @@ fn storage(e: &Evidence) -> Line {
         }
         None => (false, NO_TIME, "no way in, and no window on the database's host".to_owned()),
     }
+}
+
+/// The instances of a part as the platform tells of them, where it does: a room that is seen from the side.
+fn by_platform(e: &Evidence, list: &[Instance]) -> Option<Line> {
+    let told = e.platform.get().filter(|_| !list.is_empty())?;
+    let mut parts: Vec<String> = list.iter().take(2).map(|i| instances::state(e, i)).collect();
+    if list.len() > parts.len() {
+        parts.push(format!("{} more", list.len() - parts.len()));
+    }
+    Some((true, told.elapsed_ms, format!("{}: {}", told.platform, parts.join("; "))))
 }
 
 fn volume(v: &VolumeView) -> String {

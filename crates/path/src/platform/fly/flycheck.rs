@@ -6,7 +6,7 @@
 
 use super::super::told::{CheckConnections, CheckDisk, CheckLogin, Checked, MemberRole, ServerReport};
 use super::machines::Raw;
-use pgmedic_model::{SqlState, mask};
+use pgmedic_model::{ServerError, SqlState, mask};
 
 /// Characters of a check's words that are kept.
 const WORDS: usize = 200;
@@ -133,18 +133,31 @@ fn share(percent: &str) -> Option<f64> {
 /// not of Postgres.
 fn login(output: &str) -> Option<CheckLogin> {
     let said = output.lines().find(|line| NO_LOGIN.iter().any(|words| line.contains(words)))?;
-    let words = || mask::excerpt(said, WORDS);
-    if let Some((_, code)) = said.split_once("(SQLSTATE ") {
-        let code = code.get(..5).filter(|code| code.bytes().all(|b| b.is_ascii_alphanumeric()));
-        return Some(CheckLogin::Refused(code.map(SqlState::new), words()));
-    }
-    Some(if said.contains("connection refused") {
-        CheckLogin::NothingListens(words())
+    Some(if let Some((message, code)) = said.split_once(" (SQLSTATE ") {
+        CheckLogin::Refused(server_error(message, code))
+    } else if said.contains("connection refused") {
+        CheckLogin::NothingListens(mask::excerpt(said, WORDS))
     } else if ["deadline exceeded", "i/o timeout", "timeout:"].iter().any(|slow| said.contains(slow)) {
         CheckLogin::Silent
     } else {
-        CheckLogin::Refused(None, words())
+        CheckLogin::Refused(ServerError { message: mask::excerpt(said, WORDS), ..ServerError::default() })
     })
+}
+
+/// `…: server error (FATAL: sorry, too many clients already`, `53300))`: the server's own error, as pgx repeats it
+/// (pgconn, `PgError.Error`).
+fn server_error(said: &str, code: &str) -> ServerError {
+    let own = ["FATAL", "ERROR", "PANIC"].iter().find_map(|severity| {
+        said.rsplit_once(&format!("{severity}: ")).map(|(_, message)| (*severity, message))
+    });
+    let (severity, message) = own.unwrap_or(("", said));
+    let code = code.get(..5).filter(|code| code.bytes().all(|b| b.is_ascii_alphanumeric()));
+    ServerError {
+        severity: severity.to_owned(),
+        code: code.map(SqlState::new),
+        message: mask::excerpt(message, WORDS),
+        ..ServerError::default()
+    }
 }
 
 #[cfg(test)]
@@ -226,8 +239,14 @@ mod tests {
         let pgx = "failed to connect with local node: failed to connect to `host=fdaa::3 user=postgres database=postgres`: ";
         for (end, login) in [
             ("dial error (dial tcp [fdaa::3]:5433: connect: connection refused)", "nothing"),
-            ("server error (FATAL: sorry, too many clients already (SQLSTATE 53300))", "53300"),
-            ("server error (FATAL: the database system is starting up (SQLSTATE 57P03))", "57P03"),
+            (
+                "server error (FATAL: sorry, too many clients already (SQLSTATE 53300))",
+                "FATAL 53300: sorry, too many clients already",
+            ),
+            (
+                "server error (FATAL: the database system is starting up (SQLSTATE 57P03))",
+                "FATAL 57P03: the database system is starting up",
+            ),
             ("failed to receive message (timeout: context deadline exceeded)", "silent"),
             ("failed to receive message (unexpected EOF)", "refused"),
         ] {
@@ -235,9 +254,8 @@ mod tests {
                 match told("pg", &format!("500 Internal Server Error\n{pgx}{end}")).login.unwrap().value {
                     CheckLogin::NothingListens(_) => "nothing".to_owned(),
                     CheckLogin::Silent => "silent".to_owned(),
-                    CheckLogin::Refused(code, _) => {
-                        code.map_or_else(|| "refused".to_owned(), |code| code.to_string())
-                    }
+                    CheckLogin::Refused(error) if error.code.is_some() => error.to_string(),
+                    CheckLogin::Refused(_) => "refused".to_owned(),
                     CheckLogin::Admitted => "admitted".to_owned(),
                 };
             assert_eq!(said, login, "{end}");

@@ -1,7 +1,7 @@
 //! What the readiness endpoint's answer amounts to. Not in here: asking it (the probe) and what follows (the causes).
 
 use crate::evidence::Evidence;
-use crate::rooms::app::evidence::{HttpOutcome, LogHit, LogPattern, ReadyEvidence};
+use crate::rooms::app::evidence::{HttpOutcome, LogEvidence, LogHit, LogPattern, ReadyEvidence};
 use pgmedic_model::driver_words;
 use pgmedic_model::{Fact, Source};
 
@@ -51,9 +51,14 @@ pub(crate) fn failing(e: &Evidence) -> bool {
     told(e).is_some_and(|t| t.failing())
 }
 
+/// The API's log: the configured one, else the platform's.
+pub(crate) fn log(e: &Evidence) -> Option<&LogEvidence> {
+    e.app.log.get().or_else(|| e.platform.get().and_then(|told| told.api_log.get()))
+}
+
 /// The hit for a known sentence in the API's log, where it still holds.
 pub(crate) fn logged(e: &Evidence, pattern: LogPattern) -> Option<(&LogHit, Fact)> {
-    let log = e.app.log.get()?;
+    let log = log(e)?;
     let hit = log.hits.iter().find(|h| h.pattern == pattern && !h.stale)?;
     let text = format!("{} times in {} lines, last: {}", hit.count, log.lines_read, hit.last);
     Some((hit, Fact::new(Source::Log, log.at, log.place.as_str(), text).value(hit.count)))

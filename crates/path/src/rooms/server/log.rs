@@ -1,9 +1,9 @@
 //! What the end of the server's log says of now. Not in here: reading it (`platform`).
 
 use crate::evidence::Evidence;
-use crate::platform::evidence::ServerLogEntry;
+use crate::platform::evidence::{ServerLogEntry, ServerLogView};
 use pgmedic_model::pooler_words::{self, Words};
-use pgmedic_model::{Fact, Source};
+use pgmedic_model::{Fact, Source, Timestamp};
 
 /// An entry older than this, in ms, tells of the past.
 const RECENT_MS: i64 = 600_000;
@@ -48,8 +48,14 @@ pub(crate) fn stopped_in_good_order(e: &Evidence) -> Option<(&ServerLogEntry, Fa
     Some((last, fact))
 }
 
+/// The server's log: this host's, else the platform's; and when it was read.
+pub(crate) fn view(e: &Evidence) -> Option<(&ServerLogView, Timestamp)> {
+    let here = e.host.get().and_then(|host| Some((host.log.as_ref()?, host.at)));
+    here.or_else(|| e.platform.get().and_then(|told| Some((told.db_log.get()?, told.at))))
+}
+
 fn entries(e: &Evidence) -> &[ServerLogEntry] {
-    e.host.get().and_then(|h| h.log.as_ref()).map_or(&[], |log| &log.entries)
+    view(e).map_or(&[], |(log, _)| &log.entries)
 }
 
 /// The entries after the last one that says the server is up.
@@ -77,18 +83,16 @@ pub(crate) fn last_word(e: &Evidence) -> Option<Fact> {
 }
 
 fn cite(e: &Evidence, entry: &ServerLogEntry) -> Option<Fact> {
-    let host = e.host.get()?;
-    let path = &host.log.as_ref()?.path;
+    let (log, at) = view(e)?;
     let code = entry.code.as_ref().map(|c| format!(" {c}")).unwrap_or_default();
     let text = format!("{}{code}: {}", entry.severity, entry.message);
-    Some(Fact::new(Source::Log, entry.at.unwrap_or(host.at), path.as_str(), text))
+    Some(Fact::new(Source::Log, entry.at.unwrap_or(at), log.path.as_str(), text))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::evidence::fixture::{AT, healthy, log_of, window};
-    use pgmedic_model::Timestamp;
 
     #[test]
     fn what_the_server_got_over_is_no_reason_for_now() {

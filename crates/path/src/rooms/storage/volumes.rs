@@ -1,12 +1,15 @@
 //! What a volume's figures amount to: full, filling, out of inodes. Not in here: statvfs(3) itself (`platform`).
 
 use crate::evidence::Evidence;
+use crate::instances;
 use crate::paste::argument;
 use crate::platform::evidence::{VolumeUse, VolumeView};
+use crate::platform::told::{Instance, MemberRole, PlatformEvidence, PlatformVolume};
 use crate::rooms::server::log;
 use crate::said::{self, Said};
 use pgmedic_model::pooler_words::{Words, says};
 use pgmedic_model::{Fact, RemedyKind, RemedyPlan, Source, SqlState};
+use std::borrow::Cow;
 
 /// Less than this is nothing: a checkpoint's or a login's small files no longer find room.
 const NOTHING_BYTES: u64 = 2 << 20;
@@ -18,6 +21,117 @@ const FILLING: f64 = 0.85;
 const PLENTY_BYTES: u64 = 50_000_000_000;
 /// Fewer inodes than this are none.
 const NO_INODES: u64 = 100;
+
+/// A volume of the database, and which window shows it.
+pub(crate) struct Shown<'e> {
+    /// Its figures.
+    pub(crate) view: Cow<'e, VolumeView>,
+    /// Which window.
+    pub(crate) by: By,
+    /// The instance that has it, where the platform shows it.
+    pub(crate) instance: Option<&'e Instance>,
+    /// What a person would type to extend it; empty where that is not known.
+    pub(crate) extend_by: &'e str,
+    /// The fact that cites it. The value is the free bytes.
+    pub(crate) fact: Fact,
+}
+
+/// Which window shows a volume.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum By {
+    /// This host's: measured by the walk itself.
+    Host,
+    /// The platform's own measure, of an age that it does not tell.
+    Platform,
+    /// A health check of the platform, of the last minutes.
+    Check,
+}
+
+/// The database's volumes through every window: this host's, which measures itself; else the platform's, and what its
+/// health checks freshly print.
+pub(crate) fn shown(e: &Evidence) -> Vec<Shown<'_>> {
+    let here = seen(e);
+    if !here.is_empty() {
+        let of_host = |v| Shown {
+            view: Cow::Borrowed(v),
+            by: By::Host,
+            instance: None,
+            extend_by: "",
+            fact: fact(e, v),
+        };
+        return here.iter().map(of_host).collect();
+    }
+    let Some(told) = e.platform.get() else { return Vec::new() };
+    let list = told.volumes.get().map_or(&[][..], Vec::as_slice);
+    let of_platform = list.iter().filter_map(|volume| by_platform(e, told, volume));
+    let of_checks = instances::of_db(e).iter().filter_map(|i| by_check(e, i, list));
+    of_platform.chain(of_checks).collect()
+}
+
+/// The platform's measure of a volume that an instance of the database has mounted.
+fn by_platform<'e>(
+    e: &'e Evidence,
+    told: &'e PlatformEvidence,
+    volume: &'e PlatformVolume,
+) -> Option<Shown<'e>> {
+    let view = volume.filesystem.as_ref()?;
+    let instance = instances::of_db(e).iter().find(|i| volume.instance.as_ref() == Some(&i.id))?;
+    let text = format!("{}, as the platform measures it", figures(view));
+    // The filesystem is made of what is paid for, less a few percent of its own.
+    let small = volume.size_bytes.filter(|size| view.total_bytes < size / 5 * 4);
+    let small = small.map(|size| format!("; {} are paid for: an extension has not reached it", bytes(size)));
+    let place = format!("{}: {}", told.platform, volume.id);
+    let fact = Fact::new(Source::Platform, told.at, place, text + &small.unwrap_or_default())
+        .value(view.available_bytes);
+    let (view, extend_by) = (Cow::Borrowed(view), volume.extend_by.as_str());
+    Some(Shown { view, by: By::Platform, instance: Some(instance), extend_by, fact })
+}
+
+/// What a fresh check prints of an instance's filesystem, its size being told by the check or the volume.
+fn by_check<'e>(e: &'e Evidence, i: &'e Instance, list: &'e [PlatformVolume]) -> Option<Shown<'e>> {
+    let disk = i.server.disk.as_ref().filter(|disk| instances::is_fresh(e, disk.at))?;
+    let volume = list.iter().find(|volume| volume.instance.as_ref() == Some(&i.id));
+    let free = (1.0 - disk.value.used).max(0.0);
+    let paid = volume.and_then(|volume| volume.size_bytes);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "a check's share has three digits"
+    )]
+    let (total, available) = match (disk.value.available_bytes, paid) {
+        (Some(bytes), _) if free > 0.0 => ((bytes as f64 / free) as u64, bytes),
+        (Some(bytes), Some(paid)) => (paid.max(bytes), bytes),
+        (None, Some(paid)) => (paid, (paid as f64 * free) as u64),
+        _ => return None,
+    };
+    let path = disk.value.path.clone();
+    let view = VolumeView {
+        mount: Some(path.clone()).filter(|path| !path.is_empty()),
+        path,
+        total_bytes: total,
+        available_bytes: available,
+        ..VolumeView::default()
+    };
+    let said = format!("{} is {:.1} % used", mount(&view), disk.value.used * 100.0);
+    let said = disk.value.available_bytes.map_or(said.clone(), |n| format!("{said}, {} free", bytes(n)));
+    let fact = instances::check_fact(e, i, disk, &said).value(available);
+    let extend_by = volume.map_or("", |volume| volume.extend_by.as_str());
+    Some(Shown { view: Cow::Owned(view), by: By::Check, instance: Some(i), extend_by, fact })
+}
+
+impl Shown<'_> {
+    /// True for the volume of the server that the service writes to, as far as that is told.
+    pub(crate) fn is_the_writers(&self) -> bool {
+        let other = [MemberRole::Replica, MemberRole::Witness];
+        self.instance.is_none_or(|i| !other.iter().any(|role| instances::has_role(i, *role)))
+    }
+
+    /// True where another window shows the same volume.
+    pub(crate) fn is_of(&self, other: &Shown<'_>) -> bool {
+        self.by != other.by && self.instance.map(|i| &i.id) == other.instance.map(|i| &i.id)
+    }
+}
 
 /// The volumes that the host shows.
 pub(crate) fn seen(e: &Evidence) -> &[VolumeView] {
@@ -70,19 +184,23 @@ pub(crate) fn mount(v: &VolumeView) -> &str {
 
 /// Its figures, as a fact. The value is the free bytes.
 pub(crate) fn fact(e: &Evidence, v: &VolumeView) -> Fact {
+    let at = e.host.get().map_or(e.started_at, |h| h.at);
+    Fact::new(Source::Host, at, v.path.as_str(), figures(v)).value(v.available_bytes)
+}
+
+/// Its figures, in words.
+fn figures(v: &VolumeView) -> String {
     let kind = v.kind.as_deref().map(|k| format!("{k}, ")).unwrap_or_default();
     let inodes =
         if v.total_inodes > 0 { format!(", {} inodes free", v.available_inodes) } else { String::new() };
     let mode = if v.read_only { ", mounted read-only" } else { "" };
-    let text = format!(
+    format!(
         "{} volume {}: {} of {} free ({kind}f_bavail){inodes}{mode}",
         purpose(v),
         mount(v),
         bytes(v.available_bytes),
         bytes(v.total_bytes)
-    );
-    let at = e.host.get().map_or(e.started_at, |h| h.at);
-    Fact::new(Source::Host, at, v.path.as_str(), text).value(v.available_bytes)
+    )
 }
 
 /// `; largest: pg_wal 3.2 GB, base 1.0 GB`, as far as it was read.
@@ -139,6 +257,11 @@ pub(crate) fn look(e: &Evidence, v: Option<&VolumeView>) -> RemedyPlan {
 
 /// The extension of a volume by half, as far as the policy allows. No downtime, but money, and it never shrinks.
 pub(crate) fn extend(e: &Evidence, v: Option<&VolumeView>) -> RemedyPlan {
+    extend_by(e, v, "")
+}
+
+/// The same by the command of the platform that has it: `{size_gb}` in it stands for the new size.
+pub(crate) fn extend_by(e: &Evidence, v: Option<&VolumeView>, command: &str) -> RemedyPlan {
     let gb = v.map(|v| (v.total_bytes.saturating_add(v.total_bytes / 2)).div_ceil(1_000_000_000).max(1));
     let gb = gb.map(|gb| e.policy.max_volume_gb.map_or(gb, |most| gb.min(most)));
     let size = gb.map_or_else(|| "SIZE_GB".to_owned(), |gb| gb.to_string());
@@ -147,9 +270,12 @@ pub(crate) fn extend(e: &Evidence, v: Option<&VolumeView>) -> RemedyPlan {
         "extend-volume",
         RemedyKind::Storage,
         format!("extend the volume{from} to {size} GB; Postgres goes on by itself, no restart"),
-        format!(
-            "fly volumes extend VOLUME_ID -s {size} --app DB_APP   # on a host of your own: lvextend -r -L {size}G DEVICE"
-        ),
+        match command {
+            "" => format!(
+                "fly volumes extend VOLUME_ID -s {size} --app DB_APP   # on a host of your own: lvextend -r -L {size}G DEVICE"
+            ),
+            command => command.replace("{size_gb}", &size),
+        },
     )
 }
 

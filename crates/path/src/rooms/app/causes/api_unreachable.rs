@@ -2,6 +2,7 @@
 
 use crate::cause::Proof;
 use crate::evidence::Evidence;
+use crate::instances;
 use crate::paste::argument;
 use crate::rooms::app::evidence::HttpOutcome;
 use crate::rooms::network::evidence::ConnectOutcome;
@@ -51,16 +52,26 @@ fn find(e: &Evidence) -> Option<Finding> {
             (format!("what answers is not HTTP: {text}"), Source::Http, Confidence::Likely)
         }
     };
-    let summary = format!("the API cannot be asked at {}: {what}", ready.url);
+    let list = instances::of_api(e);
+    let down = instances::all_down(list);
+    let first = list.first().filter(|_| down);
+    let state = first.map(|i| format!("; {}", instances::state(e, i))).unwrap_or_default();
+    let summary = format!("the API cannot be asked at {}: {what}{state}", ready.url);
     let proof = Fact::new(source, ready.at.plus(ready.elapsed_ms), ready.url.as_str(), what);
-    Some(Finding::new(CAUSE.id, Room::App, Severity::Critical, confidence, summary, proof).mended_by(
-        RemedyPlan::by_hand(
+    let seen = list.iter().filter(|i| down || i.exit.as_ref().is_some_and(|exit| exit.out_of_memory)).take(4);
+    let finding = Finding::new(CAUSE.id, Room::App, Severity::Critical, confidence, summary, proof)
+        .and_all(seen.map(|i| instances::fact(e, i)))
+        .mended_by(RemedyPlan::by_hand(
             "see-api",
             RemedyKind::Advice,
             "look at the API's instances and their last log lines; start or roll back what is down",
             format!("curl -sS -i -m 5 {}", argument(&ready.url)),
-        ),
-    ))
+        ));
+    let start = first.filter(|i| !i.by_hand.start.is_empty()).map(|i| {
+        let plan = "start it, if nobody meant it to be stopped";
+        RemedyPlan::by_hand("start-api", RemedyKind::AppRestart, plan, i.by_hand.start.as_str())
+    });
+    Some(start.into_iter().fold(finding, Finding::mended_by))
 }
 
 const fn not_connected(outcome: ConnectOutcome) -> &'static str {

@@ -2,7 +2,9 @@
 
 use crate::cause::Proof;
 use crate::evidence::Evidence;
+use crate::instances;
 use crate::platform::evidence::{HaproxyEnding, HaproxyRow};
+use crate::platform::told::MemberRole;
 use crate::rooms::proxy::evidence::{FirstBytes, ProxyEvidence, Sent};
 use crate::rooms::proxy::log;
 use pgmedic_model::haproxy_words::Ended;
@@ -58,6 +60,8 @@ fn find(e: &Evidence) -> Option<Finding> {
     let proof = Fact::new(Source::Bytes, proxy.at, &e.front.address, said).value(proxy.elapsed_ms.0);
     let mut down = servers_down(e);
     down.extend(said_in_its_log(e));
+    let (withheld, fact) = out_of_service(e).unzip();
+    down.extend(fact);
     let direct_ok = e.direct.get().is_some_and(|d| d.admitted());
     // A proxy sends a FIN; a reset also comes from what does not care to read.
     let confidence = match (down.is_empty(), reset) {
@@ -75,8 +79,9 @@ fn find(e: &Evidence) -> Option<Finding> {
     } else {
         format!("after {}", proxy.elapsed_ms)
     };
+    let why = withheld.map(|why| format!(": {why}")).unwrap_or_default();
     let summary =
-        format!("the proxy at {} has no healthy server and hangs up {when}{around}", e.front.address);
+        format!("the proxy at {} has no healthy server and hangs up {when}{around}{why}", e.front.address);
     let mut finding =
         Finding::new(CAUSE.id, Room::Proxy, Severity::Critical, confidence, summary, proof).and_all(down);
     if let Some(startup) = e.direct.get().filter(|d| d.admitted()).and_then(|d| d.startup.as_ref()) {
@@ -96,6 +101,22 @@ fn find(e: &Evidence) -> Option<Finding> {
         "see which servers the proxy holds for down and why; mend the database or the check before the proxy",
         "echo 'show stat' | socat stdio UNIX-CONNECT:/run/haproxy/haproxy.sock | cut -d, -f1,2,18,37",
     )))
+}
+
+/// Why the platform's images keep their server from their proxy though it may be up: by the role that its check tells.
+fn out_of_service(e: &Evidence) -> Option<(&'static str, Fact)> {
+    let roles = [
+        (MemberRole::Fenced, "its server is fenced, for it does not know whether another one takes writes"),
+        (MemberRole::ReadOnly, "its server is kept from writes, for its disk is over the platform's limit"),
+    ];
+    if instances::of_db(e).iter().any(|i| instances::has_role(i, MemberRole::Primary)) {
+        return None;
+    }
+    roles.iter().find_map(|(role, why)| {
+        let (i, fact) = instances::with_role(e, *role, why)?;
+        let fresh = i.server.role.as_ref().is_some_and(|told| instances::is_fresh(e, told.at));
+        fresh.then_some((*why, fact))
+    })
 }
 
 /// A fact for each server that HAProxy's own account shows as not up.

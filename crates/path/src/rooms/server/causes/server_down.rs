@@ -1,9 +1,8 @@
 //! `server-down`: the postmaster is gone.
 
 use crate::cause::Proof;
-use crate::evidence::{Evidence, RouteEvidence};
-use crate::rooms::network::evidence::ConnectOutcome;
-use crate::rooms::proxy::evidence::FirstBytes;
+use crate::evidence::Evidence;
+use crate::rooms::server::gone::{self, Gone, nobody_there};
 use crate::rooms::server::{log, startup_process};
 use crate::said;
 use pgmedic_model::pooler_words::{self, Words};
@@ -18,8 +17,9 @@ cause! {
     ///
     /// ## What proves it
     /// Nothing listens (connections are refused, or the proxy closes them), and on its host no postmaster runs in its
-    /// data directory. Sessions that were in heard `57P01 … due to unexpected postmaster exit`. Without a window on the
-    /// host, `port-closed` is all that can be said.
+    /// data directory; or the platform shows its instances stopped, failed or out of reach, or a health check in a running one
+    /// finds nothing that listens. Sessions that were in heard `57P01 … due to unexpected postmaster exit`. Without a
+    /// window on the host or the platform, `port-closed` is all that can be said.
     ///
     /// ## What mends it
     /// 1. Read the last FATAL or PANIC in the log: it says why.
@@ -39,6 +39,28 @@ cause! {
 }
 
 fn find(e: &Evidence) -> Option<Finding> {
+    let by_platform = gone::seen(e).filter(|gone| !gone.requested);
+    match on_its_host(e) {
+        Some(found) => Some(found.and_all(by_platform.map(|gone| gone.proof))),
+        None => by_platform.map(|gone| as_the_platform_tells(e, gone)),
+    }
+}
+
+/// By the platform alone: there is no window on its host, or that shows nothing of it.
+fn as_the_platform_tells(e: &Evidence, gone: Gone<'_>) -> Finding {
+    let last = log::last_word(e);
+    let word = last.as_ref().map(|fact| format!("; its log ends in {}", fact.fact)).unwrap_or_default();
+    let summary = format!("the server is down: {}{word}", gone.what);
+    let remedies = gone.remedies();
+    let finding =
+        Finding::new(CAUSE.id, Room::Server, Severity::Critical, gone.confidence, summary, gone.proof)
+            .and_all(gone.facts)
+            .and_all(last);
+    remedies.into_iter().fold(finding, Finding::mended_by)
+}
+
+/// By this host's window, or by a backend that outlived it.
+fn on_its_host(e: &Evidence) -> Option<Finding> {
     if e.routes().any(|(_, route)| route.admitted()) {
         return None;
     }
@@ -85,11 +107,6 @@ fn find(e: &Evidence) -> Option<Finding> {
     )
 }
 
-/// Nothing listens at the end of one of the ways, or what listens has nobody behind it.
-pub(super) fn nobody_there(e: &Evidence) -> Option<Fact> {
-    e.routes().find_map(|(_, route)| closed(route))
-}
-
 /// Its lock file is still there, and every way in breaks before anybody's door: a dead name, a firewall. Where some way
 /// comes to a door, that tells more. `server_down` is then likely, not certain: in another pid namespace its process
 /// would not be seen from here.
@@ -106,24 +123,13 @@ fn left_behind(e: &Evidence) -> Option<Fact> {
     ))
 }
 
-/// Nothing listens at the end of this way, or what listens has nobody behind it.
-fn closed(route: &RouteEvidence) -> Option<Fact> {
-    if let Some(proxy) = &route.proxy {
-        let shut = matches!(proxy.first, FirstBytes::Closed | FirstBytes::Reset);
-        let text = "connected, then closed without a byte";
-        return shut.then(|| Fact::new(Source::Bytes, proxy.at, route.address.as_str(), text));
-    }
-    let attempts = &route.network.as_ref()?.attempts;
-    let shut = |outcome| matches!(outcome, ConnectOutcome::Refused | ConnectOutcome::NoSuchSocket);
-    let first = attempts.first().filter(|_| attempts.iter().all(|a| shut(a.outcome)))?;
-    Some(Fact::new(Source::Tcp, first.at, first.address.as_str(), "nothing listens there"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::evidence::fixture::{ADDRESS, first_bytes, healthy, log_of, refused, unconnected, window};
     use crate::platform::evidence::{LockFileView, ProcessView};
+    use crate::rooms::network::evidence::ConnectOutcome;
+    use crate::rooms::proxy::evidence::FirstBytes;
 
     fn on_its_host(mut e: Evidence, postmaster: Option<ProcessView>) -> Evidence {
         window(&mut e, |host| {

@@ -2,6 +2,8 @@
 
 use crate::cause::Proof;
 use crate::evidence::Evidence;
+use crate::instances;
+use crate::platform::told::InstanceState;
 use crate::rooms::server::startup_process::{at_work_on, progress, wait};
 use crate::said;
 use pgmedic_model::pooler_words::Words;
@@ -37,7 +39,7 @@ cause! {
 }
 
 fn find(e: &Evidence) -> Option<Finding> {
-    let refused = said::error(e, Words::StartingUp)?;
+    let Some(refused) = said::error(e, Words::StartingUp) else { return instance_starting(e) };
     let summary = format!("the server is starting up and lets nobody in yet{}", at_work_on(e));
     Some(
         Finding::new(
@@ -50,6 +52,23 @@ fn find(e: &Evidence) -> Option<Finding> {
         )
         .and_all(progress(e))
         .mended_by(wait(e, "wait while the startup process moves on; a restart begins recovery anew")),
+    )
+}
+
+/// The platform is starting its instance, and nobody is met there yet.
+fn instance_starting(e: &Evidence) -> Option<Finding> {
+    let list = instances::of_db(e);
+    let starting = list.iter().find(|i| i.state == InstanceState::Starting)?;
+    let met = e.routes().any(|(_, route)| route.admitted() || route.refusal().is_some());
+    if met || list.iter().any(|i| i.state == InstanceState::Running) {
+        return None;
+    }
+    let summary = format!("the server is starting up: {}", instances::state(e, starting));
+    let proof = instances::fact(e, starting);
+    Some(
+        Finding::new(CAUSE.id, Room::Server, Severity::Critical, Confidence::Likely, summary, proof)
+            .or_else("server-cannot-start", "the instance's log: does its server come up, or end again?")
+            .mended_by(wait(e, "wait until its instance is up")),
     )
 }
 

@@ -1,8 +1,8 @@
 //! `stopped-by-administrator`: sessions are ended by a stop of the server, or by somebody's command.
 
-use super::server_down::nobody_there;
 use crate::cause::Proof;
 use crate::evidence::Evidence;
+use crate::rooms::server::gone::{self, nobody_there};
 use crate::rooms::server::{log, startup_process};
 use crate::said;
 use pgmedic_model::pooler_words::Words;
@@ -37,7 +37,18 @@ cause! {
 }
 
 fn find(e: &Evidence) -> Option<Finding> {
-    told(e).or_else(|| stays_stopped(e))
+    told(e).or_else(|| stays_stopped(e)).or_else(|| by_platform(e))
+}
+
+/// The platform says that somebody asked for its instances to be stopped.
+fn by_platform(e: &Evidence) -> Option<Finding> {
+    let gone = gone::seen(e).filter(|gone| gone.requested)?;
+    let summary = format!("the server was stopped and stays stopped: {}", gone.what);
+    let remedies = gone.remedies();
+    let finding =
+        Finding::new(CAUSE.id, Room::Server, Severity::Critical, gone.confidence, summary, gone.proof)
+            .and_all(gone.facts);
+    Some(remedies.into_iter().fold(finding, Finding::mended_by))
 }
 
 /// A session was told.

@@ -2,9 +2,11 @@
 
 use crate::cause::Proof;
 use crate::evidence::Evidence;
+use crate::instances;
 use crate::platform::evidence::VolumeView;
-use crate::rooms::storage::volumes;
-use pgmedic_model::{Confidence, Finding, Room, Severity};
+use crate::platform::told::MemberRole;
+use crate::rooms::storage::volumes::{self, Shown};
+use pgmedic_model::{Confidence, Fact, Finding, Room, Severity};
 
 cause! {
     /// A volume of the server is filling: less than 15 % and less than 50 GB of it are free.
@@ -15,6 +17,10 @@ cause! {
     ///
     /// ## What proves it
     /// `f_bavail` against the size of the filesystem without root's reserve (statvfs(3)): the share that `df` shows.
+    ///
+    /// A platform's measure or health check counts where this host shows none. Where the platform has a guard for it that
+    /// has acted (Fly's Postgres turns read-only over 90 %, its older generation leaves its proxy without a server), the
+    /// service is down because of it, and this is critical.
     ///
     /// ## What mends it
     /// See what grows: WAL held by a replication slot or a failing archiver, temporary files of one query, a log, or the
@@ -32,26 +38,62 @@ cause! {
 }
 
 fn find(e: &Evidence) -> Option<Finding> {
-    let filling = |v: &&VolumeView| volumes::is_filling(v) && !(volumes::is_vital(v) && volumes::is_full(v));
-    let mut found: Vec<_> = volumes::seen(e).iter().filter(filling).collect();
-    found.sort_by(|a, b| b.used_share().total_cmp(&a.used_share()));
-    let worst = *found.first()?;
+    let all = volumes::shown(e);
+    let full = |v: &VolumeView| volumes::is_vital(v) && volumes::is_full(v);
+    let filling = |s: &&Shown<'_>| {
+        let contradicted =
+            |other: &Shown<'_>| other.is_of(s) && (!volumes::is_filling(&other.view) || full(&other.view));
+        volumes::is_filling(&s.view) && !full(&s.view) && !all.iter().any(contradicted)
+    };
+    let mut found: Vec<_> = all.iter().filter(filling).collect();
+    found.sort_by(|a, b| b.view.used_share().total_cmp(&a.view.used_share()));
+    let guard = guard(e);
+    let Some(worst) = found.first().copied() else {
+        return guard.filter(|_| all.is_empty()).map(|(what, fact)| by_the_guard_alone(e, what, fact));
+    };
+    let v = &*worst.view;
+    let acted = guard.as_ref().map(|(what, _)| format!("; {what}")).unwrap_or_default();
     let summary = format!(
-        "the {} volume {} is {:.0} % used, {} left{}",
-        volumes::purpose(worst),
-        volumes::mount(worst),
-        worst.used_share() * 100.0,
-        volumes::bytes(worst.available_bytes),
-        volumes::holders(worst)
+        "the {} volume {} is {:.0} % used, {} left{}{acted}",
+        volumes::purpose(v),
+        volumes::mount(v),
+        v.used_share() * 100.0,
+        volumes::bytes(v.available_bytes),
+        volumes::holders(v)
     );
-    let proof = volumes::fact(e, worst);
-    let others = found.iter().skip(1).map(|v| volumes::fact(e, v));
+    let severity = if guard.is_some() { Severity::Critical } else { Severity::Warning };
+    let others = found.iter().skip(1).map(|s| s.fact.clone());
     Some(
-        Finding::new(CAUSE.id, Room::Storage, Severity::Warning, Confidence::Certain, summary, proof)
+        Finding::new(CAUSE.id, Room::Storage, severity, Confidence::Certain, summary, worst.fact.clone())
             .and_all(others)
-            .mended_by(volumes::look(e, Some(worst)))
-            .mended_by(volumes::extend(e, Some(worst))),
+            .and_all(guard.map(|(_, fact)| fact))
+            .mended_by(volumes::look(e, Some(v)))
+            .mended_by(volumes::extend_by(e, Some(v), worst.extend_by)),
     )
+}
+
+/// What the platform's guard has done because of it, and the fact that shows it.
+fn guard(e: &Evidence) -> Option<(&'static str, Fact)> {
+    let said = "its role is read-only: its disk is over the platform's limit";
+    let taken_out = instances::with_role(e, MemberRole::ReadOnly, said)
+        .filter(|(i, _)| i.server.role.as_ref().is_some_and(|role| instances::is_fresh(e, role.at)));
+    if let Some((_, fact)) = taken_out {
+        return Some(("the platform's guard took the server out of service for it", fact));
+    }
+    instances::of_db(e).iter().find_map(|i| {
+        let guard = i.server.guard.as_ref().filter(|guard| guard.value.contains("readonly"))?;
+        let fact = instances::check_fact(e, i, guard, &format!("the guard's {} is set", guard.value));
+        instances::is_fresh(e, guard.at)
+            .then_some(("the platform's guard made its databases read-only for it", fact))
+    })
+}
+
+/// The guard acts on the disk's figures, which nobody shows here.
+fn by_the_guard_alone(e: &Evidence, what: &str, fact: Fact) -> Finding {
+    let summary = format!("the server's disk is filling: {what}");
+    Finding::new(CAUSE.id, Room::Storage, Severity::Critical, Confidence::Likely, summary, fact)
+        .mended_by(volumes::look(e, None))
+        .mended_by(volumes::extend(e, None))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use crate::cause::Proof;
 use crate::evidence::Evidence;
 use crate::paste::literal;
 use crate::platform::evidence::{VolumeUse, VolumeView};
-use crate::rooms::storage::volumes;
+use crate::rooms::storage::volumes::{self, By, Shown};
 use crate::said;
 use pgmedic_model::pooler_words::Words;
 use pgmedic_model::{Confidence, Fact, Finding, RemedyKind, RemedyPlan, Room, Severity};
@@ -41,14 +41,16 @@ cause! {
 }
 
 fn find(e: &Evidence) -> Option<Finding> {
-    let vital = |v: &&VolumeView| volumes::is_vital(v) && v.holds != VolumeUse::Wal;
-    let seen: Vec<_> = volumes::seen(e).iter().filter(vital).collect();
-    let full = seen.iter().copied().find(|v| volumes::is_full(v));
+    let vital =
+        |s: &&Shown<'_>| volumes::is_vital(&s.view) && s.view.holds != VolumeUse::Wal && s.is_the_writers();
+    let all = volumes::shown(e);
+    let seen: Vec<_> = all.iter().filter(vital).collect();
+    let full = seen.iter().copied().find(|s| is_full(s, &seen));
     let (confidence, proof) = match full {
-        Some(v) => (Confidence::Certain, volumes::fact(e, v)),
-        None => told(e, seen.is_empty())?,
+        Some(s) => (certainty(e, s, &seen), s.fact.clone()),
+        None => told(e, !seen.iter().any(|s| s.by == By::Host))?,
     };
-    let summary = full.map_or_else(
+    let summary = full.map(|s| &*s.view).map_or_else(
         || "the server says that no space is left on its disk".to_owned(),
         |v| {
             let (left, mount) = (volumes::bytes(v.available_bytes), volumes::mount(v));
@@ -56,16 +58,37 @@ fn find(e: &Evidence) -> Option<Finding> {
         },
     );
     let said = volumes::no_space(e).filter(|_| full.is_some());
+    let other = full.and_then(|s| seen.iter().find(|other| other.is_of(s)).map(|other| other.fact.clone()));
     let volume = full.or_else(|| seen.first().copied());
+    let view = volume.map(|s| &*s.view);
     let mut finding = Finding::new(CAUSE.id, Room::Storage, Severity::Critical, confidence, summary, proof)
+        .and_all(other)
         .and_all(said)
-        .mended_by(volumes::look(e, volume))
-        .mended_by(volumes::extend(e, volume));
+        .mended_by(volumes::look(e, view))
+        .mended_by(volumes::extend_by(e, view, volume.map_or("", |s| s.extend_by)));
     if seen.is_empty() && said::error(e, Words::WalUnwritable).is_some() {
         finding =
             finding.or_else("wal-volume-full", "`df` on the server's host: is pg_wal a volume of its own?");
     }
     Some(drop_slot(e).into_iter().fold(finding, Finding::mended_by))
+}
+
+/// Full, and by no other window's word of now with room: of two measures that contradict each other one is old.
+fn is_full(s: &Shown<'_>, all: &[&Shown<'_>]) -> bool {
+    let roomy =
+        |other: &&&Shown<'_>| other.is_of(s) && !volumes::is_full(&other.view) && !is_nearly(&other.view);
+    volumes::is_full(&s.view) && !all.iter().any(|other| roomy(&other))
+}
+
+/// As near to full as a check's three digits can tell.
+fn is_nearly(v: &VolumeView) -> bool {
+    v.used_share() > 0.98
+}
+
+/// What this host measures is certain; what a platform measures where the server or another measure bears it out.
+fn certainty(e: &Evidence, s: &Shown<'_>, all: &[&Shown<'_>]) -> Confidence {
+    let borne_out = all.iter().any(|other| other.is_of(s)) || volumes::no_space(e).is_some();
+    if s.by == By::Host || borne_out { Confidence::Certain } else { Confidence::Likely }
 }
 
 /// What is said of a volume that does not look full, or was not looked at. Another cause's volume is left to it.
