@@ -70,6 +70,7 @@ const EDGES: &[Edge] = &[
     Edge { cause: "disk-full", effects: DEAD_SERVER, when: ALWAYS },
     Edge { cause: "disk-full", effects: &["read-only-by-setting", "disk-filling"], when: ALWAYS },
     Edge { cause: "temp-files-fill-disk", effects: &["disk-full", "disk-filling"], when: ALWAYS },
+    Edge { cause: "logs-fill-disk", effects: &["disk-full", "disk-filling"], when: ALWAYS },
     Edge { cause: "inodes-exhausted", effects: DEAD_SERVER, when: ALWAYS },
     Edge { cause: "inodes-exhausted", effects: DOOR_SYMPTOMS, when: ALWAYS },
     Edge { cause: "inodes-exhausted", effects: &["disk-full"], when: ALWAYS },

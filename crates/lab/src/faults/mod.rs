@@ -32,6 +32,7 @@ pub mod key_file_rejected;
 pub mod lock_pile_up;
 pub mod lock_table_full;
 pub mod login_not_permitted;
+pub mod logs_fill_disk;
 pub mod long_queries;
 pub mod name_not_found;
 pub mod name_without_address;

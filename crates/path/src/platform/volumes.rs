@@ -21,14 +21,9 @@ const TIGHT: f64 = 0.8;
 /// Bytes of a mount table read.
 const MOUNT_TABLE_BYTES: u64 = 1 << 20;
 
-/// The folders whose size is told, with the path below the data directory.
-const HOLDERS: [(&str, &str); 5] = [
-    ("pg_wal", "pg_wal"),
-    ("pg_replslot", "pg_replslot"),
-    ("pgsql_tmp", "base/pgsql_tmp"),
-    ("log", "log"),
-    ("base", "base"),
-];
+/// The folders whose size is told besides that of logs, with the path below the data directory.
+const HOLDERS: [(&str, &str); 4] =
+    [("pg_wal", "pg_wal"), ("pg_replslot", "pg_replslot"), ("pgsql_tmp", "base/pgsql_tmp"), ("base", "base")];
 
 /// How thoroughly to look.
 #[derive(Clone, Copy, Debug)]
@@ -71,7 +66,7 @@ pub(super) fn volumes(
     }
     if found.iter().any(is_tight) {
         let until = until.min(Instant::now() + care.breakdown);
-        tell_holders(place, &mut found, until, blind);
+        tell_holders(place, log_folder, &mut found, until, blind);
     }
     found
 }
@@ -168,10 +163,18 @@ fn tell_mounts(place: &Place, volumes: &mut [VolumeView]) {
 }
 
 /// Adds to each volume how many bytes the folders of Postgres hold in it.
-fn tell_holders(place: &Place, volumes: &mut [VolumeView], until: Instant, blind: &mut Vec<String>) {
+fn tell_holders(
+    place: &Place,
+    log_folder: Option<&Path>,
+    volumes: &mut [VolumeView],
+    until: Instant,
+    blind: &mut Vec<String>,
+) {
     let mut left = MOST_ENTRIES;
-    for (name, below) in HOLDERS {
-        let folder = place.locate(&place.resolve_link(&place.data().join(below)));
+    let below = HOLDERS.map(|(name, below)| (name, place.data().join(below)));
+    // Logs first: their folder is the smallest to count.
+    for (name, folder) in std::iter::once(("log", log_place(place, log_folder))).chain(below) {
+        let folder = place.locate(&place.resolve_link(&folder));
         let Ok(root) = std::fs::metadata(&folder) else { continue };
         let Some(bytes) = held_below(&folder, name, &mut left, until) else {
             blind.push(format!("what {name} holds: too many files to count in time"));
@@ -184,6 +187,23 @@ fn tell_holders(place: &Place, volumes: &mut [VolumeView], until: Instant, blind
             volume.held.push((name.to_owned(), bytes));
         }
     }
+}
+
+/// The folder of the server's logs: the one given, else the one that its collector says it writes to, else its default. A
+/// folder that the data directory lies in holds other things besides.
+fn log_place(place: &Place, given: Option<&Path>) -> PathBuf {
+    let data = place.data();
+    let current = || {
+        let text = procfs::read_text(&place.locate(&data.join("current_logfiles")), 4096).ok()?;
+        // `stderr log/postgresql-2026-11-23_140000.log`
+        let file = data.join(text.lines().next()?.split_once(' ')?.1);
+        file.parent().map(Path::to_owned)
+    };
+    given
+        .map(Path::to_owned)
+        .filter(|folder| !data.starts_with(folder))
+        .or_else(current)
+        .unwrap_or_else(|| data.join("log"))
 }
 
 /// Bytes allocated below a folder, on its own filesystem. `base` leaves pgsql_tmp out, which is told by itself.
@@ -293,7 +313,7 @@ mod tests {
         let mut views =
             vec![VolumeView { path: folder.path().display().to_string(), ..VolumeView::default() }];
         let mut blind = Vec::new();
-        tell_holders(&place, &mut views, soon(), &mut blind);
+        tell_holders(&place, None, &mut views, soon(), &mut blind);
         let held = |name: &str| views[0].held.iter().find(|(n, _)| n == name).map(|(_, b)| b >> 10);
         assert_eq!((held("base"), held("pgsql_tmp"), held("pg_wal")), (Some(256), Some(512), Some(0)));
 

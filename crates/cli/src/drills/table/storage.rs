@@ -19,6 +19,15 @@ pub(super) const DRILLS: &[Drill] = &[
         root: Some(MOUNT),
         ..drill(
             VOLUME,
+            "logs-fill-disk",
+            "The server logs so much that its log files fill the volume of the data directory.",
+            faults::logs_fill_disk::inject,
+        )
+    },
+    Drill {
+        root: Some(MOUNT),
+        ..drill(
+            VOLUME,
             "disk-filling",
             "The volume of the data directory is filling: a tenth is left.",
             faults::disk_filling::inject,
