@@ -15,14 +15,16 @@ use std::time::{Duration, SystemTime};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::{Client, Config, NoTls, Statement};
 
 /// The pool's size, as the runbook's Prevention has it.
 const POOL_MAX: usize = 10;
 /// What one readiness request may take, from the pool's queue to the answer of `select 1`.
 const READY_WITHIN: Duration = Duration::from_secs(1);
+/// What a request may wait for a connection of the pool.
+const ACQUIRE_WITHIN: Duration = Duration::from_millis(800);
 /// The longest request that is read, in bytes.
 const LONGEST_REQUEST: usize = 8192;
 
@@ -55,11 +57,77 @@ pub struct Api {
 #[derive(Debug)]
 struct State {
     place: Mutex<Place>,
-    slots: Semaphore,
-    idle: tokio::sync::Mutex<Vec<Client>>,
+    slots: Arc<Semaphore>,
+    idle: tokio::sync::Mutex<Vec<Pooled>>,
     waiting: AtomicUsize,
     trusting: AtomicBool,
+    lying: AtomicBool,
+    preparing: AtomicBool,
     log: Mutex<std::fs::File>,
+}
+
+/// A connection of the pool, with the statement that it was prepared for.
+#[derive(Debug)]
+struct Pooled {
+    client: Client,
+    prepared: Option<Statement>,
+}
+
+impl Pooled {
+    fn ended(&self) -> bool {
+        self.client.is_closed()
+    }
+
+    /// `select 1`, by the prepared statement where there is one.
+    async fn ask(&self) -> Result<(), String> {
+        match &self.prepared {
+            Some(statement) => self.client.query(statement, &[]).await.map(drop),
+            None => self.client.simple_query("select 1").await.map(drop),
+        }
+        .map_err(|e| words(&e))
+    }
+}
+
+/// Connections that requests of the API have checked out and hold. Dropped, they are the pool's again.
+#[derive(Debug)]
+pub struct CheckedOut {
+    state: Arc<State>,
+    held: Vec<(Arc<Pooled>, OwnedSemaphorePermit)>,
+    runtime: Handle,
+}
+
+impl CheckedOut {
+    /// Starts a statement on each and does not wait for its end.
+    pub fn begin(&self, statement: &str) {
+        for (pooled, _) in &self.held {
+            let (pooled, statement) = (Arc::clone(pooled), statement.to_owned());
+            // How it ends does not matter: it is cut off with the fault.
+            self.runtime.spawn(async move { drop(pooled.client.simple_query(&statement).await) });
+        }
+    }
+}
+
+impl Drop for CheckedOut {
+    fn drop(&mut self) {
+        for (pooled, permit) in self.held.drain(..) {
+            // A statement that still runs keeps its connection busy: such a one is not worth keeping.
+            if let Ok(pooled) = Arc::try_unwrap(pooled) {
+                let state = Arc::clone(&self.state);
+                self.runtime.block_on(async move { state.idle.lock().await.push(pooled) });
+            }
+            drop(permit);
+        }
+    }
+}
+
+/// Requests that keep coming. Dropped, no more come.
+#[derive(Debug)]
+pub struct Requests(Vec<JoinHandle<()>>);
+
+impl Drop for Requests {
+    fn drop(&mut self) {
+        self.0.iter().for_each(JoinHandle::abort);
+    }
 }
 
 impl Api {
@@ -72,10 +140,12 @@ impl Api {
         let file = std::fs::OpenOptions::new().create(true).append(true).open(&log);
         let state = State {
             place: Mutex::new(place),
-            slots: Semaphore::new(POOL_MAX),
+            slots: Arc::new(Semaphore::new(POOL_MAX)),
             idle: tokio::sync::Mutex::default(),
             waiting: AtomicUsize::new(0),
             trusting: AtomicBool::new(false),
+            lying: AtomicBool::new(false),
+            preparing: AtomicBool::new(false),
             log: Mutex::new(file.tried(|| log.display().to_string())?),
         };
         let address = (Ipv4Addr::LOCALHOST, crate::ports::free()?).into();
@@ -124,6 +194,66 @@ impl Api {
     /// Whether its pool trusts what it keeps: then it hands out sessions that have ended, and never opens one anew.
     pub fn trust_pool(&self, trust: bool) {
         self.state.trusting.store(trust, Ordering::Relaxed);
+    }
+
+    /// Whether its readiness says connected without having asked.
+    pub fn lie(&self, lie: bool) {
+        self.state.lying.store(lie, Ordering::Relaxed);
+    }
+
+    /// Whether it prepares its statement when it connects, as many drivers do by themselves.
+    pub fn prepare_statements(&self, prepare: bool) {
+        self.state.preparing.store(prepare, Ordering::Relaxed);
+    }
+
+    /// Has requests check out every connection of its pool.
+    ///
+    /// # Errors
+    /// Where one cannot be opened.
+    pub fn check_out_all(&self) -> Result<CheckedOut, LabError> {
+        let mut out =
+            CheckedOut { state: Arc::clone(&self.state), held: Vec::new(), runtime: self.runtime.clone() };
+        for _ in 0..POOL_MAX {
+            let taken = self.runtime.block_on(async {
+                let (pooled, permit) = self.state.check_out().await?;
+                pooled.ask().await.map(|()| (Arc::new(pooled), permit))
+            });
+            let statement = "a connection of the API's pool".to_owned();
+            out.held.push(taken.map_err(|said| LabError::Sql { statement, said, code: None })?);
+        }
+        Ok(out)
+    }
+
+    /// Has one request use a connection of its pool.
+    ///
+    /// # Errors
+    /// Where it fails.
+    pub fn use_once(&self) -> Result<(), LabError> {
+        let statement = "a request of the API's".to_owned();
+        let used = self.runtime.block_on(self.state.select_one());
+        used.map_err(|said| LabError::Sql { statement, said, code: None })
+    }
+
+    /// So many requests at a time, each followed by another, and waits until as many wait for a connection.
+    ///
+    /// # Errors
+    /// Where they do not come to wait.
+    pub fn keep_asking(&self, requests: usize) -> Result<Requests, LabError> {
+        let ask = || {
+            let state = Arc::clone(&self.state);
+            self.runtime.spawn(async move {
+                loop {
+                    drop(state.ready().await);
+                    tokio::task::yield_now().await;
+                }
+            })
+        };
+        let asking = Requests((0..requests).map(|_| ask()).collect());
+        crate::wait::until("requests that wait", READY_WITHIN * 5, || {
+            let waiting = self.state.waiting.load(Ordering::Relaxed);
+            Ok(if waiting >= requests { Ok(()) } else { Err(waiting.to_string()) })
+        })?;
+        Ok(asking)
     }
 
     /// Its readiness endpoint.
@@ -186,6 +316,9 @@ async fn serve(state: Arc<State>, mut stream: TcpStream) {
 impl State {
     /// `select 1` on a connection of the pool.
     async fn ready(&self) -> Result<(), String> {
+        if self.lying.load(Ordering::Relaxed) {
+            return Ok(());
+        }
         let outcome = tokio::time::timeout(READY_WITHIN, self.select_one()).await;
         let outcome = outcome.unwrap_or_else(|_| Err("connection timeout: no answer within 1 s".to_owned()));
         match &outcome {
@@ -196,22 +329,39 @@ impl State {
     }
 
     async fn select_one(&self) -> Result<(), String> {
-        let place = self.place.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        self.waiting.fetch_add(1, Ordering::Relaxed);
-        let slot = self.slots.acquire().await;
-        self.waiting.fetch_sub(1, Ordering::Relaxed);
-        let _slot = slot.map_err(|e| e.to_string())?;
-        let trusting = self.trusting.load(Ordering::Relaxed);
-        let kept = self.idle.lock().await.pop().filter(|client| trusting || !client.is_closed());
-        let client = match kept {
-            Some(client) => client,
-            None => connect(place).await?,
-        };
-        let answer = client.simple_query("select 1").await.map_err(|e| words(&e));
-        if trusting || answer.is_ok() {
-            self.idle.lock().await.push(client);
+        let (pooled, _permit) = self.check_out().await?;
+        let answer = pooled.ask().await;
+        if self.trusting.load(Ordering::Relaxed) || answer.is_ok() {
+            self.idle.lock().await.push(pooled);
         }
-        answer.map(drop)
+        answer
+    }
+
+    /// A connection of the pool and the right to it: one that is kept, else a new one.
+    async fn check_out(&self) -> Result<(Pooled, OwnedSemaphorePermit), String> {
+        let place = self.place.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let permit = {
+            let _waiting = Waiting::begin(&self.waiting);
+            let acquired =
+                tokio::time::timeout(ACQUIRE_WITHIN, Arc::clone(&self.slots).acquire_owned()).await;
+            // sqlx's words.
+            let late = |_| "pool timed out while waiting for an open connection".to_owned();
+            acquired.map_err(late)?.map_err(|e| e.to_string())?
+        };
+        let trusting = self.trusting.load(Ordering::Relaxed);
+        let kept = self.idle.lock().await.pop().filter(|pooled| trusting || !pooled.ended());
+        let pooled = match kept {
+            Some(pooled) => pooled,
+            None => {
+                let client = connect(place).await?;
+                let prepared = match self.preparing.load(Ordering::Relaxed) {
+                    true => Some(client.prepare("select 1").await.map_err(|e| words(&e))?),
+                    false => None,
+                };
+                Pooled { client, prepared }
+            }
+        };
+        Ok((pooled, permit))
     }
 
     /// The pool's gauges in Prometheus' text format.
@@ -235,6 +385,22 @@ impl State {
         let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         // An API whose log cannot be written serves on.
         drop(writeln!(log, "{now} {line}"));
+    }
+}
+
+/// A request that waits for a connection, for as long as it is there.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn begin(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -3,10 +3,11 @@
 use crate::error::{LabError, Tried as _};
 use crate::postgres::{DATABASE, PASSWORD, Postgres, ROLE, Rows};
 use crate::process::{Account, Launch, Server};
-use crate::{ports, programs, wait};
+use crate::{Guard, ports, programs, wait};
 use rustix::process::Signal;
 use std::net::Ipv4Addr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
 
@@ -21,6 +22,7 @@ const ADMIN_ROLE: &str = "pooladmin";
 pub struct Pgbouncer {
     port: u16,
     pool_size: u32,
+    file: PathBuf,
     runtime: Handle,
     server: Server,
 }
@@ -60,14 +62,14 @@ impl Pgbouncer {
         let launch = Launch {
             name: "pgbouncer",
             program,
-            arguments: vec![file.into()],
+            arguments: vec![file.clone().into()],
             folder,
             log: &log,
             account: account.as_ref(),
             end: Signal::TERM,
         };
         let runtime = postgres.runtime().clone();
-        let mut pooler = Self { port, pool_size, runtime, server: launch.start()? };
+        let mut pooler = Self { port, pool_size, file, runtime, server: launch.start()? };
         wait::until("an answering PgBouncer", PATIENCE, || {
             pooler.server.expect_alive()?;
             Ok(pooler.console("SHOW VERSION").map(drop))
@@ -110,6 +112,26 @@ impl Pgbouncer {
             let messages = client.simple_query(command).await.map_err(refused)?;
             Ok(messages.iter().filter_map(crate::postgres::row).collect())
         })
+    }
+
+    /// Puts `new` in the place of `old` in its configuration and has it read that anew, until the guard undoes it.
+    ///
+    /// # Errors
+    /// Where the configuration has no `old`, or it cannot be written or read anew.
+    pub fn reconfigure(self: &Arc<Self>, old: &str, new: &str) -> Result<Guard, LabError> {
+        self.replace(old, new)?;
+        let (pooler, old, new) = (Arc::clone(self), old.to_owned(), new.to_owned());
+        Ok(Guard::undone_by(move || pooler.replace(&new, &old)))
+    }
+
+    fn replace(&self, old: &str, new: &str) -> Result<(), LabError> {
+        let what = || self.file.display().to_string();
+        let text = std::fs::read_to_string(&self.file).tried(what)?;
+        if !text.contains(old) {
+            return Err(LabError::PartAbsent("such a line in its PgBouncer's configuration"));
+        }
+        std::fs::write(&self.file, text.replacen(old, new, 1)).tried(what)?;
+        self.console("RELOAD").map(drop)
     }
 
     /// Waits until `SHOW POOLS` has at least `count` in the column of this name, for the API's pool.

@@ -159,10 +159,11 @@ macro_rules! rows {
 pub const TABLE: &[Row] = rows! {
     QueryWaitTimeout: "query_wait_timeout", "PgBouncer 1.18", "query_wait_timeout";
     MaxClientConn: "no more connections allowed (max_client_conn)", "PgBouncer 1.18", "no more connections allowed (max_client_conn)";
-    ClientLimitOfDatabaseOrUser: "client connections exceeded", "PgBouncer 1.24", "database \"app\" client connections exceeded: 10 >= 10";
+    ClientLimitOfDatabaseOrUser: "client connections exceeded", "PgBouncer 1.24", "client connections exceeded (max_db_client_connections)";
     DatabaseDisabled: "is disabled", "PgBouncer 1.18", "database \"appdb\" is disabled";
     NoSuchDatabase: "no such database", "PgBouncer 1.18", "no such database: nope";
     UnsupportedStartupParameter: "unsupported startup parameter", "PgBouncer 1.18", "unsupported startup parameter: extra_float_digits";
+    UnsupportedStartupParameter: "unsupported options startup parameter", "PgBouncer 1.20 to 1.25", "unsupported options startup parameter: only '-c config=val' and '--config=val' are allowed";
     ServerLoginFailing: "server login has been failing", "PgBouncer 1.18", "server login has been failing, try again later (server_login_retry)";
     PoolerCannotReach: "closing because: connect failed", "PgBouncer 1.18, log", "closing because: connect failed (age=0s)";
     PoolerCannotReach: "closing because: connect timeout", "PgBouncer 1.12 to 1.25, log (src/janitor.c)", "closing because: connect timeout (age=15s)";

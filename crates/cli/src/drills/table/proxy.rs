@@ -50,6 +50,33 @@ pub(super) const DRILLS: &[Drill] = &[
         "The pooler is stopped; the kernel still accepts its connections.",
         faults::pooler_hung::inject,
     ),
+    drill(
+        POOLER,
+        "pooler-upstream-failing",
+        "The pooler looks for its server where nobody listens; around it the server answers.",
+        faults::pooler_upstream_failing::inject,
+    ),
+    drill(
+        POOLER,
+        "pooler-database-disabled",
+        "Somebody said DISABLE at the pooler's console, and nobody said ENABLE.",
+        faults::pooler_database_disabled::inject,
+    ),
+    Drill {
+        configure: sets_search_path,
+        ..drill(
+            POOLER,
+            "pooler-rejects-parameter",
+            "The URL sets search_path at login, and the pooler takes no such parameter.",
+            faults::pooler_rejects_parameter::inject,
+        )
+    },
+    drill(
+        POOLER,
+        "pooler-breaks-prepared-statements",
+        "The API prepared a statement on a server connection that the pooler then gave to somebody else.",
+        faults::pooler_breaks_prepared_statements::inject,
+    ),
     Drill {
         configure: knows_its_server,
         ..drill(
@@ -65,5 +92,15 @@ pub(super) const DRILLS: &[Drill] = &[
 fn knows_its_server(lab: &Lab, service: &mut Service) -> Result<(), LabError> {
     let system_identifier = lab.postgres().value("select system_identifier from pg_control_system()")?;
     service.expected = Some(Expected { system_identifier, known: Known::Pinned });
+    Ok(())
+}
+
+/// The service's URL has `options=-c search_path=…`.
+fn sets_search_path(_: &Lab, service: &mut Service) -> Result<(), LabError> {
+    let options = || Some(faults::pooler_rejects_parameter::OPTIONS.to_owned());
+    service.target.options = options();
+    if let Some(direct) = &mut service.direct {
+        direct.options = options();
+    }
     Ok(())
 }

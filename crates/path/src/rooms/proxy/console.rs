@@ -92,6 +92,8 @@ fn take(table: &Table, command: &str, evidence: &mut PoolerEvidence) {
             let of = |key: &str| table.rows().find(|row| row.is("key", key))?.text("value");
             evidence.max_client_conn = of("max_client_conn").and_then(|text| text.parse().ok());
             evidence.default_pool_size = of("default_pool_size").and_then(|text| text.parse().ok());
+            evidence.max_prepared_statements =
+                of("max_prepared_statements").and_then(|text| text.parse().ok());
             evidence.query_wait_timeout_s = of("query_wait_timeout").and_then(|text| text.parse().ok());
         }
         _ => {

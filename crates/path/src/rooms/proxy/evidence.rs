@@ -82,6 +82,9 @@ pub struct PoolerEvidence {
     pub query_wait_timeout_s: Option<f64>,
     /// `default_pool_size` of `SHOW CONFIG`.
     pub default_pool_size: Option<u64>,
+    /// `max_prepared_statements` of `SHOW CONFIG` (1.21+).
+    #[serde(default)]
+    pub max_prepared_statements: Option<u64>,
 }
 
 /// One row of `SHOW POOLS`.

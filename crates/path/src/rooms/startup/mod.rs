@@ -4,6 +4,6 @@ mod auth;
 pub mod causes;
 pub mod evidence;
 pub mod probe;
-mod refusal;
+pub(crate) mod refusal;
 pub mod session;
 pub mod wire;

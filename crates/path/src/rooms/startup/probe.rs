@@ -61,7 +61,13 @@ pub fn refuses_own_settings(error: &ServerError) -> bool {
         "0A000",
     ]
     .contains(&code)
-        && OWN_SETTINGS.iter().any(|name| error.message.contains(name))
+        && names_own_setting(&error.message)
+}
+
+/// True where a text names one of the settings that [`Bounds`] adds.
+#[must_use]
+pub fn names_own_setting(text: &str) -> bool {
+    OWN_SETTINGS.iter().any(|name| text.contains(name))
 }
 
 /// Why an error shows that a pooler speaks and not Postgres, if it does.

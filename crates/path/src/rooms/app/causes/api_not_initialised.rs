@@ -61,7 +61,7 @@ fn find(e: &Evidence) -> Option<Finding> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::evidence::Seen;
     use crate::evidence::fixture::{AT, healthy};
@@ -79,6 +79,14 @@ pub(super) mod tests {
         let hit = LogHit { pattern, count: 3, last: "[error] Database not initialised".into(), stale };
         let place = "/var/log/api.log".to_owned();
         e.app.log = Seen::Seen(LogEvidence { at: AT, place, lines_read: 40, hits: vec![hit] });
+    }
+
+    /// The API's log holds this line, known for that.
+    pub(crate) fn log_line(e: &mut Evidence, pattern: LogPattern, line: &str) {
+        log_says(e, pattern, false);
+        if let Seen::Seen(log) = &mut e.app.log {
+            line.clone_into(&mut log.hits[0].last);
+        }
     }
 
     #[test]

@@ -3,11 +3,13 @@
 use crate::cause::Cause;
 
 mod console;
+pub mod pooler_breaks_prepared_statements;
 pub mod pooler_client_limit;
 pub mod pooler_database_disabled;
 pub mod pooler_hung;
 pub mod pooler_paused;
 pub mod pooler_pool_exhausted;
+pub mod pooler_rejects_parameter;
 pub mod pooler_upstream_failing;
 pub mod proxy_client_limit;
 pub mod proxy_hung;
@@ -16,6 +18,8 @@ pub mod wrong_server;
 
 /// Every cause of this room.
 pub static ALL: &[&Cause] = &[
+    &pooler_breaks_prepared_statements::CAUSE,
+    &pooler_rejects_parameter::CAUSE,
     &proxy_without_backend::CAUSE,
     &proxy_hung::CAUSE,
     &proxy_client_limit::CAUSE,

@@ -26,7 +26,7 @@ cause! {
     ///
     /// ## References
     /// PgBouncer manual, "Admin console": DISABLE, ENABLE.
-    "pooler-database-disabled" in Proxy, proved by Proof::None("as pooler-paused, with DISABLE instead of PAUSE");
+    "pooler-database-disabled" in Proxy, proved by Proof::Drill;
 }
 
 fn find(e: &Evidence) -> Option<Finding> {

@@ -32,7 +32,7 @@ cause! {
     ///
     /// ## References
     /// PgBouncer manual: `server_login_retry`; NEWS of 1.20 and 1.24.
-    "pooler-upstream-failing" in Proxy, proved by Proof::None("PgBouncer 1.18 words it only after server_login_retry; the test has the recorded text");
+    "pooler-upstream-failing" in Proxy, proved by Proof::Drill;
 }
 
 fn find(e: &Evidence) -> Option<Finding> {

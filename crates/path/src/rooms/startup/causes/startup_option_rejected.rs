@@ -13,17 +13,15 @@ cause! {
     /// ## What it is
     /// The URL carries settings (`options=-c…`, `search_path`, `client_encoding`), and one of them is unknown
     /// to this server, has a value that it does not take, or may not be set by this role. After an upgrade a
-    /// setting may be gone. PgBouncer refuses every startup parameter that it does not know.
+    /// setting may be gone. What a PgBouncer refuses is `pooler-rejects-parameter`.
     ///
     /// ## What proves it
     /// 42704 `unrecognized configuration parameter`, 22023 `invalid value for parameter`, 55P02, 42501
-    /// `permission denied to set parameter`, 42601; PgBouncer: 08P01 `unsupported startup parameter: …`. The
-    /// message names the setting.
+    /// `permission denied to set parameter`, 42601. The message names the setting.
     ///
     /// ## What mends it
     /// 1. Take the setting out of the service's URL, or correct it.
     /// 2. If it is not there: `ALTER ROLE … RESET …` or `ALTER DATABASE … RESET …`.
-    /// 3. PgBouncer: add the parameter to `ignore_startup_parameters` and `RELOAD`.
     ///
     /// ## What makes it worse
     /// Restarting anything: each login brings the same setting again.
@@ -44,30 +42,19 @@ const CODES: [&str; 4] = [SqlState::UNDEFINED_OBJECT, "22023", "55P02", "42601"]
 fn rejected(error: &ServerError) -> bool {
     CODES.iter().any(|code| error.is(code))
         || (error.is(SqlState::INSUFFICIENT_PRIVILEGE) && says(error, Words::SettingNotPermitted))
-        || says(error, Words::UnsupportedStartupParameter)
 }
 
 fn find(e: &Evidence) -> Option<Finding> {
     let refusal = refused(e, |_, error| rejected(error))?;
-    let by_pooler = says(refusal.error, Words::UnsupportedStartupParameter);
-    let who = if by_pooler { "the pooler" } else { "the server" };
-    let what =
-        format!("{who} rejects a setting that comes with the login: {}", refusal.error.message.trim_end());
+    let what = format!(
+        "the server rejects a setting that comes with the login: {}",
+        refusal.error.message.trim_end()
+    );
     let finding = refusal.finding(e, &CAUSE, Confidence::Certain, &what);
-    let (plan, command) = if by_pooler {
-        let command = "show config;   -- on PgBouncer's console: ignore_startup_parameters";
-        (
-            "add the parameter to ignore_startup_parameters and RELOAD, or take it out of the URL",
-            command.to_owned(),
-        )
-    } else {
-        let sql = "select datname, setrole::regrole, setconfig from pg_db_role_setting \
-                   left join pg_database d on d.oid = setdatabase";
-        (
-            "take the setting out of the service's URL; if it is not there, it is set for the role or the database",
-            paste::psql(e, sql),
-        )
-    };
+    let sql = "select datname, setrole::regrole, setconfig from pg_db_role_setting \
+               left join pg_database d on d.oid = setdatabase";
+    let plan = "take the setting out of the service's URL; if it is not there, it is set for the role or the database";
+    let command = paste::psql(e, sql);
     Some(finding.mended_by(RemedyPlan::by_hand("correct-startup-option", RemedyKind::Advice, plan, command)))
 }
 
@@ -94,15 +81,9 @@ mod tests {
     }
 
     #[test]
-    fn startup_option_rejected_by_a_pooler_is_mended_there() {
-        let found =
-            find(&walk_refused("08P01", "unsupported startup parameter: extra_float_digits")).expect("found");
-        assert!(found.remedies[0].plan.contains("ignore_startup_parameters"));
-    }
-
-    #[test]
     fn startup_option_rejected_is_not_another_42501() {
         assert!(find(&walk_refused("42501", "permission denied for database \"renderflow\"")).is_none());
+        assert!(find(&walk_refused("08P01", "unsupported startup parameter: extra_float_digits")).is_none());
         assert!(find(&healthy()).is_none());
     }
 }
