@@ -28,7 +28,7 @@ Environment:
                  where it is remembered which server each service has
   NO_COLOR CLICOLOR CLICOLOR_FORCE COLUMNS LC_ALL LC_CTYPE LANG TERM
                  how the report looks
-  FLY_API_TOKEN FLY_FLAPS_BASE_URL FLY_API_BASE_URL
+  FLY_API_TOKEN FLY_FLAPS_BASE_URL FLY_API_BASE_URL DOCKER_HOST XDG_RUNTIME_DIR
                  as flyctl reads them, for platform.kind = \"fly\"
   any NAME       that pgmedic.toml names as env:NAME
 

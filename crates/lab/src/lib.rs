@@ -9,6 +9,7 @@ pub mod api;
 pub mod certificates;
 pub mod cgroup;
 pub mod dns;
+pub mod docker;
 pub mod error;
 pub mod fault;
 pub mod faults;

@@ -14,6 +14,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("iptables", "iptables"),
     ("ip", "iproute2"),
     ("mount", "mount"),
+    ("dockerd", "docker.io"),
+    ("docker", "docker.io"),
     ("mkfs.ext4", "e2fsprogs"),
     ("prlimit", "util-linux"),
     ("unshare", "util-linux"),

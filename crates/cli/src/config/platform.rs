@@ -22,6 +22,8 @@ pub(super) struct Platform {
 pub(super) enum Whom {
     /// Fly.
     Fly(FlyKeys),
+    /// Docker's engine, by its address where one is given.
+    Docker(Names, Option<At<String>>),
     /// Units of this host.
     Systemd(Names),
 }
@@ -31,6 +33,12 @@ pub(super) enum Whom {
 pub(super) struct Names {
     pub(super) api: Option<String>,
     pub(super) db: Option<String>,
+}
+
+impl Names {
+    fn is_empty(&self) -> bool {
+        self.api.is_none() && self.db.is_none()
+    }
 }
 
 /// The keys of `kind = "fly"`.
@@ -47,7 +55,9 @@ pub(super) struct FlyKeys {
 enum Kind {
     /// fly: apps, asked over its API.
     Fly,
-    /// docker, kubernetes: named things elsewhere.
+    /// docker: containers, asked over the engine's API.
+    Docker,
+    /// kubernetes: named things elsewhere.
     Named,
     /// systemd: named units of this host.
     Units,
@@ -57,7 +67,7 @@ enum Kind {
 
 const KINDS: [(&str, Kind); 5] = [
     ("fly", Kind::Fly),
-    ("docker", Kind::Named),
+    ("docker", Kind::Docker),
     ("kubernetes", Kind::Named),
     ("systemd", Kind::Units),
     ("host", Kind::Host),
@@ -65,11 +75,13 @@ const KINDS: [(&str, Kind); 5] = [
 
 const NAMES: [&str; 2] = ["api", "db"];
 const FLY: [&str; 3] = ["token", "api_url", "logs_url"];
+const DOCKER: [&str; 1] = ["docker_host"];
 const PATHS: [&str; 3] = ["data_directory", "log", "api_log"];
 const COMMANDS: [&str; 5] = ["restart_api", "restart_proxy", "restart_db", "start_db", "extend_volume"];
 
 pub(super) fn read(service: &Section<'_, '_>, folder: &Path) -> Result<Platform, ConfigError> {
-    let all: Vec<&str> = ["kind"].into_iter().chain(NAMES).chain(FLY).chain(PATHS).chain(COMMANDS).collect();
+    let all: Vec<&str> =
+        ["kind"].into_iter().chain(NAMES).chain(FLY).chain(DOCKER).chain(PATHS).chain(COMMANDS).collect();
     let Some(section) = service.table("platform", "[service.platform]", &all)? else {
         return Ok(Platform::default());
     };
@@ -80,6 +92,7 @@ pub(super) fn read(service: &Section<'_, '_>, folder: &Path) -> Result<Platform,
     let mut keys = vec!["kind"];
     match kind {
         Kind::Fly => keys.extend(NAMES.into_iter().chain(FLY)),
+        Kind::Docker => keys.extend(NAMES.into_iter().chain(DOCKER)),
         Kind::Named => keys.extend(NAMES),
         Kind::Units => keys.extend(NAMES.into_iter().chain(PATHS)),
         Kind::Host => keys.extend(PATHS.into_iter().chain(COMMANDS)),
@@ -90,7 +103,12 @@ pub(super) fn read(service: &Section<'_, '_>, folder: &Path) -> Result<Platform,
     let names = Names { api: name("api")?, db: name("db")? };
     let asked = match kind {
         Kind::Fly => Some(Whom::Fly(fly(&section)?)),
-        Kind::Units if names.api.is_some() || names.db.is_some() => Some(Whom::Systemd(names)),
+        Kind::Docker if names.is_empty() => {
+            let problem = "[service.platform] names neither api nor db: the containers or compose services to ask about";
+            return Err(section.document.error(section.span.clone(), problem, Show::KeysOnly));
+        }
+        Kind::Docker => Some(Whom::Docker(names, section.string("docker_host")?)),
+        Kind::Units if !names.is_empty() => Some(Whom::Systemd(names)),
         Kind::Named | Kind::Units | Kind::Host => None,
     };
     for key in COMMANDS {
@@ -102,7 +120,7 @@ pub(super) fn read(service: &Section<'_, '_>, folder: &Path) -> Result<Platform,
     };
     let paths = HostPaths { data_directory: path("data_directory")?, log: path("log")? };
     let window = match kind {
-        Kind::Fly | Kind::Named => Window::ByItself,
+        Kind::Fly | Kind::Docker | Kind::Named => Window::ByItself,
         Kind::Units | Kind::Host => Window::Host(paths),
     };
     Ok(Platform { window, api_log: path("api_log")?, asked })

@@ -41,6 +41,8 @@ fn the_kind_of_platform_is_the_one_that_is_asked() {
         service(&text, "a").unwrap_or_else(|error| panic!("{error}")).platform.map(|p| p.kind())
     };
     assert_eq!(kind("kind = \"systemd\"\ndb = \"postgresql@15-main\""), Some("systemd"));
+    assert_eq!(kind("kind = \"docker\"\ndb = \"db\""), Some("docker"));
+    assert_eq!(kind("kind = \"docker\"\ndb = \"db\"\ndocker_host = \"tcp://h:2375\""), Some("docker"));
     assert_eq!(kind("kind = \"systemd\""), None);
     assert_eq!(kind("kind = \"host\""), None);
 }
@@ -101,6 +103,15 @@ fn every_mistake_has_its_place_and_the_nearest_word() {
         (
             "[service.platform]\nkind = \"docker\"\ntoken = \"env:T\"",
             "pgmedic.toml:6:1: unknown key token in a [service.platform] of this kind",
+        ),
+        (
+            "[service.platform]\nkind = \"docker\"\ndocker_hst = \"x\"",
+            "pgmedic.toml:6:1: unknown key docker_hst in [service.platform]; nearest: docker_host",
+        ),
+        ("[service.platform]\nkind = \"docker\"", "names neither api nor db: the containers"),
+        (
+            "[service.platform]\nkind = \"systemd\"\ndocker_host = \"unix:///x\"",
+            "pgmedic.toml:6:1: unknown key docker_host in a [service.platform] of this kind",
         ),
         ("[service.platform]\napi = \"x\"", "pgmedic.toml:4:1: [service.platform] has no kind"),
         (
@@ -189,6 +200,18 @@ fn secrets_are_fetched_for_the_service_that_is_asked_for() {
         assert!(error.contains(said), "{error}\nwanted {said}");
         assert!(!error.contains("hunter2"), "{error}");
     }
+}
+
+#[test]
+fn an_engine_that_is_not_spoken_to_is_refused_at_its_place() {
+    let text = "[[service]]\nname = \"a\"\ndatabase = \"postgres://u@h/d\"\n[service.platform]\nkind = \"docker\"\n\
+                db = \"db\"\ndocker_host = \"ssh://me:hunter2@h\"\n";
+    let error = service(text, "a").unwrap_err().to_string();
+    assert!(
+        error.contains("pgmedic.toml:7:15: docker_host: Docker over ssh") && error.contains("ssh -L"),
+        "{error}"
+    );
+    assert!(!error.contains("hunter2"), "{error}");
 }
 
 #[test]

@@ -79,7 +79,7 @@ pub(super) async fn run(
     let said = timeout_at(until, listening).await.map_err(|_| Unsaid::Silent(name()))?;
     let said = said.map_err(|error| Unsaid::Refused(name(), error))?;
     if said.status.is_some() {
-        group.is_gone();
+        group.disarm();
     }
     Ok(said)
 }
@@ -139,7 +139,7 @@ impl Group {
     }
 
     /// The child was reaped: its id may soon be another's.
-    fn is_gone(mut self) {
+    fn disarm(mut self) {
         self.0 = None;
     }
 }

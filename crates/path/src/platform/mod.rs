@@ -4,6 +4,7 @@
 //! everything else that runs a service (Fly, Docker, systemd, Kubernetes) is asked. Not in here: what the evidence means,
 //! which the causes of the rooms say.
 
+pub mod docker;
 pub mod evidence;
 pub mod fly;
 pub mod host;

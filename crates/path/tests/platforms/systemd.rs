@@ -47,7 +47,7 @@ impl StandIn {
             "renderflow-api.service",
             "Type=simple\nMainPID=7\nId=renderflow-api.service\nActiveState=active\nSubState=running\n",
         );
-        stand_in.put("postgresql@15-main.service", &cluster("active", "running", "success", 0, 0, 812));
+        stand_in.put("postgresql@15-main.service", cluster("active", "running", "success", 0, 0, 812));
         stand_in.put("journalctl.out", JOURNAL);
         stand_in
     }
