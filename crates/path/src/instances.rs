@@ -7,6 +7,8 @@ use pgmedic_model::{Fact, Ms, ServerError, Source, Timestamp};
 
 /// A check's word that is older than this, in ms, proves nothing by itself.
 const FRESH_MS: i64 = 300_000;
+/// An end that is longer ago than this, in ms, and was got over, is of the past.
+const LATELY_MS: i64 = 600_000;
 
 /// The database's instances.
 pub(crate) fn of_db(e: &Evidence) -> &[Instance] {
@@ -34,6 +36,13 @@ pub(crate) fn all_down(list: &[Instance]) -> bool {
 pub(crate) fn db_is_gone(e: &Evidence) -> bool {
     let list = of_db(e);
     all_down(list) || (!list.is_empty() && list.iter().all(|i| i.unreachable))
+}
+
+/// True where the instance's last end is of now: it is not up again since, or that was in the last ten minutes.
+pub(crate) fn ended_lately(e: &Evidence, i: &Instance) -> bool {
+    let ended = i.exit.as_ref().and_then(|exit| exit.at);
+    let recent = told(e).zip(ended).is_some_and(|(told, at)| told.at.0.saturating_sub(at.0) <= LATELY_MS);
+    i.exit.is_some() && (recent || i.state != InstanceState::Running)
 }
 
 /// True where a check's word is of the last minutes.

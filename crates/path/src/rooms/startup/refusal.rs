@@ -4,6 +4,7 @@
 use crate::cause::Cause;
 use crate::evidence::{Evidence, RouteEvidence};
 use crate::paste::argument;
+use crate::rooms::server::log;
 use crate::said;
 use crate::ways::{Around, Struck, host_and_port, struck};
 use pgmedic_model::pooler_words::{self, Words};
@@ -127,8 +128,7 @@ pub(crate) fn password_refused(e: &Evidence) -> Option<Refusal<'_>> {
 
 /// What the server's log says of the newest refused password of `user`.
 pub(crate) fn told_by_log(e: &Evidence, user: &str) -> Option<(Told, Fact)> {
-    let host = e.host.get()?;
-    let log = host.log.as_ref()?;
+    let (log, read) = log::view(e)?;
     let whose = format!("user \"{user}\"");
     let entry = log.entries.iter().rev().find(|entry| {
         let failed = pooler_words::says(&entry.message, Words::PasswordFailed);
@@ -146,7 +146,7 @@ pub(crate) fn told_by_log(e: &Evidence, user: &str) -> Option<(Told, Fact)> {
     .into_iter()
     .find_map(|(words, told)| pooler_words::says(&entry.message, words).then_some(told))?;
     let fact = format!("{}: {}", entry.severity, entry.message);
-    Some((told, Fact::new(Source::Log, entry.at.unwrap_or(host.at), &log.path, fact)))
+    Some((told, Fact::new(Source::Log, entry.at.unwrap_or(read), &log.path, fact)))
 }
 
 #[cfg(test)]

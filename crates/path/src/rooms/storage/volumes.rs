@@ -309,6 +309,50 @@ pub(crate) mod tests {
         e
     }
 
+    /// The platform measures `free` MiB of 160 on the volume of one instance of this role, whose check freshly saw this
+    /// share used.
+    pub(crate) fn on_platform(e: &mut Evidence, free: u64, checked_used: Option<f64>, role: MemberRole) {
+        use crate::evidence::Seen;
+        use crate::instances::tests::{checked, instance, platform_tells};
+        use crate::platform::told::{CheckDisk, InstanceState};
+        let mut i = instance(InstanceState::Running, "started");
+        i.server.role = checked(role);
+        let disk = |used| CheckDisk { path: "/data".into(), used, available_bytes: None };
+        i.server.disk = checked_used.and_then(|used| checked(disk(used)));
+        let attached = PlatformVolume {
+            id: "vol_1".into(),
+            instance: Some(i.id.clone()),
+            size_bytes: Some(160 * MIB),
+            filesystem: Some(volume(160, free)),
+            extend_by: "fly volumes extend vol_1 -s {size_gb} -a db".into(),
+            ..PlatformVolume::default()
+        };
+        let spare = PlatformVolume {
+            id: "vol_2".into(),
+            filesystem: Some(volume(160, 0)),
+            ..PlatformVolume::default()
+        };
+        platform_tells(e, vec![i]);
+        let Seen::Seen(told) = &mut e.platform else { unreachable!() };
+        told.volumes = Seen::Seen(vec![spare, attached]);
+    }
+
+    #[test]
+    fn volumes_of_the_platform_count_where_this_host_shows_none_and_only_mounted_ones() {
+        let mut e = healthy();
+        on_platform(&mut e, 90, Some(0.4), MemberRole::Primary);
+        let by: Vec<_> = shown(&e).iter().map(|s| s.by).collect();
+        assert_eq!(by, [By::Platform, By::Check]);
+        assert!(
+            shown(&e)[0]
+                .fact
+                .fact
+                .ends_with("free (ext4, f_bavail), 60000 inodes free, as the platform measures it")
+        );
+        let here = with_volumes(e, vec![volume(160, 90)]);
+        assert_eq!(shown(&here).iter().map(|s| s.by).collect::<Vec<_>>(), [By::Host]);
+    }
+
     #[test]
     fn share_and_number_decide_together() {
         for (total, free, full, filling) in [

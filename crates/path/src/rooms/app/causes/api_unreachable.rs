@@ -58,7 +58,7 @@ fn find(e: &Evidence) -> Option<Finding> {
     let state = first.map(|i| format!("; {}", instances::state(e, i))).unwrap_or_default();
     let summary = format!("the API cannot be asked at {}: {what}{state}", ready.url);
     let proof = Fact::new(source, ready.at.plus(ready.elapsed_ms), ready.url.as_str(), what);
-    let seen = list.iter().filter(|i| down || i.exit.as_ref().is_some_and(|exit| exit.out_of_memory)).take(4);
+    let seen = list.iter().filter(|i| down || instances::ended_lately(e, i)).take(4);
     let finding = Finding::new(CAUSE.id, Room::App, Severity::Critical, confidence, summary, proof)
         .and_all(seen.map(|i| instances::fact(e, i)))
         .mended_by(RemedyPlan::by_hand(
@@ -120,5 +120,30 @@ mod tests {
         assert_eq!(own.confidence, Confidence::Possible);
         assert!(ended(answered(503, "disconnected")).is_none());
         assert!(find(&healthy()).is_none());
+    }
+
+    #[test]
+    fn api_unreachable_names_the_instances_that_are_down() {
+        use crate::instances::tests::{instance, platform_tells};
+        use crate::platform::told::InstanceState;
+        let told = |states: &[InstanceState]| {
+            let mut e = healthy();
+            ready_says(&mut e, HttpOutcome::NotResolved);
+            platform_tells(&mut e, Vec::new());
+            let mut list: Vec<_> = states.iter().map(|s| instance(*s, "stopped")).collect();
+            list[0].by_hand.start = "fly machine start 148e -a api".into();
+            let crate::evidence::Seen::Seen(platform) = &mut e.platform else { unreachable!() };
+            platform.api = crate::evidence::Seen::Seen(list);
+            find(&e).unwrap()
+        };
+        let found = told(&[InstanceState::Stopped]);
+        assert!(found.summary.ends_with("; muddy-sun-1 (148e) is stopped"), "{}", found.summary);
+        assert_eq!(found.remedies[1].command, "fly machine start 148e -a api");
+        let one_runs = told(&[InstanceState::Stopped, InstanceState::Running]);
+        assert_eq!(
+            (one_runs.evidence.len(), one_runs.remedies.len()),
+            (1, 1),
+            "a stopped one is nobody's fault"
+        );
     }
 }

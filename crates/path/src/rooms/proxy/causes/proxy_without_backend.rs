@@ -198,4 +198,24 @@ mod tests {
         assert_eq!(with("SC", -60_000), Some(Confidence::Likely), "another's, a minute ago");
         assert_eq!(with("cD", 40), Some(Confidence::Likely));
     }
+
+    #[test]
+    fn proxy_without_backend_is_explained_by_the_role_of_its_server() {
+        use crate::instances::tests::{checked, instance, platform_tells};
+        use crate::platform::told::InstanceState;
+        let with = |roles: &[MemberRole]| {
+            let mut e = first_bytes(FirstBytes::Closed);
+            let member = |role: &MemberRole| {
+                let mut i = instance(InstanceState::Running, "started");
+                i.server.role = checked(*role);
+                i
+            };
+            platform_tells(&mut e, roles.iter().map(member).collect());
+            find(&e).unwrap()
+        };
+        let fenced = with(&[MemberRole::Fenced]);
+        assert_eq!(fenced.confidence, Confidence::Certain);
+        assert!(fenced.summary.contains(": its server is fenced"), "{}", fenced.summary);
+        assert_eq!(with(&[MemberRole::Fenced, MemberRole::Primary]).confidence, Confidence::Likely);
+    }
 }

@@ -2,6 +2,7 @@
 
 use crate::cause::Proof;
 use crate::evidence::Evidence;
+use crate::instances;
 use crate::platform::evidence::{HostEvidence, OomKill, ServerLogEntry};
 use crate::platform::told::Instance;
 use crate::rooms::server::log;
@@ -150,7 +151,9 @@ fn by_platform(e: &Evidence) -> Option<Witness> {
         return None;
     }
     let told = e.platform.get()?;
-    let of = |instance: &&Instance| instance.exit.as_ref().is_some_and(|exit| exit.out_of_memory);
+    let of = |instance: &&Instance| {
+        instances::ended_lately(e, instance) && instance.exit.as_ref().is_some_and(|exit| exit.out_of_memory)
+    };
     let instance = told.db.get()?.iter().find(of)?;
     let said = format!("{} {}: {}; it ended for want of memory", told.platform, instance.name, instance.word);
     let summary = format!("{} was ended for want of memory ({})", instance.name, instance.word);
@@ -225,5 +228,22 @@ mod tests {
         (host.postmaster, host.log) = (None, None);
         host.lock_file = Some(LockFileView { pid: Some(9), process: None });
         assert!(find(&e).unwrap().summary.ends_with("the server is down"));
+    }
+
+    #[test]
+    fn out_of_memory_kill_by_the_platform_is_of_an_end_of_now() {
+        use crate::instances::tests::{instance, platform_tells};
+        use crate::platform::told::{Exit, InstanceState};
+        let ended = |state, ago: i64| {
+            let mut e =
+                crate::evidence::fixture::first_bytes(crate::rooms::proxy::evidence::FirstBytes::Closed);
+            let mut i = instance(state, "started");
+            let at = Some(Timestamp(AT.0 - ago));
+            i.exit = Some(Exit { at, code: Some(137), out_of_memory: true, ..Exit::default() });
+            platform_tells(&mut e, vec![i]);
+            find(&e).is_some()
+        };
+        assert!(ended(InstanceState::Failed, 86_400_000) && ended(InstanceState::Running, 60_000));
+        assert!(!ended(InstanceState::Running, 86_400_000), "it got over that yesterday");
     }
 }

@@ -126,10 +126,16 @@ fn left_behind(e: &Evidence) -> Option<Fact> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::fixture::{ADDRESS, first_bytes, healthy, log_of, refused, unconnected, window};
+    use crate::evidence::fixture::{
+        ADDRESS, AT, eai, first_bytes, healthy, log_of, refused, unconnected, unresolved, window,
+    };
+    use crate::instances::tests::{checked, instance, platform_tells};
     use crate::platform::evidence::{LockFileView, ProcessView};
+    use crate::platform::told::{CheckLogin, Checked, Exit, Instance, InstanceState, MemberRole};
+    use crate::rooms::dns::evidence::AnswerOutcome;
     use crate::rooms::network::evidence::ConnectOutcome;
     use crate::rooms::proxy::evidence::FirstBytes;
+    use pgmedic_model::{Role, Timestamp};
 
     fn on_its_host(mut e: Evidence, postmaster: Option<ProcessView>) -> Evidence {
         window(&mut e, |host| {
@@ -194,5 +200,71 @@ mod tests {
     fn server_down_is_told_by_a_backend_that_outlived_it() {
         let e = refused("57P01", "terminating connection due to unexpected postmaster exit");
         assert!(find(&e).is_some());
+    }
+
+    #[test]
+    fn server_down_is_told_by_its_instances_where_no_window_shows_its_host() {
+        let gone = |e: Evidence, change: fn(&mut Instance)| {
+            let (mut e, mut i) = (e, instance(InstanceState::Running, "started"));
+            change(&mut i);
+            platform_tells(&mut e, vec![i]);
+            find(&e).map(|found| found.confidence)
+        };
+        let shut = || first_bytes(FirstBytes::Closed);
+        let nothing = |at| {
+            let value = CheckLogin::NothingListens("connection refused".into());
+            Some(Checked { value, check: "pg".into(), at })
+        };
+        assert_eq!(gone(shut(), |i| i.state = InstanceState::Failed), Some(Confidence::Certain));
+        assert_eq!(
+            gone(healthy(), |i| i.state = InstanceState::Failed),
+            None,
+            "somebody answers all the same"
+        );
+        let other = refused("28P01", "password authentication failed for user \"app\"");
+        assert_eq!(
+            gone(other, |i| i.state = InstanceState::Stopped),
+            None,
+            "it is another server's instance"
+        );
+        assert_eq!(gone(shut(), |i| i.unreachable = true), Some(Confidence::Likely));
+        assert_eq!(gone(shut(), |i| i.state = InstanceState::Unknown), None);
+        assert_eq!(gone(shut(), |_| ()), None);
+        let told = |at, role: Option<MemberRole>| {
+            let (mut e, mut i) = (shut(), instance(InstanceState::Running, "started"));
+            i.server.login = nothing(at);
+            let mut other = instance(InstanceState::Running, "started");
+            other.server.login = checked(CheckLogin::Admitted);
+            other.server.role = role.and_then(checked);
+            let list = if role.is_some() { vec![i, other] } else { vec![i] };
+            platform_tells(&mut e, list);
+            find(&e).map(|found| found.confidence)
+        };
+        assert_eq!(told(Some(AT), None), Some(Confidence::Certain));
+        assert_eq!(
+            told(Some(Timestamp(AT.0 - 600_000)), None),
+            Some(Confidence::Likely),
+            "an old check's word"
+        );
+        assert_eq!(told(Some(AT), Some(MemberRole::Replica)), Some(Confidence::Certain));
+        assert_eq!(told(Some(AT), Some(MemberRole::Primary)), None, "another member takes writes");
+    }
+
+    #[test]
+    fn server_down_takes_the_name_with_it_and_a_stop_that_was_asked_for_is_another_cause() {
+        let mut e =
+            unresolved(eai("EAI_NONAME", "Name or service not known"), 30.0, &[AnswerOutcome::NxDomain]);
+        let mut i = instance(InstanceState::Failed, "stopped");
+        i.by_hand.start = "fly machine start 148e -a db".into();
+        platform_tells(&mut e, vec![i.clone()]);
+        let found = crate::diagnose(&e);
+        let roles: Vec<_> = found.iter().map(|f| (f.cause.as_str(), f.role)).collect();
+        assert_eq!(roles, [("server-down", Role::Root), ("name-not-found", Role::Symptom)]);
+        assert_eq!(found[0].remedies[0].command, "fly machine start 148e -a db");
+        i.state = InstanceState::Stopped;
+        i.exit = Some(Exit { requested: true, ..Exit::default() });
+        platform_tells(&mut e, vec![i]);
+        assert!(find(&e).is_none());
+        assert_eq!(crate::diagnose(&e)[0].cause, "stopped-by-administrator");
     }
 }

@@ -91,4 +91,18 @@ mod tests {
         assert!(find(&healthy()).is_none());
         assert!(find(&refused("57P03", "the database system is in recovery mode")).is_none());
     }
+
+    #[test]
+    fn server_starting_is_told_by_an_instance_on_its_way_up() {
+        use crate::instances::tests::{instance, platform_tells};
+        let starting = |mut e: Evidence, states: &[InstanceState]| {
+            platform_tells(&mut e, states.iter().map(|s| instance(*s, "starting")).collect());
+            find(&e).map(|found| found.confidence)
+        };
+        let shut =
+            || crate::evidence::fixture::first_bytes(crate::rooms::proxy::evidence::FirstBytes::Closed);
+        assert_eq!(starting(shut(), &[InstanceState::Starting]), Some(Confidence::Likely));
+        assert_eq!(starting(shut(), &[InstanceState::Starting, InstanceState::Running]), None);
+        assert_eq!(starting(healthy(), &[InstanceState::Starting]), None);
+    }
 }

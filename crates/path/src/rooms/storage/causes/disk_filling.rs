@@ -100,8 +100,9 @@ fn by_the_guard_alone(e: &Evidence, what: &str, fact: Fact) -> Finding {
 mod tests {
     use super::*;
     use crate::evidence::fixture::healthy;
+    use crate::instances::tests::{checked, instance, platform_tells};
     use crate::platform::evidence::VolumeUse;
-    use crate::rooms::storage::volumes::tests::{volume, with_volumes};
+    use crate::rooms::storage::volumes::tests::{on_platform, volume, with_volumes};
 
     fn with(volumes: Vec<VolumeView>) -> Option<Finding> {
         find(&with_volumes(healthy(), volumes))
@@ -125,5 +126,32 @@ mod tests {
         assert_eq!(found.summary, "the log volume /log is 100 % used, 0 bytes left");
         assert_eq!(found.evidence.len(), 2);
         assert!(find(&healthy()).is_none());
+    }
+
+    #[test]
+    fn disk_filling_is_critical_where_the_platforms_guard_acted() {
+        let found = |role, guard: Option<&str>| {
+            let mut e = healthy();
+            on_platform(&mut e, 8, Some(0.95), role);
+            let crate::evidence::Seen::Seen(told) = &mut e.platform else { unreachable!() };
+            let crate::evidence::Seen::Seen(db) = &mut told.db else { unreachable!() };
+            db[0].server.guard = guard.and_then(|lock| checked(lock.to_owned()));
+            find(&e).unwrap()
+        };
+        assert_eq!(found(MemberRole::Primary, None).severity, Severity::Warning);
+        let acted = found(MemberRole::Primary, Some("readonly.lock"));
+        assert_eq!(acted.severity, Severity::Critical);
+        assert!(
+            acted.summary.ends_with("; the platform's guard made its databases read-only for it"),
+            "{}",
+            acted.summary
+        );
+        assert_eq!(found(MemberRole::ReadOnly, None).severity, Severity::Critical);
+        assert_eq!(found(MemberRole::Primary, Some("zombie.lock")).severity, Severity::Warning);
+        let mut alone = healthy();
+        let mut i = instance(crate::platform::told::InstanceState::Running, "started");
+        i.server.role = checked(MemberRole::ReadOnly);
+        platform_tells(&mut alone, vec![i]);
+        assert_eq!(find(&alone).map(|f| f.confidence), Some(Confidence::Likely));
     }
 }

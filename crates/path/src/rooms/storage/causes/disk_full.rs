@@ -124,7 +124,8 @@ fn drop_slot(e: &Evidence) -> Option<RemedyPlan> {
 mod tests {
     use super::*;
     use crate::evidence::fixture::{healthy, refused};
-    use crate::rooms::storage::volumes::tests::{volume, with_volumes};
+    use crate::platform::told::MemberRole;
+    use crate::rooms::storage::volumes::tests::{on_platform, volume, with_volumes};
 
     #[test]
     fn disk_full_is_seen_through_the_window_while_logins_still_work() {
@@ -167,5 +168,31 @@ mod tests {
         let mut wal = volume(64, 0);
         wal.holds = VolumeUse::Wal;
         assert!(find(&with_volumes(healthy(), vec![volume(160, 90), wal])).is_none());
+    }
+
+    #[test]
+    fn disk_full_by_the_platforms_measure_is_likely_until_something_bears_it_out() {
+        let found = |free: u64, checked_used: Option<f64>, role: MemberRole| {
+            let mut e = healthy();
+            on_platform(&mut e, free, checked_used, role);
+            find(&e).map(|found| found.confidence)
+        };
+        let primary = MemberRole::Primary;
+        assert_eq!(found(0, None, primary), Some(Confidence::Likely));
+        assert_eq!(found(0, Some(0.999), primary), Some(Confidence::Certain));
+        assert_eq!(found(0, Some(0.4), primary), None, "a check of now saw room: the volume's figure is old");
+        assert_eq!(found(90, None, primary), None);
+        assert_eq!(found(0, None, MemberRole::Replica), None, "not the server that the service writes to");
+        let mut e = refused("53100", "could not extend file \"base/5/1\": No space left on device");
+        on_platform(&mut e, 0, None, primary);
+        let found = find(&e).unwrap();
+        assert_eq!(found.confidence, Confidence::Certain);
+        assert!(
+            found.remedies.iter().any(|r| r.command == "fly volumes extend vol_1 -s 1 -a db"),
+            "{found:?}"
+        );
+        on_platform(&mut e, 0, None, primary);
+        let here = with_volumes(e, vec![volume(160, 90)]);
+        assert_eq!(find(&here).map(|f| f.evidence[0].source), Some(pgmedic_model::Source::Startup));
     }
 }
