@@ -91,6 +91,14 @@ each! {
     slots_nearly_exhausted in PLAIN => "in";
     slot_retains_wal in PLAIN => "in";
     read_only_by_setting in PLAIN => "in";
+    connect_privilege_missing in PLAIN => "42501";
+    password_expired in PLAIN => "28P01";
+    stopped_by_administrator in PLAIN => "ConnectionRefused";
+    server_cannot_start in PLAIN => "ConnectionRefused";
+    server_descriptors_exhausted in PLAIN => "silent";
+    allocation_failed in PLAIN => "53200";
+    wraparound_guard in PLAIN => "in";
+    archiver_failing in PLAIN => "in";
 }
 
 #[test]
@@ -118,6 +126,41 @@ fn needs_root_no_route() {
 #[test]
 fn needs_root_disk_full() {
     meets(Parts { volume_mb: Some(64), ..PLAIN }, faults::disk_full::inject, "in");
+}
+
+#[test]
+fn needs_root_volumes_that_fill_or_fail() {
+    let volume = Parts { volume_mb: Some(64), ..PLAIN };
+    meets(volume, faults::inodes_exhausted::inject, "in");
+    meets(volume, faults::temp_files_fill_disk::inject, "in");
+    meets(PLAIN, faults::wal_volume_full::inject, "ConnectionRefused");
+    meets(PLAIN, faults::filesystem_read_only::inject, "42501");
+}
+
+#[test]
+fn needs_root_shared_memory_full() {
+    let lab = Lab::build(PLAIN).unwrap();
+    let guard = faults::shared_memory_full::inject(&lab).unwrap();
+    let api = Sessions::open(lab.postgres(), &Login::of_api(lab.postgres()), 1).unwrap();
+    let refused = api.run("select 1").unwrap_err();
+    assert!(matches!(&refused, LabError::Sql { code: Some(code), .. } if code == "53100"), "{refused}");
+    drop(api);
+    guard.remove().unwrap();
+    Sessions::open(lab.postgres(), &Login::of_api(lab.postgres()), 1).unwrap().run("select 1").unwrap();
+}
+
+/// The refusal of a server that cannot fork is one of protocol 2: `E`, a text, a zero.
+#[test]
+fn fork_failed() {
+    let lab = Lab::build(PLAIN).unwrap();
+    let guard = faults::fork_failed::inject(&lab).unwrap();
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, lab.front_port())).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    let mut said = [0; 28];
+    stream.read_exact(&mut said).unwrap();
+    assert_eq!(&said, b"Ecould not fork new process ");
+    guard.remove().unwrap();
+    assert_eq!(knock(&lab, Ipv4Addr::LOCALHOST.into()), "in");
 }
 
 /// Who is not root is told so, and nothing is tried.
@@ -188,7 +231,8 @@ fn ready(api: &Api) -> String {
 fn readiness() {
     let lab = Lab::build(Parts { api: true, ..PLAIN }).unwrap();
     let api = lab.api().unwrap();
-    let cases: [(Inject, &str); 4] = [
+    let cases: [(Inject, &str); 5] = [
+        (faults::backend_crashed::inject, "503"),
         (faults::readiness_failing::inject, "503"),
         (faults::api_not_initialised::inject, "503"),
         (faults::api_unreachable::inject, "refused"),

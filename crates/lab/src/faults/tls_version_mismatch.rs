@@ -10,7 +10,7 @@ use std::sync::Arc;
 pub fn inject(lab: &Lab) -> Result<Guard, LabError> {
     let (postgres, authority) = (Arc::clone(lab.postgres()), Arc::clone(lab.authority()?));
     let old = "ssl = on\nssl_min_protocol_version = 'TLSv1'\nssl_max_protocol_version = 'TLSv1.1'\n";
-    postgres.write("fault.conf", old)?;
+    postgres.write("tls.conf", old)?;
     postgres.reload()?;
     Ok(Guard::undone_by(move || postgres.offer_tls(&authority)))
 }

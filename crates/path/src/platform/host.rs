@@ -7,6 +7,8 @@ use super::closed_door;
 use super::evidence::HostEvidence;
 use super::place::Place;
 use super::postmaster;
+use super::procfs;
+use super::titles;
 use super::volumes::{self, Care};
 use crate::clock;
 use crate::service::{Service, Window};
@@ -59,6 +61,8 @@ pub struct HostQuestion {
     /// True where the ways in were admitted, the server told of itself and the API does not say otherwise: then the look
     /// is cheap.
     pub healthy: bool,
+    /// True where a cheap look shall include the titles of the server's own processes.
+    pub titles: bool,
 }
 
 /// Whether this host may be looked at for a service: why, or why not.
@@ -189,6 +193,12 @@ fn look_at_volumes(question: &HostQuestion, page: &Page, until: Instant) {
         (_, Some(given)) => Some(Place::here(given)),
         (Err(_), None) => None,
     };
+    if let (true, Ok(found)) = (question.titles, &found) {
+        page.step("the titles");
+        let words = procfs::children(found.process.pid).into_iter().filter_map(procfs::arguments);
+        let words: Vec<String> = words.filter_map(|words| words.into_iter().next()).collect();
+        page.evidence().auxiliaries = titles::read(words.iter().map(String::as_str)).auxiliaries;
+    }
     let (by, reason) = match found {
         Ok(found) => (Some(found.by), "the data directory is not known".to_owned()),
         Err(reason) => (None, reason),

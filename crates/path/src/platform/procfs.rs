@@ -93,6 +93,12 @@ pub(super) fn processes(until: Instant) -> (Vec<Process>, bool) {
     (found, false)
 }
 
+/// The children of a process (proc(5), `/proc/PID/task/TID/children`); none where the kernel does not tell.
+pub(super) fn children(pid: u32) -> Vec<u32> {
+    let text = read_text(&of(pid, &format!("task/{pid}/children")), MOST_ARGUMENT_BYTES).unwrap_or_default();
+    text.split_ascii_whitespace().filter_map(|child| child.parse().ok()).collect()
+}
+
 /// The command line as it stands now (a Postgres child has written its title over it). Empty for kernel threads.
 pub(super) fn arguments(pid: u32) -> Option<Vec<String>> {
     let bytes = read_start(&of(pid, "cmdline"), MOST_ARGUMENT_BYTES).ok()?;

@@ -241,6 +241,7 @@ impl Account {
                 last_failed_ms: a.failed_at.map(|us| self.since(us)),
                 last_archived_ms: a.archived_at.map(|us| self.since(us)),
             }),
+            archiving,
         }
     }
 

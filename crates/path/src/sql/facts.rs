@@ -244,6 +244,17 @@ pub struct StorageFacts {
     pub slots: Vec<SlotView>,
     /// `pg_stat_archiver`, where archiving is on. None before Postgres 15, for the same reason as `temp_bytes`.
     pub archiver: Option<ArchiverView>,
+    /// `archive_mode` is not `off`.
+    #[serde(default)]
+    pub archiving: bool,
+}
+
+impl StorageFacts {
+    /// True where the server archives and does not tell how that goes: before Postgres 15 its archiver's title does.
+    #[must_use]
+    pub const fn archives_silently(&self) -> bool {
+        self.archiving && self.archiver.is_none()
+    }
 }
 
 /// One replication slot.

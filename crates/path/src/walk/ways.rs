@@ -91,8 +91,8 @@ pub(super) async fn walk(
     let window = async {
         let healthy = purpose == Purpose::Check && admitted && !slow && api_is_well.await;
         let view = Ways { front: &front.walked, direct: direct_walked, facts, healthy };
-        let glanced =
-            facts.filter(|_| healthy).zip(glance).and_then(|(facts, glance)| glance.bears_out(facts));
+        let enough = |facts: &&SqlFacts| healthy && !facts.storage.archives_silently();
+        let glanced = facts.filter(enough).zip(glance).and_then(|(facts, glance)| glance.bears_out(facts));
         let mut seen = match glanced {
             Some(seen) => Seen::Seen(seen),
             None => look_through(service, &view, budget.window()).await,

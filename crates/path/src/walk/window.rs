@@ -119,6 +119,7 @@ pub(super) async fn look_through(service: &Service, ways: &Ways<'_>, until: Inst
             .and_then(|facts| facts.storage.data_directory.clone().map(PathBuf::from)),
         log,
         healthy: ways.healthy,
+        titles: ways.facts.is_some_and(|facts| facts.storage.archives_silently()),
     };
     let limit = until.into_std();
     match aside::call("window", until + SLACK, move || look(&question, limit)).await {

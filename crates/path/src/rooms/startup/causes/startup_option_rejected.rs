@@ -2,7 +2,6 @@
 
 use crate::cause::Proof;
 use crate::evidence::Evidence;
-use crate::paste;
 use crate::rooms::startup::refusal::{refused, says};
 use pgmedic_model::pooler_words::Words;
 use pgmedic_model::{Confidence, Finding, RemedyKind, RemedyPlan, ServerError, SqlState};
@@ -11,9 +10,9 @@ cause! {
     /// The server or the pooler rejects a setting that comes with the login.
     ///
     /// ## What it is
-    /// The URL carries settings (`options=-c…`, `search_path`, `client_encoding`), and one of them is unknown
-    /// to this server, has a value that it does not take, or may not be set by this role. After an upgrade a
-    /// setting may be gone. What a PgBouncer refuses is `pooler-rejects-parameter`.
+    /// The URL carries settings (`options=-c…`, `search_path`, `client_encoding`, a `role`), and one of them is
+    /// unknown to this server, has a value that it does not take, or may not be set by this role. After an upgrade
+    /// a setting may be gone, after a clean-up a role. What a PgBouncer refuses is `pooler-rejects-parameter`.
     ///
     /// ## What proves it
     /// 42704 `unrecognized configuration parameter`, 22023 `invalid value for parameter`, 55P02, 42501
@@ -21,7 +20,8 @@ cause! {
     ///
     /// ## What mends it
     /// 1. Take the setting out of the service's URL, or correct it.
-    /// 2. If it is not there: `ALTER ROLE … RESET …` or `ALTER DATABASE … RESET …`.
+    /// 2. If it is not there: `PGOPTIONS` in its environment, or what its driver sends by itself. It is not a setting
+    ///    of `ALTER ROLE … SET` or `ALTER DATABASE … SET`: of those the server only warns, and lets the client in.
     ///
     /// ## What makes it worse
     /// Restarting anything: each login brings the same setting again.
@@ -31,7 +31,7 @@ cause! {
     /// login test against a new major version before the upgrade.
     ///
     /// ## References
-    /// Postgres manual, "Parameter Interaction via the Shell" (`options`), "pg_db_role_setting", error codes
+    /// Postgres manual, "Parameter Interaction via the Shell" (`options`), "ALTER ROLE" (SET), error codes
     /// 42704 and 22023; PgBouncer manual, `ignore_startup_parameters`.
     "startup-option-rejected" in Startup, proved by Proof::Drill;
 }
@@ -51,10 +51,10 @@ fn find(e: &Evidence) -> Option<Finding> {
         refusal.error.message.trim_end()
     );
     let finding = refusal.finding(e, &CAUSE, Confidence::Certain, &what);
-    let sql = "select datname, setrole::regrole, setconfig from pg_db_role_setting \
-               left join pg_database d on d.oid = setdatabase";
-    let plan = "take the setting out of the service's URL; if it is not there, it is set for the role or the database";
-    let command = paste::psql(e, sql);
+    let plan = "take the setting out of the service's URL, or correct it; if it is not there, see PGOPTIONS and the \
+                driver's own settings";
+    let command =
+        "env | grep -E '^PGOPTIONS='; grep -rn 'options' .env* config* 2>/dev/null   # where the API runs";
     Some(finding.mended_by(RemedyPlan::by_hand("correct-startup-option", RemedyKind::Advice, plan, command)))
 }
 

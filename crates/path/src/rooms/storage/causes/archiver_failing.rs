@@ -22,7 +22,8 @@ cause! {
     ///
     /// ## What proves it
     /// `pg_stat_archiver`: the last failure is later than the last success, three failures or more, and no success for a
-    /// minute. `pg_wal/archive_status/*.ready` counts what waits.
+    /// minute. `pg_wal/archive_status/*.ready` counts what waits. Before 15 that view waits for a file that a full disk
+    /// keeps from being written: there pgmedic reads the archiver's title on its host, `failed on …`, and is less sure.
     ///
     /// ## What mends it
     /// Run the command by hand as postgres on the oldest waiting segment, read what it says, mend its target. The
@@ -41,6 +42,29 @@ cause! {
 }
 
 fn find(e: &Evidence) -> Option<Finding> {
+    counted(e).or_else(|| shown(e))
+}
+
+/// By the archiver's title, where the server archives and does not tell how that goes.
+fn shown(e: &Evidence) -> Option<Finding> {
+    let host = e.host.get()?;
+    e.facts().filter(|facts| facts.storage.archives_silently())?;
+    // pgarch.c, pgarch_archiveXlog: `archiving FILE`, `failed on FILE`, `last was FILE`.
+    let title = host.auxiliaries.iter().find(|title| title.starts_with("archiver failed on "))?;
+    let segment = title.trim_start_matches("archiver failed on ").trim_end();
+    let summary = format!(
+        "WAL is not archived: the last attempt, at {segment}, failed; pg_wal grows until it succeeds"
+    );
+    let proof = Fact::new(Source::Host, host.at, "process titles", format!("process: {title}"));
+    Some(
+        Finding::new(CAUSE.id, Room::Storage, Severity::Warning, Confidence::Likely, summary, proof)
+            .and_all(volumes::of_wal(e).map(|v| volumes::fact(e, v)))
+            .mended_by(mend(e)),
+    )
+}
+
+/// By the server's own count.
+fn counted(e: &Evidence) -> Option<Finding> {
     let (facts, at, place) = e.told()?;
     let archiver = facts.storage.archiver.as_ref().filter(|a| is_failing(a))?;
     let since = |ms: Option<f64>| ms.map_or_else(|| "never".to_owned(), |ms| format!("{} ago", Ms(ms)));
@@ -57,17 +81,21 @@ fn find(e: &Evidence) -> Option<Finding> {
     );
     let proof =
         Fact::new(Source::Sql, at, format!("pg_stat_archiver at {place}"), text).value(archiver.failed);
-    let look = "select last_failed_wal, last_failed_time, failed_count, last_archived_time, \
-                current_setting('archive_command') from pg_stat_archiver";
     Some(
         Finding::new(CAUSE.id, Room::Storage, Severity::Warning, Confidence::Certain, summary, proof)
             .and_all(volumes::of_wal(e).map(|v| volumes::fact(e, v)))
-            .mended_by(RemedyPlan::by_hand(
-                "mend-archive-target",
-                RemedyKind::Advice,
-                "see what fails, run the archive command by hand as postgres, and mend its target; the server's log has its words",
-                psql(e, look),
-            )),
+            .mended_by(mend(e)),
+    )
+}
+
+fn mend(e: &Evidence) -> RemedyPlan {
+    let look = "select last_failed_wal, last_failed_time, failed_count, last_archived_time, \
+                current_setting('archive_command') from pg_stat_archiver";
+    RemedyPlan::by_hand(
+        "mend-archive-target",
+        RemedyKind::Advice,
+        "see what fails, run the archive command by hand as postgres, and mend its target; the server's log has its words",
+        psql(e, look),
     )
 }
 
@@ -78,7 +106,7 @@ fn is_failing(a: &ArchiverView) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::fixture::with_facts;
+    use crate::evidence::fixture::{window, with_facts};
 
     fn archiver(failed: u64, failing: bool, last_archived_ms: Option<f64>) -> Option<Finding> {
         find(&with_facts(|f| {
@@ -104,5 +132,19 @@ mod tests {
         assert!(archiver(2, true, None).is_none());
         assert!(archiver(3, true, Some(5_000.0)).is_none());
         assert!(archiver(3, false, Some(900_000.0)).is_none());
+    }
+
+    #[test]
+    fn archiver_failing_by_its_title_where_the_server_does_not_tell() {
+        let titled = |archiving: bool, title: &str| {
+            let mut e = with_facts(|f| f.storage.archiving = archiving);
+            window(&mut e, |host| host.auxiliaries = vec![title.into(), "checkpointer".into()]);
+            find(&e)
+        };
+        let found = titled(true, "archiver failed on 00000001000000000000000A").unwrap();
+        assert_eq!(found.confidence, Confidence::Likely);
+        assert!(found.summary.contains("at 00000001000000000000000A, failed"), "{}", found.summary);
+        assert!(titled(true, "archiver last was 00000001000000000000000A").is_none());
+        assert!(titled(false, "archiver failed on 00000001000000000000000A").is_none());
     }
 }
