@@ -63,6 +63,7 @@ struct State {
     trusting: AtomicBool,
     lying: AtomicBool,
     preparing: AtomicBool,
+    untested: AtomicBool,
     log: Mutex<std::fs::File>,
 }
 
@@ -146,6 +147,7 @@ impl Api {
             trusting: AtomicBool::new(false),
             lying: AtomicBool::new(false),
             preparing: AtomicBool::new(false),
+            untested: AtomicBool::new(false),
             log: Mutex::new(file.tried(|| log.display().to_string())?),
         };
         let address = (Ipv4Addr::LOCALHOST, crate::ports::free()?).into();
@@ -256,6 +258,11 @@ impl Api {
         Ok(asking)
     }
 
+    /// Whether its pool looks at a connection before it hands it out. One that does not drops it once it has failed.
+    pub fn test_on_checkout(&self, test: bool) {
+        self.state.untested.store(!test, Ordering::Relaxed);
+    }
+
     /// Its readiness endpoint.
     #[must_use]
     pub fn ready_url(&self) -> String {
@@ -349,7 +356,8 @@ impl State {
             acquired.map_err(late)?.map_err(|e| e.to_string())?
         };
         let trusting = self.trusting.load(Ordering::Relaxed);
-        let kept = self.idle.lock().await.pop().filter(|pooled| trusting || !pooled.ended());
+        let as_it_is = trusting || self.untested.load(Ordering::Relaxed);
+        let kept = self.idle.lock().await.pop().filter(|pooled| as_it_is || !pooled.ended());
         let pooled = match kept {
             Some(pooled) => pooled,
             None => {
@@ -427,7 +435,7 @@ async fn connect(place: Place) -> Result<Client, String> {
 async fn resolve(nameserver: SocketAddr) -> Result<Vec<IpAddr>, String> {
     let within = READY_WITHIN / 2;
     let answer = tokio::task::spawn_blocking(move || dns::ask(nameserver, dns::NAME, within)).await;
-    let failed = |why: &str| format!("getaddrinfo {}: {why}", dns::NAME);
+    let failed = |why: &str| format!("getaddrinfo {why} {}", dns::NAME);
     match answer.map_err(|e| e.to_string())? {
         Ok(Ok(addresses)) if !addresses.is_empty() => Ok(addresses),
         Ok(Ok(_) | Err(simple_dns::RCODE::NameError)) => Err(failed("ENOTFOUND")),

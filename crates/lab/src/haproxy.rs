@@ -4,21 +4,44 @@ use crate::error::{LabError, Tried as _};
 use crate::process::{Account, Launch, Server};
 use crate::{ports, programs, wait};
 use rustix::process::Signal;
+use std::ffi::OsString;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What a fault may set in the configuration.
+#[derive(Clone, Copy, Debug)]
+pub struct Tuning {
+    /// Lines of the section `global`.
+    pub global: &'static str,
+    /// Lines of the section `defaults`.
+    pub defaults: &'static str,
+    /// Words of the `server` line.
+    pub server: &'static str,
+}
+
+impl Tuning {
+    /// Nobody is cut off, and nobody is turned away but for the frontend's own limit.
+    pub const CALM: Self =
+        Self { global: "", defaults: "timeout client 1h\n  timeout server 1h", server: "" };
+}
 
 /// A HAProxy of the lab: one frontend, one backend `postgres` with the one server `primary`.
 #[derive(Debug)]
 pub struct Haproxy {
     port: u16,
+    upstream: u16,
+    max_connections: u32,
+    check: &'static str,
+    folder: PathBuf,
     socket: PathBuf,
     log: PathBuf,
-    server: Server,
+    server: Mutex<Option<Server>>,
 }
 
 impl Haproxy {
@@ -33,38 +56,84 @@ impl Haproxy {
         max_connections: u32,
         protocol_check: bool,
     ) -> Result<Self, LabError> {
-        let program = programs::find("haproxy")?;
-        let account = Account::for_servers()?;
-        let port = ports::free()?;
-        let (socket, log, file) =
-            (folder.join("haproxy.sock"), folder.join("haproxy.log"), folder.join("haproxy.cfg"));
-        let check = if protocol_check { "option pgsql-check user monitor" } else { "" };
+        let proxy = Self {
+            port: ports::free()?,
+            upstream,
+            max_connections,
+            check: if protocol_check { "option pgsql-check user monitor" } else { "" },
+            folder: folder.to_owned(),
+            socket: folder.join("haproxy.sock"),
+            log: folder.join("haproxy.log"),
+            server: Mutex::new(None),
+        };
+        proxy.restart(Tuning::CALM)?;
+        Ok(proxy)
+    }
+
+    fn running(&self) -> MutexGuard<'_, Option<Server>> {
+        self.server.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Stops it, if it runs, and starts it on the same port with these settings.
+    ///
+    /// # Errors
+    /// Where it does not come up.
+    pub fn restart(&self, tuning: Tuning) -> Result<(), LabError> {
+        *self.running() = None;
+        let server = self.launch(tuning, None)?;
+        *self.running() = Some(server);
+        self.wait_up()
+    }
+
+    /// Starts a new process beside the old one, which it asks to finish (`-sf`), and waits for the old one's end.
+    ///
+    /// # Errors
+    /// Where the new one does not come up, or the old one does not end.
+    pub fn reload(&self, tuning: Tuning) -> Result<(), LabError> {
+        let old = self.running().take();
+        let server = self.launch(tuning, old.as_ref().map(Server::pid))?;
+        *self.running() = Some(server);
+        self.wait_up()?;
+        old.map_or(Ok(()), |mut old| old.wait_ended(PATIENCE))
+    }
+
+    fn launch(&self, tuning: Tuning, finish: Option<u32>) -> Result<Server, LabError> {
+        let (port, upstream, room) = (self.port, self.upstream, self.max_connections);
+        let Tuning { global, defaults, server } = tuning;
         let configuration = format!(
-            "global\n  maxconn {max_connections}\n  stats socket {} mode 600 level admin\n\
-             defaults\n  mode tcp\n  timeout connect 2s\n  timeout client 1h\n  timeout server 1h\n\
+            "global\n  maxconn {room}\n  stats socket {} mode 600 level admin\n  {global}\n\
+             defaults\n  mode tcp\n  timeout connect 2s\n  {defaults}\n\
              frontend postgres\n  bind 127.0.0.1:{port}\n  default_backend postgres\n\
-             backend postgres\n  {check}\n  server primary 127.0.0.1:{upstream} check inter 300ms fastinter 50ms \
-             rise 1 fall 1\n",
-            socket.display()
+             backend postgres\n  {}\n  server primary 127.0.0.1:{upstream} check inter 300ms fastinter 50ms \
+             rise 1 fall 1 {server}\n",
+            self.socket.display(),
+            self.check,
         );
+        let file = self.folder.join("haproxy.cfg");
         std::fs::write(&file, configuration).tried(|| file.display().to_string())?;
+        let mut arguments: Vec<OsString> = vec!["-db".into(), "-f".into(), file.into()];
+        if let Some(old) = finish {
+            arguments.extend(["-sf".into(), old.to_string().into()]);
+        }
+        let account = Account::for_servers()?;
         let launch = Launch {
             name: "haproxy",
-            program,
-            arguments: vec!["-db".into(), "-f".into(), file.into()],
-            folder,
-            log: &log,
+            program: programs::find("haproxy")?,
+            arguments,
+            folder: &self.folder,
+            log: &self.log,
             account: account.as_ref(),
             end: Signal::TERM,
         };
-        let server = launch.start()?;
-        let mut proxy = Self { port, socket, log, server };
+        launch.start()
+    }
+
+    fn wait_up(&self) -> Result<(), LabError> {
         wait::until("a listening HAProxy", PATIENCE, || {
-            proxy.server.expect_alive()?;
-            Ok(TcpStream::connect(("127.0.0.1", port)).map(drop))
+            self.running().as_mut().map_or(Ok(()), Server::expect_alive)?;
+            Ok(TcpStream::connect(("127.0.0.1", self.port)).map(drop))
         })?;
-        proxy.wait_server("UP")?;
-        Ok(proxy)
+        self.wait_server("UP")
     }
 
     /// The frontend's port.
@@ -84,7 +153,7 @@ impl Haproxy {
     /// # Errors
     /// Where it is gone.
     pub fn signal(&self, signal: Signal) -> Result<(), LabError> {
-        self.server.signal(signal)
+        self.running().as_ref().ok_or(LabError::PartAbsent("a running HAProxy"))?.signal(signal)
     }
 
     /// Asks the stats socket (HAProxy management guide, section 9.3).
@@ -113,22 +182,37 @@ impl Haproxy {
         Err(LabError::Ended { what: "set server".to_owned(), status: "refused".to_owned(), said })
     }
 
+    /// Waits until so many sessions are on the backend's server.
+    ///
+    /// # Errors
+    /// Where there are not in time.
+    pub fn wait_sessions(&self, count: u64) -> Result<(), LabError> {
+        wait::until(&format!("{count} sessions through HAProxy"), PATIENCE, || {
+            // Column 5 of the CSV (management guide, section 9.1) is `scur`.
+            let now = self.primary(4)?;
+            Ok(if now == count.to_string() { Ok(()) } else { Err(now) })
+        })
+    }
+
+    /// A column of the backend's server in `show stat`, counted from 0.
+    fn primary(&self, column: usize) -> Result<String, LabError> {
+        let stat = self.ask("show stat")?;
+        let row = stat.lines().find(|line| line.starts_with("postgres,primary,")).unwrap_or_default();
+        Ok(row.split(',').nth(column).unwrap_or_default().to_owned())
+    }
+
     /// Waits until the backend's server has a status (`UP`, `DOWN`) as `show stat` has it.
     ///
     /// # Errors
     /// Where it has not in time.
     pub fn wait_server(&self, status: &str) -> Result<(), LabError> {
         wait::until(&format!("HAProxy's server {status}"), PATIENCE, || {
-            let stat = match self.ask("show stat") {
-                // The frontend may listen before the stats socket is there.
-                Err(LabError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
-                    return Ok(Err(source.to_string()));
-                }
+            // Column 18 of the CSV (management guide, section 9.1) is the status: `UP`, `UP 1/3`, `DOWN`, ….
+            let now = match self.primary(17) {
+                // The frontend may listen before the stats socket is there, and a restart leaves the old one behind.
+                Err(LabError::Io { source, .. }) => return Ok(Err(source.to_string())),
                 answer => answer?,
             };
-            let row = stat.lines().find(|line| line.starts_with("postgres,primary,")).unwrap_or_default();
-            // Column 18 of the CSV (management guide, section 9.1) is the status: `UP`, `UP 1/3`, `DOWN`, ….
-            let now = row.split(',').nth(17).unwrap_or_default().to_owned();
             Ok(if now.starts_with(status) { Ok(()) } else { Err(now) })
         })
     }

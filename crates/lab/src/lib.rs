@@ -13,6 +13,7 @@ pub mod docker;
 pub mod error;
 pub mod fault;
 pub mod faults;
+mod firewall;
 pub mod fly;
 pub mod haproxy;
 mod janitor;

@@ -133,6 +133,8 @@ pub enum Words {
     ShutDown,
     /// Any: EMFILE's text.
     TooManyOpenFiles,
+    /// Postgres' log alone: a client's machine, or the way to it, is gone; keepalives or retransmissions gave up.
+    ClientTimedOut,
     /// Postgres: the postmaster is gone, and its backends noticed.
     PostmasterGone,
 }
@@ -221,6 +223,7 @@ pub const TABLE: &[Row] = rows! {
     NotReloaded: "was not reloaded", "Postgres 12 to 18, log", "pg_hba.conf was not reloaded";
     ConfigurationErrors: "contains errors", "Postgres 12 to 18, log", "configuration file \"/data/postgresql.conf\" contains errors; unaffected changes were applied";
     ReadyForConnections: "database system is ready to accept", "Postgres 12 to 18, log", "database system is ready to accept connections";
+    ClientTimedOut: "could not receive data from client: Connection timed out", "Postgres 12 to 18, log", "could not receive data from client: Connection timed out";
     StartGivenUp: "could not access file", "Postgres 12 to 18, log", "could not access file \"nolib\": No such file or directory";
     StartGivenUp: "has invalid permissions", "Postgres 12 to 18, log", "data directory \"/data\" has invalid permissions";
     StartGivenUp: "could not create any", "Postgres 12 to 18, log", "could not create any TCP/IP sockets";

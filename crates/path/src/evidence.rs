@@ -226,6 +226,36 @@ pub struct QueryEvidence {
     /// The error with which the account was refused, where a sign of life came in its place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<ServerError>,
+    /// Bytes of the answer that had come by then.
+    #[serde(default)]
+    pub received_bytes: u64,
+    /// What a second connection showed, where this one fell silent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aftermath: Option<Aftermath>,
+}
+
+/// What a second connection showed after the first had let its client in and fallen silent on its query: whether the
+/// server still answers, and whether answers of any size come through.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Aftermath {
+    /// When it was begun.
+    pub at: Timestamp,
+    /// How long it took.
+    pub elapsed_ms: Ms,
+    /// It was let in.
+    pub admitted: bool,
+    /// A small question was answered.
+    pub small: bool,
+    /// `state` and `wait_event` of the first connection's backend, as the small answer told: `idle, ClientRead`. None
+    /// where there was none of its process id.
+    pub first_backend: Option<String>,
+    /// Whether an answer of [`Aftermath::LARGE`] bytes came whole. None where it was not asked for.
+    pub large: Option<bool>,
+}
+
+impl Aftermath {
+    /// Bytes of the large answer: more than two segments of any network but a loopback.
+    pub const LARGE: u32 = 8_000;
 }
 
 /// How the one query ended.

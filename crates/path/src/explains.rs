@@ -48,6 +48,11 @@ const WITHOUT_INSTANCES: &[&str] = &[
     "port-closed",
     "dead-address-among-answers",
 ];
+/// What a way that is shut does to the connections that were on it.
+const DEAD_WAY: &[&str] = &["half-open-session", "idle-flow-forgotten", "stale-pooled-sockets"];
+
+/// What connections that were cut leave in the API's pool.
+const STALE_SOCKETS: &[&str] = &["stale-pooled-sockets", "api-holds-stale-state"];
 
 const ALWAYS: When = |_| true;
 
@@ -154,6 +159,44 @@ const EDGES: &[Edge] = &[
     Edge { cause: "packets-dropped", effects: HOP_SYMPTOMS, when: ALWAYS },
     Edge { cause: "firewall-rejects", effects: HOP_SYMPTOMS, when: ALWAYS },
     Edge { cause: "no-route", effects: HOP_SYMPTOMS, when: ALWAYS },
+    Edge { cause: "listening-elsewhere", effects: HOP_SYMPTOMS, when: ALWAYS },
+    Edge { cause: "accept-queue-full", effects: HOP_SYMPTOMS, when: ALWAYS },
+    Edge { cause: "server-hung", effects: &["accept-queue-full"], when: ALWAYS },
+    Edge { cause: "proxy-hung", effects: &["accept-queue-full"], when: ALWAYS },
+    Edge { cause: "pooler-hung", effects: &["accept-queue-full"], when: ALWAYS },
+    Edge { cause: "proxy-client-limit", effects: &["accept-queue-full"], when: ALWAYS },
+    Edge { cause: "packets-dropped", effects: DEAD_WAY, when: ALWAYS },
+    Edge { cause: "no-route", effects: DEAD_WAY, when: ALWAYS },
+    Edge { cause: "mtu-black-hole", effects: DEAD_WAY, when: ALWAYS },
+    Edge { cause: "lossy-network", effects: DEAD_WAY, when: ALWAYS },
+    Edge { cause: "half-open-session", effects: STALE_SOCKETS, when: ALWAYS },
+    Edge { cause: "idle-flow-forgotten", effects: STALE_SOCKETS, when: ALWAYS },
+    Edge { cause: "idle-flow-forgotten", effects: APP_SYMPTOMS, when: ALWAYS },
+    Edge {
+        cause: "stale-pooled-sockets",
+        effects: &["readiness-failing", "api-holds-stale-state"],
+        when: ALWAYS,
+    },
+    Edge {
+        cause: "address-family-mismatch",
+        effects: &["readiness-failing", "api-holds-stale-state"],
+        when: ALWAYS,
+    },
+    Edge { cause: "proxy-idle-timeout", effects: STALE_SOCKETS, when: ALWAYS },
+    Edge { cause: "proxy-idle-timeout", effects: APP_SYMPTOMS, when: ALWAYS },
+    Edge { cause: "proxy-drained-connections", effects: STALE_SOCKETS, when: ALWAYS },
+    Edge { cause: "proxy-drained-connections", effects: APP_SYMPTOMS, when: ALWAYS },
+    Edge { cause: "proxy-check-flaps", effects: STALE_SOCKETS, when: ALWAYS },
+    Edge { cause: "proxy-check-flaps", effects: APP_SYMPTOMS, when: ALWAYS },
+    Edge { cause: "proxy-check-flaps", effects: &["proxy-without-backend"], when: ALWAYS },
+    // What ends every session leaves the pools with dead sockets, and a server that comes and goes lets checks flap.
+    Edge { cause: "backend-crashed", effects: STALE_SOCKETS, when: ALWAYS },
+    Edge { cause: "stopped-by-administrator", effects: STALE_SOCKETS, when: ALWAYS },
+    Edge { cause: "backend-crashed", effects: &["proxy-check-flaps"], when: ALWAYS },
+    Edge { cause: "server-hung", effects: &["proxy-check-flaps"], when: ALWAYS },
+    Edge { cause: "slots-exhausted", effects: &["proxy-check-flaps"], when: ALWAYS },
+    Edge { cause: "all-slots-exhausted", effects: &["proxy-check-flaps"], when: ALWAYS },
+    Edge { cause: "lossy-network", effects: &["proxy-check-flaps"], when: ALWAYS },
     // Fact 8: a proxy's health check that cannot log in marks the server down and cuts every session.
     Edge {
         cause: "slots-exhausted",

@@ -7,6 +7,7 @@ use crate::events::{Event, Observer};
 use crate::evidence::RouteEvidence;
 use crate::rooms::dns::evidence::{DnsEvidence, Subject, SystemLookup, SystemOutcome};
 use crate::rooms::dns::probe::{Lookup, Resolver, look};
+use crate::rooms::network::evidence::{NetworkEvidence, Transport};
 use crate::rooms::network::probe::Address;
 use crate::rooms::network::reach::{Reach, reach};
 use crate::rooms::proxy::evidence::{FirstBytes, ProxyEvidence};
@@ -15,10 +16,14 @@ use crate::rooms::startup::probe::Bounds;
 use crate::rooms::startup::session::Session;
 use crate::rooms::startup::wire::Held;
 use futures_util::FutureExt;
+use knock::Knock;
 use pgmedic_model::{Host, Ms, Room, ServerError, Target};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use tokio::time::Instant;
+
+/// From here on a stage may have waited for a packet to be sent again (`TCP_RTO_MIN` of the kernel's tcp.h: 200 ms).
+pub(crate) const DRAGGED_MS: f64 = 200.0;
 
 /// A way to be walked.
 #[derive(Clone, Copy)]
@@ -67,7 +72,8 @@ pub struct Walked {
     /// The nameservers, while they think. None where the lookup panicked.
     lookup: Option<Lookup>,
     reach: Option<Reach>,
-    knock: knock::Knock,
+    knock: Knock,
+    transport: Option<Transport>,
 }
 
 impl Way<'_> {
@@ -88,7 +94,8 @@ impl Way<'_> {
             dns,
             lookup,
             reach: None,
-            knock: knock::Knock::default(),
+            knock: Knock::default(),
+            transport: None,
         };
         if addresses.is_empty() {
             return walked;
@@ -177,6 +184,30 @@ impl Walked {
         self.knock.startup.as_ref()?.backend_pid
     }
 
+    /// Both ends of the TCP connection that was walked on, this side's first.
+    #[must_use]
+    pub const fn ends(&self) -> Option<(SocketAddr, SocketAddr)> {
+        self.knock.ends
+    }
+
+    /// True where some stage took as long as a lost packet costs at the least, or was not answered at all.
+    #[must_use]
+    pub fn dragged(&self) -> bool {
+        let Knock { proxy, tls, startup, .. } = &self.knock;
+        let spans = [
+            self.reach.as_ref().map(Reach::elapsed),
+            proxy.as_ref().map(|p| p.elapsed_ms),
+            tls.as_ref().map(|t| t.elapsed_ms),
+            startup.as_ref().map(|s| s.elapsed_ms),
+        ];
+        spans.into_iter().flatten().any(|span| span.0 >= DRAGGED_MS)
+    }
+
+    /// Adds what the kernel tells of the connection.
+    pub fn add_transport(&mut self, transport: Option<Transport>) {
+        self.transport = transport;
+    }
+
     /// The connection of a peer that fell silent, once.
     pub fn take_held(&mut self) -> Option<Held> {
         self.knock.held.take()
@@ -184,9 +215,10 @@ impl Walked {
 
     /// The evidence, once nameservers and further addresses have had their time. Closes what is still open.
     pub async fn settle(self) -> RouteEvidence {
+        let transport = self.transport;
         let network = async {
             match self.reach {
-                Some(reach) => Some(reach.settle().await),
+                Some(reach) => Some(NetworkEvidence { transport, ..reach.settle().await }),
                 None => None,
             }
         };

@@ -3,6 +3,7 @@
 //! The ways and the looks from the side go on side by side; each is bounded by a share of the timeout ([`budget`]), and
 //! what panics in one of them becomes what that one came to.
 
+mod aftermath;
 mod ahead;
 mod budget;
 mod statement;
@@ -15,8 +16,8 @@ use crate::evidence::{Evidence, Seen, TargetView};
 use crate::platform::observe;
 use crate::platform::told::PlatformEvidence;
 use crate::rooms::app;
-use crate::rooms::app::evidence::{AppEvidence, ReadyEvidence};
-use crate::rooms::app::readiness::misses_its_database;
+use crate::rooms::app::evidence::{AppEvidence, LogEvidence, ReadyEvidence};
+use crate::rooms::app::readiness::{lost_some, misses_its_database};
 use crate::rooms::dns::probe::Resolver;
 use crate::rooms::proxy::console;
 use crate::rooms::proxy::evidence::PoolerEvidence;
@@ -57,9 +58,10 @@ pub async fn walk_for(
     let budget = Budget::new(timeout);
     let resolver = Resolver::of(service);
     let (tell, told) = oneshot::channel();
-    let tell = |ready: &Seen<ReadyEvidence>| {
+    let tell = |ready: &Seen<ReadyEvidence>, log: &Seen<LogEvidence>| {
         // Nobody listens any more where the ways are done.
-        let _late = tell.send(ready.get().is_some_and(misses_its_database));
+        let _late =
+            tell.send(ready.get().is_some_and(misses_its_database) || log.get().is_some_and(lost_some));
     };
     let api_is_well = async { !told.await.unwrap_or(false) };
     let (app, pooler, platform, seen) = tokio::join!(

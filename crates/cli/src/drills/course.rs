@@ -1,5 +1,6 @@
 //! The course of one drill: a healthy lab, the fault, the walk, the verdict, the fault away, healthy again.
 
+use super::child;
 use super::{Drill, service};
 use pgmedic_lab::{Lab, LabError, wait};
 use pgmedic_model::{Ms, Report, Role, Status};
@@ -135,7 +136,10 @@ fn go(drill: &Drill, record: &mut Record, told: &mut dyn FnMut(Step<'_>)) -> Res
     let guard = (drill.inject)(&lab)?;
     told(Step::Broken);
     let from = Instant::now();
-    let broken = check(&service, purpose)?;
+    let broken = match drill.under {
+        [] => check(&service, purpose)?,
+        [program, arguments @ ..] => child::check(&service, lab.folder(), program, arguments)?,
+    };
     record.check_ms = Some(from.elapsed().into());
     record.roots = broken.roots().map(|root| root.cause.clone()).collect();
     told(Step::Found(&broken));
@@ -181,9 +185,8 @@ pub(super) fn is_well(report: &Report) -> bool {
 /// Exactly one root, the expected one; and the drill's own cause in its expected role.
 fn judge(drill: &Drill, report: &Report) -> Result<(), Trouble> {
     let roots: Vec<&str> = report.roots().map(|root| root.cause.as_str()).collect();
-    let contributes =
-        || report.findings.iter().any(|f| f.cause == drill.name && f.role == Role::Contributing);
-    let right = roots == [drill.root_cause()] && (drill.role() == Role::Root || contributes());
+    let in_its_role = || report.findings.iter().any(|f| f.cause == drill.name && f.role == drill.role());
+    let right = roots == [drill.root_cause()] && in_its_role();
     if right { Ok(()) } else { Err(Trouble::Misdiagnosed(summary(report))) }
 }
 

@@ -2,6 +2,7 @@
 //! is the cause's id. `table` has them all, `course` runs one, `pair` two at once, `steady` none: a healthy service.
 
 mod apart;
+mod child;
 pub(crate) mod course;
 pub(crate) mod made;
 pub(crate) mod pair;
@@ -36,6 +37,9 @@ pub(crate) struct Drill {
     pub(crate) inject: fn(&Lab) -> Result<Guard, LabError>,
     /// As what the cause must be found.
     pub(crate) found: Found,
+    /// A command under which the check of the broken service runs as a process of its own, where the fault is one of
+    /// the side that checks: `prlimit --nofile=12 --`. Empty where it runs in this process.
+    pub(crate) under: &'static [&'static str],
 }
 
 /// As what a drill's cause must be found.
@@ -45,6 +49,8 @@ pub(crate) enum Found {
     Root,
     /// As contributing to the one root, which is this cause.
     ContributingTo(&'static str),
+    /// As a symptom of the one root, which is this cause.
+    SymptomOf(&'static str),
     /// As the one latent finding, of a walk with a preflight, while nothing is broken.
     Latent,
 }
@@ -60,7 +66,7 @@ impl Drill {
     pub(crate) fn root_cause(&self) -> &'static str {
         match self.found {
             Found::Root | Found::Latent => self.name,
-            Found::ContributingTo(root) => root,
+            Found::ContributingTo(root) | Found::SymptomOf(root) => root,
         }
     }
 
@@ -74,6 +80,7 @@ impl Drill {
         match self.found {
             Found::Root | Found::Latent => Role::Root,
             Found::ContributingTo(_) => Role::Contributing,
+            Found::SymptomOf(_) => Role::Symptom,
         }
     }
 

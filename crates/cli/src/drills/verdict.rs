@@ -95,7 +95,7 @@ fn found_as(report: &Report, drill: &Drill) -> Option<Role> {
     let role = |cause: &str| report.findings.iter().find(|f| f.cause == cause).map(|f| f.role);
     match drill.found {
         Found::Root | Found::Latent => role(drill.name),
-        Found::ContributingTo(root) => role(drill.name).and(role(root)),
+        Found::ContributingTo(root) | Found::SymptomOf(root) => role(drill.name).and(role(root)),
     }
 }
 

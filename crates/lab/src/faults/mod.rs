@@ -3,6 +3,8 @@
 //!
 //! Here is only what several faults do alike.
 
+pub mod accept_queue_full;
+pub mod address_family_mismatch;
 pub mod all_slots_exhausted;
 pub mod allocation_failed;
 pub mod api_not_initialised;
@@ -22,18 +24,24 @@ pub mod dead_address_among_answers;
 pub mod disk_filling;
 pub mod disk_full;
 pub mod filesystem_read_only;
+pub mod firewall_rejects;
 pub mod fork_failed;
+pub mod half_open_session;
 pub mod hba_rejects;
 pub mod host_starved;
+pub mod idle_flow_forgotten;
 pub mod idle_in_transaction;
 pub mod idle_sessions;
 pub mod inodes_exhausted;
 pub mod key_file_rejected;
+pub mod listening_elsewhere;
 pub mod lock_pile_up;
 pub mod lock_table_full;
 pub mod login_not_permitted;
 pub mod logs_fill_disk;
 pub mod long_queries;
+pub mod lossy_network;
+pub mod mtu_black_hole;
 pub mod name_not_found;
 pub mod name_without_address;
 pub mod no_route;
@@ -50,8 +58,12 @@ pub mod pooler_pool_exhausted;
 pub mod pooler_rejects_parameter;
 pub mod pooler_upstream_failing;
 pub mod port_closed;
+pub mod proxy_check_flaps;
 pub mod proxy_client_limit;
+pub mod proxy_drained_connections;
 pub mod proxy_hung;
+pub mod proxy_idle_timeout;
+pub mod proxy_queue_timeout;
 pub mod proxy_without_backend;
 pub mod read_only_by_setting;
 pub mod readiness_failing;
@@ -73,6 +85,7 @@ pub mod slot_retains_wal;
 pub mod slots_exhausted;
 pub mod slots_nearly_exhausted;
 pub mod stale_lock_file;
+pub mod stale_pooled_sockets;
 pub mod standby_not_ready;
 pub mod startup_option_rejected;
 pub mod stopped_by_administrator;
@@ -100,6 +113,16 @@ fn serve_zone(lab: &Lab, zone: &Zone) -> Result<Guard, LabError> {
     dns.serve(zone)?;
     lab.restart_api();
     Ok(Guard::undone_by(move || dns.serve(&Zone::Addresses(vec![Ipv4Addr::LOCALHOST.into()]))))
+}
+
+/// The connection that the API's pool keeps, as iptables(8) matches what is sent on it to the server. Warms the pool up.
+fn pooled_flow(lab: &Lab) -> Result<String, LabError> {
+    lab.restart_api();
+    lab.api()?.use_once()?;
+    let of_api = "select client_port from pg_stat_activity \
+                  where application_name = 'renderflow-api' and state = 'idle' order by backend_start desc limit 1";
+    let port = lab.postgres().value(of_api)?;
+    Ok(format!("--sport {port} --dport {}", lab.postgres().port()))
 }
 
 /// Runs SQL as the superuser, until the guard runs what undoes it.

@@ -103,6 +103,8 @@ pub(crate) fn admitted(address: &str) -> RouteEvidence {
             outcome: QueryOutcome::Answered(Box::new(facts())),
             notices: Vec::new(),
             refused: None,
+            received_bytes: 4_000,
+            aftermath: None,
         }),
     }
 }
@@ -260,7 +262,8 @@ pub(crate) fn attempts(list: &[(&str, ConnectOutcome, Option<i32>)]) -> NetworkE
         outcome: *outcome,
         errno: errno.map(Errno::from_number),
     };
-    NetworkEvidence { elapsed_ms: Ms(0.2), attempts: list.iter().map(one).collect() }
+    let attempts = list.iter().map(one).collect();
+    NetworkEvidence { elapsed_ms: Ms(0.2), attempts, transport: None, families: None }
 }
 
 /// Opens a window on this host, showing what `look` fills in.

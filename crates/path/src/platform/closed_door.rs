@@ -6,11 +6,14 @@
 use super::backlog;
 use super::clusters;
 use super::conf::{self, Settings};
+use super::evidence::ListenerView;
+use super::flows::{self, Sought};
 use super::haproxy::{self, Configuration};
 use super::haproxy_log;
-use super::host::{Endpoint, HostQuestion, Page};
+use super::haproxy_timeouts;
+use super::host::{Endpoint, HostQuestion, Page, is_of_this_host};
 use super::key_file;
-use super::listeners::{Holders, Sockets};
+use super::listeners::{Holders, Listener, Sockets};
 use super::place::Place;
 use super::pooler_log;
 use super::postmaster::{self, Postmaster};
@@ -34,6 +37,19 @@ const MOST_UPSTREAM: usize = 16;
 /// Postgres' default of superuser_reserved_connections.
 const SUPERUSER_RESERVED: u64 = 3;
 
+/// Most listeners at other addresses that are told.
+const MOST_ELSEWHERE: usize = 8;
+/// Most bytes of /proc/net/netstat.
+const NETSTAT_BYTES: u64 = 64 << 10;
+
+/// `ListenOverflows` of /proc/net/netstat: a line of names, then a line of numbers, each after `TcpExt:`.
+fn accept_overflows() -> Option<u64> {
+    let text = procfs::read_text(Path::new("/proc/net/netstat"), NETSTAT_BYTES).ok()?;
+    let mut rows = text.lines().filter_map(|line| line.strip_prefix("TcpExt:"));
+    let at = rows.next()?.split_whitespace().position(|name| name == "ListenOverflows")?;
+    rows.next()?.split_whitespace().nth(at)?.parse().ok()
+}
+
 /// Looks at everything, in the order of the path.
 pub(super) fn look(question: &HostQuestion, page: &Page, until: Instant) {
     page.step("the processes");
@@ -51,6 +67,7 @@ pub(super) fn look(question: &HostQuestion, page: &Page, until: Instant) {
     let (front, direct) = look_at_doors(question, &sockets, &processes, page, until);
     let proxy = front.process.as_ref().filter(|process| !process.is_postgres());
     let haproxy = proxy.map(|proxy| look_at_proxy(proxy, &front, &sockets, page, until)).unwrap_or_default();
+    look_at_flows(question, &sockets, &processes, &haproxy, page, until);
     page.step("the postmaster");
     let (question, front, direct, haproxy) = (question, &front, &direct, &haproxy);
     let ground =
@@ -79,10 +96,15 @@ fn look_at_doors(
             .filter_map(|endpoint| sockets.listener(endpoint))
             .max_by_key(|listener| listener.recv_q)
     };
+    let elsewhere = |endpoints: &[Endpoint]| -> Vec<Listener> {
+        endpoints.iter().flat_map(|endpoint| sockets.elsewhere(endpoint)).take(MOST_ELSEWHERE).collect()
+    };
     let (front, direct) = (fullest(&question.front), fullest(&question.direct));
-    let wanted = front.iter().chain(&direct).map(|listener| listener.inode).collect();
+    let away = (elsewhere(&question.front), elsewhere(&question.direct));
+    let wanted =
+        front.iter().chain(&direct).chain(&away.0).chain(&away.1).map(|listener| listener.inode).collect();
     let holders = Holders::find(&wanted, processes, until);
-    let door = |listener: Option<super::listeners::Listener>| {
+    let door = |listener: Option<Listener>| {
         let process = listener.as_ref().and_then(|l| holders.server(l.inode)).cloned();
         Door { listener, process }
     };
@@ -98,16 +120,49 @@ fn look_at_doors(
         }
     }
     let view = |door: &Door| {
-        let pid = door.process.as_ref().map(|process| process.pid);
-        door.listener.as_ref().map(|listener| listener.view(pid, backlog::of(listener)))
+        door.listener.as_ref().map(|listener| listener.view(door.process.as_ref(), backlog::of(listener)))
+    };
+    let views = |found: &[Listener]| -> Vec<ListenerView> {
+        found.iter().map(|listener| listener.view(holders.server(listener.inode), None)).collect()
     };
     let mut evidence = page.evidence();
+    evidence.front_elsewhere = if front.listener.is_none() { views(&away.0) } else { Vec::new() };
+    evidence.direct_elsewhere = if direct.listener.is_none() { views(&away.1) } else { Vec::new() };
     evidence.front_listener = view(&front);
     evidence.front_listener_sought = sockets.whole && !question.front.is_empty();
     evidence.direct_listener = view(&direct);
     evidence.direct_listener_sought = sockets.whole && !question.direct.is_empty();
+    let full = [&evidence.front_listener, &evidence.direct_listener]
+        .into_iter()
+        .flatten()
+        .any(ListenerView::is_full);
+    evidence.accept_overflows = full.then(accept_overflows).flatten();
     drop(evidence);
     (front, direct)
+}
+
+/// The service's connections on which nobody is heard any more.
+fn look_at_flows(
+    question: &HostQuestion,
+    sockets: &Sockets,
+    processes: &[Process],
+    haproxy: &Configuration,
+    page: &Page,
+    until: Instant,
+) {
+    if sockets.unheard.is_empty() {
+        return;
+    }
+    page.step("the connections");
+    let servers = haproxy.servers.iter().copied();
+    let ports = question.front.iter().chain(&question.direct).filter_map(Endpoint::port);
+    let own_servers = servers.clone().filter(|a| is_of_this_host(a.ip())).map(|a| a.port());
+    let sought = Sought {
+        ports: ports.chain(own_servers).collect(),
+        targets: question.targets.iter().copied().chain(servers).collect(),
+        own: &question.own,
+    };
+    page.evidence().unheard = flows::unheard(sockets, &sought, processes, until);
 }
 
 /// The proxy; and where it is a HAProxy, what its configuration and its stats socket say.
@@ -143,7 +198,12 @@ fn look_at_proxy(
     }
     let configuration = haproxy::configuration(&arguments, &cwd);
     page.step("HAProxy's stats socket");
-    let view = haproxy::ask(&configuration.stats, until);
+    let mut view = haproxy::ask(&configuration.stats, until);
+    let port = front.listener.as_ref().and_then(|listener| listener.port);
+    let timeouts = port.and_then(|port| haproxy_timeouts::of_port(&configuration.sections, port));
+    if let (Some(view), Some(timeouts)) = (&mut view, timeouts) {
+        view.timeouts = timeouts;
+    }
     if view.is_none() {
         page.blind(vec![
             "HAProxy's own account: its configuration names no stats socket that is a file".to_owned(),

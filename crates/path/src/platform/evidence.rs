@@ -29,6 +29,19 @@ pub struct HostEvidence {
     /// The same for `direct_listener`.
     #[serde(default)]
     pub direct_listener_sought: bool,
+    /// Where nothing listens at the front's address: listeners on the same port at other addresses of this host.
+    #[serde(default)]
+    pub front_elsewhere: Vec<ListenerView>,
+    /// The same for `direct`.
+    #[serde(default)]
+    pub direct_elsewhere: Vec<ListenerView>,
+    /// Connections refused for a full accept queue since boot, on the whole host (`ListenOverflows` of
+    /// /proc/net/netstat). Looked at only where a queue is full.
+    #[serde(default)]
+    pub accept_overflows: Option<u64>,
+    /// The service's connections with data that nobody acknowledges, the walk's own left out; at most 32.
+    #[serde(default)]
+    pub unheard: Vec<FlowView>,
     /// The process behind the front listener, where it is not the postmaster: a proxy or a pooler.
     pub proxy: Option<ProcessView>,
     /// Where that process has TCP connections of its own making: the servers behind it. None where its descriptors may
@@ -109,6 +122,49 @@ pub struct ListenerView {
     pub backlog: Option<u64>,
     /// The listening process. None where its descriptors may not be read.
     pub pid: Option<u32>,
+    /// Its `comm`.
+    #[serde(default)]
+    pub program: Option<String>,
+}
+
+impl ListenerView {
+    /// True where the accept queue takes no more: the kernel drops SYNs and last acknowledgements from here on
+    /// (listen(2); the queue is full with one more than the backlog, `sk_acceptq_is_full`).
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.backlog.is_some_and(|backlog| self.recv_q > backlog)
+    }
+}
+
+/// Which end of a connection this host has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FlowEnd {
+    /// The service's proxy or server.
+    Server,
+    /// A client of the service, or a proxy towards its server.
+    Client,
+}
+
+/// A connection with data that its other end does not acknowledge although it was sent again and again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlowView {
+    /// Which end this host has.
+    pub end: FlowEnd,
+    /// This end.
+    pub local: String,
+    /// The other end.
+    pub remote: String,
+    /// Bytes in the send queue.
+    pub unacknowledged_bytes: u64,
+    /// How often in a row it was tried in vain.
+    pub tries: u64,
+    /// The other end's window is shut and it does not answer the probes of it.
+    pub window_shut: bool,
+    /// The process that holds it. None where nobody does any more, or its descriptors may not be read.
+    pub pid: Option<u32>,
+    /// Its `comm`.
+    pub program: Option<String>,
 }
 
 /// A process.
@@ -158,6 +214,38 @@ pub struct HaproxyView {
     pub max: Option<u64>,
     /// The frontends and servers of `show stat`.
     pub rows: Vec<HaproxyRow>,
+    /// `Uptime_sec` of `show info`: since it was started or reloaded.
+    #[serde(default)]
+    pub uptime_s: Option<u64>,
+    /// The timeouts of the frontend that clients come to, by its configuration on disk.
+    #[serde(default)]
+    pub timeouts: HaproxyTimeouts,
+}
+
+/// Timeouts of HAProxy (configuration manual, 4.2). None where none is set: then there is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct HaproxyTimeouts {
+    /// `timeout client`: the client sends and takes nothing.
+    pub client_ms: Option<Ms>,
+    /// `timeout server`: the server does.
+    pub server_ms: Option<Ms>,
+    /// `timeout tunnel`: in place of both once a session is established.
+    pub tunnel_ms: Option<Ms>,
+    /// `timeout queue`, else `timeout connect`: a client waits for a server with room.
+    pub queue_ms: Option<Ms>,
+}
+
+impl HaproxyTimeouts {
+    /// How long an established session may idle.
+    #[must_use]
+    pub fn idle_ms(&self) -> Option<Ms> {
+        let shorter = |a: Ms, b: Ms| if a.0 <= b.0 { a } else { b };
+        let both = match (self.client_ms, self.server_ms) {
+            (Some(client), Some(server)) => Some(shorter(client, server)),
+            (one, other) => one.or(other),
+        };
+        self.tunnel_ms.or(both)
+    }
 }
 
 /// One row of `show stat`.
@@ -177,6 +265,26 @@ pub struct HaproxyRow {
     pub limit: Option<u64>,
     /// Waiting in the queue.
     pub queued: u64,
+    /// How often its check has found it down since HAProxy was started (`chkdown`).
+    #[serde(default)]
+    pub downs: Option<u64>,
+    /// Seconds since it last went up or down (`lastchg`).
+    #[serde(default)]
+    pub since_change_s: Option<u64>,
+}
+
+impl HaproxyRow {
+    /// True for a server, which a frontend's and a backend's row are not.
+    #[must_use]
+    pub fn is_server(&self) -> bool {
+        self.server != "FRONTEND" && self.server != "BACKEND"
+    }
+
+    /// True for a server that HAProxy sends nobody to.
+    #[must_use]
+    pub fn is_out(&self) -> bool {
+        self.status.starts_with("DOWN") || self.status.starts_with("MAINT")
+    }
 }
 
 /// Client backends of one role, database, client and state, by their process titles.

@@ -3,6 +3,7 @@
 //! Management guide, sections 9.1 (CSV format) and 9.3 (unix socket commands). Not in here: which process is a HAProxy.
 
 use super::evidence::{HaproxyRow, HaproxyView};
+use super::haproxy_timeouts::{self, Section};
 use super::procfs;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use std::io::{Read, Write};
@@ -31,6 +32,8 @@ pub(super) struct Configuration {
     pub(super) server_sockets: Vec<PathBuf>,
     /// Addresses of `log` lines: `stdout`, `/dev/log`, `127.0.0.1:514`, `global`.
     pub(super) logs: Vec<String>,
+    /// Its sections, for their timeouts.
+    pub(super) sections: Vec<Section>,
 }
 
 /// Reads the files and folders that `-f` names on the command line. Relative names are below `cwd`.
@@ -73,6 +76,7 @@ fn folder(path: &Path) -> Vec<PathBuf> {
 
 impl Configuration {
     fn take(&mut self, line: &str) {
+        haproxy_timeouts::take(&mut self.sections, line);
         let mut words = line.split_whitespace().take_while(|word| !word.starts_with('#'));
         match (words.next(), words.next(), words.next()) {
             (Some("stats"), Some("socket"), Some(address)) => {
@@ -160,6 +164,7 @@ fn read_answer(answer: &str, view: &mut HaproxyView) {
     };
     view.current = value("CurrConns");
     view.max = value("Maxconn");
+    view.uptime_s = value("Uptime_sec");
     let mut lines = answer.lines().skip_while(|line| !line.starts_with("# "));
     let header: Vec<&str> = lines.next().unwrap_or_default().trim_start_matches("# ").split(',').collect();
     let rows = lines.take_while(|line| !line.is_empty()).take(MOST_ROWS);
@@ -197,6 +202,8 @@ fn row(header: &[&str], fields: &[String]) -> HaproxyRow {
         sessions: number("scur").unwrap_or_default(),
         limit: number("slim"),
         queued: number("qcur").unwrap_or_default(),
+        downs: number("chkdown"),
+        since_change_s: number("lastchg"),
     }
 }
 
@@ -256,6 +263,7 @@ mod tests {
             sessions: 5,
             limit: None,
             queued: 2,
+            ..HaproxyRow::default()
         };
         assert_eq!((&view.rows[1], view.rows[0].limit), (&down, Some(5)));
         let mut view = HaproxyView::default();

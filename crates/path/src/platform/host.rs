@@ -50,6 +50,10 @@ pub struct HostQuestion {
     pub front: Vec<Endpoint>,
     /// Addresses of the `direct` target that are this host's.
     pub direct: Vec<Endpoint>,
+    /// Every address of the front target, this host's or not.
+    pub targets: Vec<SocketAddr>,
+    /// This side of the walk's own connections.
+    pub own: Vec<SocketAddr>,
     /// `pg_backend_pid()` of an admitted connection. Believed only where /proc bears it out.
     pub admitted_backend_pid: Option<u32>,
     /// `data_directory` of the configuration: a path on this host.

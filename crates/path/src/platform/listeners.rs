@@ -16,6 +16,10 @@ const TABLE_BYTES: u64 = 16 << 20;
 /// TCP_ESTABLISHED of the kernel's tcp_states.h.
 const SYN_SENT: u8 = 2;
 const ESTABLISHED: u8 = 0x01;
+/// This side has closed; its data and its FIN are not acknowledged yet.
+const FIN_WAIT1: u8 = 4;
+/// From so many tries in a row on a connection tries in vain.
+const IN_VAIN: u64 = 2;
 /// TCP_LISTEN.
 const LISTEN: u8 = 0x0A;
 /// SO_ACCEPTCON in the flags of a row of /proc/net/unix: it listens.
@@ -28,6 +32,21 @@ pub(super) struct TcpRow {
     pub(super) remote: SocketAddr,
     state: u8,
     rx_queue: u64,
+    pub(super) inode: u64,
+}
+
+/// A connection with data that its other end does not acknowledge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Unheard {
+    pub(super) local: SocketAddr,
+    pub(super) remote: SocketAddr,
+    /// Bytes in its send queue.
+    pub(super) unacknowledged: u64,
+    /// How often in a row it has tried again in vain.
+    pub(super) tries: u64,
+    /// The other end's window is shut: what is tried are probes of it.
+    pub(super) window_shut: bool,
+    /// 0 where its process has given it up.
     pub(super) inode: u64,
 }
 
@@ -47,6 +66,8 @@ pub(super) struct Sockets {
     pub(super) established: Vec<TcpRow>,
     /// Under way: the SYN is sent and nothing has come back.
     connecting: Vec<TcpRow>,
+    /// Established or half closed, with data that is not acknowledged.
+    pub(super) unheard: Vec<Unheard>,
     unix: Vec<UnixRow>,
     /// The tables were read: what is not in them does not listen.
     pub(super) whole: bool,
@@ -64,9 +85,24 @@ pub(super) struct Listener {
 }
 
 impl Listener {
+    fn of(row: &TcpRow) -> Self {
+        Self {
+            address: row.local.to_string(),
+            port: Some(row.local.port()),
+            recv_q: row.rx_queue,
+            inode: row.inode,
+        }
+    }
+
     /// As evidence shows it.
-    pub(super) fn view(&self, pid: Option<u32>, backlog: Option<u64>) -> ListenerView {
-        ListenerView { address: self.address.clone(), recv_q: self.recv_q, backlog, pid }
+    pub(super) fn view(&self, process: Option<&Process>, backlog: Option<u64>) -> ListenerView {
+        ListenerView {
+            address: self.address.clone(),
+            recv_q: self.recv_q,
+            backlog,
+            pid: process.map(|p| p.pid),
+            program: process.map(|p| p.program.clone()),
+        }
     }
 }
 
@@ -98,6 +134,27 @@ fn parse_tcp(line: &str) -> Option<TcpRow> {
     let rx_queue = u64::from_str_radix(rx, 16).ok()?;
     let inode = fields.nth(4)?.parse().ok()?;
     Some(TcpRow { local, remote, state, rx_queue, inode })
+}
+
+/// Parses a row of /proc/net/tcp or tcp6 as a connection that tries in vain (proc_net_tcp.txt of the kernel: `tr` 1 is
+/// the retransmission timer, `retrnsmt` its count; 4 is the probe of a shut window, `timeout` its count).
+fn parse_unheard(line: &str) -> Option<Unheard> {
+    let mut fields = line.split_ascii_whitespace().skip(1);
+    let local = parse_address(fields.next()?)?;
+    let remote = parse_address(fields.next()?)?;
+    let state = u8::from_str_radix(fields.next()?, 16).ok()?;
+    let unacknowledged = u64::from_str_radix(fields.next()?.split_once(':')?.0, 16).ok()?;
+    let timer = u8::from_str_radix(fields.next()?.split_once(':')?.0, 16).ok()?;
+    let retransmits = u64::from_str_radix(fields.next()?, 16).ok()?;
+    let (_uid, probes) = (fields.next()?, fields.next()?.parse().ok()?);
+    let inode = fields.next()?.parse().ok()?;
+    let (tries, window_shut) = match timer {
+        1 => (retransmits, false),
+        4 => (probes, true),
+        _ => return None,
+    };
+    let stands = matches!(state, ESTABLISHED | FIN_WAIT1) && unacknowledged > 0 && tries >= IN_VAIN;
+    stands.then_some(Unheard { local, remote, unacknowledged, tries, window_shut, inode })
 }
 
 /// Parses a row of /proc/net/unix: `Num RefCount Protocol Flags Type St Inode Path`. Rows without a path give None.
@@ -139,6 +196,7 @@ impl Sockets {
             listening,
             established,
             connecting: rows().filter(|row| row.state == SYN_SENT).collect(),
+            unheard: tcp.iter().flat_map(|t| t.lines().skip(1)).filter_map(parse_unheard).collect(),
             unix: unix.lines().skip(1).filter_map(parse_unix).collect(),
             whole: true,
         }
@@ -150,6 +208,16 @@ impl Sockets {
             Endpoint::Tcp(address) => self.tcp_listener(*address),
             Endpoint::Unix(path) => self.unix_listener(path),
         }
+    }
+
+    /// Listeners on the port of `endpoint` that a connection to it does not reach: bound to another address.
+    pub(super) fn elsewhere(&self, endpoint: &Endpoint) -> Vec<Listener> {
+        let Endpoint::Tcp(address) = endpoint else { return Vec::new() };
+        if self.tcp_listener(*address).is_some() {
+            return Vec::new();
+        }
+        let others = self.listening.iter().filter(|row| row.local.port() == address.port());
+        others.map(Listener::of).collect()
     }
 
     fn tcp_listener(&self, address: SocketAddr) -> Option<Listener> {
@@ -166,12 +234,7 @@ impl Sockets {
             .filter(|row| row.local.port() == address.port())
             .filter_map(|row| Some((rank(row)?, std::cmp::Reverse(row.rx_queue), row)))
             .min_by_key(|(rank, fullest, _)| (*rank, *fullest))
-            .map(|(_, _, row)| Listener {
-                address: row.local.to_string(),
-                port: Some(row.local.port()),
-                recv_q: row.rx_queue,
-                inode: row.inode,
-            })
+            .map(|(_, _, row)| Listener::of(row))
     }
 
     fn unix_listener(&self, path: &Path) -> Option<Listener> {
@@ -279,6 +342,11 @@ impl Holders {
         }
     }
 
+    /// A process that holds a socket: of a postmaster and its children the child.
+    pub(super) fn last(&self, inode: u64) -> Option<&Process> {
+        self.by_inode.get(&inode)?.last()
+    }
+
     /// The process that serves a listener: of a postmaster and its children the postmaster, of a master and its workers
     /// (HAProxy -W) a worker.
     pub(super) fn server(&self, inode: u64) -> Option<&Process> {
@@ -339,6 +407,35 @@ mod tests {
         }
         assert_eq!(sockets.listener(&tcp("127.0.0.1:9")), None);
         assert_eq!(sockets.listener(&tcp("10.1.2.3:51869")), None);
+    }
+
+    #[cfg(target_endian = "little")]
+    #[test]
+    fn a_listener_on_another_address_is_elsewhere() {
+        let sockets = recorded();
+        let found = sockets.elsewhere(&tcp("10.1.2.3:51869"));
+        assert_eq!(found.iter().map(|l| l.address.as_str()).collect::<Vec<_>>(), ["127.0.0.1:51869"]);
+        assert!(sockets.elsewhere(&tcp("127.0.0.1:51869")).is_empty(), "it is here");
+        assert!(sockets.elsewhere(&tcp("127.0.0.1:9")).is_empty());
+    }
+
+    /// Recorded on Linux 6.18: a server whose client is cut off mid-answer, and one whose client does not read.
+    #[cfg(target_endian = "little")]
+    #[test]
+    fn a_connection_that_tries_in_vain_is_told_by_its_timer() {
+        let row = |timer: &str, counts: &str| {
+            parse_unheard(&format!(
+                "  7: 0100007F:1538 0900007F:A1B2 01 0001F4A0:00000000 {timer} {counts} 4711 2 0 0"
+            ))
+        };
+        let cut = row("01:00000040", "00000004 101 0").expect("unheard");
+        assert_eq!((cut.unacknowledged, cut.tries, cut.window_shut, cut.inode), (128_160, 4, false, 4711));
+        assert_eq!(cut.remote.to_string(), "127.0.0.9:41394");
+        let shut = row("04:00000040", "00000000 101 3").expect("unheard");
+        assert_eq!((shut.tries, shut.window_shut), (3, true));
+        assert_eq!(row("01:00000040", "00000001 101 0"), None, "once is chance");
+        assert_eq!(row("04:00000040", "00000000 101 0"), None, "a slow reader answers the probes");
+        assert_eq!(row("02:00000040", "00000000 101 9"), None, "a keepalive");
     }
 
     #[cfg(target_endian = "little")]

@@ -21,7 +21,7 @@ const SEVERITIES: [&str; 8] = ["DEBUG", "LOG", "INFO", "NOTICE", "WARNING", "ERR
 /// Fields of an entry, on lines of their own, that are passed over.
 const PASSED_OVER: [&str; 6] = ["HINT", "CONTEXT", "STATEMENT", "QUERY", "LOCATION", "BACKTRACE"];
 /// What is kept at any severity.
-const KEPT: [Words; 12] = [
+const KEPT: &[Words] = &[
     Words::TerminatedBySignal,
     Words::CouldNotFork,
     Words::NotReloaded,
@@ -34,6 +34,7 @@ const KEPT: [Words; 12] = [
     Words::SharedMemoryFull,
     Words::OutOfSharedMemory,
     Words::RecoveryConflict,
+    Words::ClientTimedOut,
 ];
 
 /// How a log is written.

@@ -18,6 +18,7 @@ use crate::rooms::tls::evidence::{TlsEvidence, TlsOutcome};
 use crate::rooms::tls::probe::{Client, Handshake, ended, plain};
 use futures_util::FutureExt;
 use pgmedic_model::{Room, ServerError, SslMode, Target};
+use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 
 /// What came of knocking.
@@ -28,6 +29,8 @@ pub(super) struct Knock {
     pub(super) startup: Option<StartupEvidence>,
     pub(super) session: Option<Session>,
     pub(super) held: Option<Held>,
+    /// Both ends of its TCP connection, this side's first.
+    pub(super) ends: Option<(SocketAddr, SocketAddr)>,
 }
 
 /// With what a connection begins.
@@ -135,9 +138,10 @@ async fn once(way: &Way<'_>, connected: Connected, manner: Manner, bounds: Optio
         None => Opening::SslRequest,
     };
     way.entered(Room::Proxy);
+    let ends = connected.ends();
     let opened = open(connected, opening, way.deadlines.end).await;
     way.left(Room::Proxy, opened.passage.is_some(), opened.evidence.elapsed_ms);
-    let mut knock = Knock { proxy: Some(opened.evidence), held: opened.held, ..Knock::default() };
+    let mut knock = Knock { proxy: Some(opened.evidence), held: opened.held, ends, ..Knock::default() };
     match (opened.passage, client) {
         (None, _) => {}
         (Some(Passage::Hello(handshake, watch)), Some(client)) => {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | 0.5 | front and direct, to ReadyForQuery; the looks from the side |
 //! | 0.7 | the statement on the front where there is another way to ask on; rescue, to ReadyForQuery |
+//! | 0.75 | a second connection where the statement was not answered |
 //! | 0.8 | the window on this host |
 //! | 0.9 | the statement on the last way |
 //! | 0.95 | `select 1` where the statement was refused |
@@ -65,6 +66,11 @@ impl Budget {
     /// For `select 1` after a statement that was refused.
     pub(super) fn sign_of_life(&self) -> Instant {
         (Instant::now() + self.timeout.mul_f64(0.1)).min(self.at(0.95))
+    }
+
+    /// For the second connection after a query that was not answered.
+    pub(super) fn aftermath(&self) -> Instant {
+        (Instant::now() + self.timeout.mul_f64(0.25)).min(self.at(0.75))
     }
 
     /// For cancel requests and farewells.

@@ -33,12 +33,14 @@ pub(super) async fn ask(
     let deadline = budget.statement(only);
     let statement = |sql: String| if session.bounded { sql } else { bounded(&sql, budget, only) };
     let (statement, locks) = (statement(sql::statement(version)), statement(sql::lock_statement()));
-    let Answer { at, mut elapsed_ms, reply, mut notices } = session.simple_query(&statement, deadline).await;
+    let Answer { at, mut elapsed_ms, reply, mut notices, mut received_bytes } =
+        session.simple_query(&statement, deadline).await;
     let outcome = match account(reply) {
         Ok(mut account) => {
             if account.wants_locks() {
                 let answer = session.simple_query(&locks, deadline).await;
                 elapsed_ms.0 += answer.elapsed_ms.0;
+                received_bytes += answer.received_bytes;
                 notices.extend(answer.notices);
                 add_locks(&mut account, answer.reply);
             }
@@ -56,7 +58,7 @@ pub(super) async fn ask(
         }
         Err(outcome) => outcome,
     };
-    QueryEvidence { at, elapsed_ms, outcome, notices, refused: None }
+    QueryEvidence { at, elapsed_ms, outcome, notices, refused: None, received_bytes, aftermath: None }
 }
 
 /// The statement with pgmedic's own bounds around it, for a peer that did not take them at startup. The transaction
@@ -79,13 +81,13 @@ fn is_timeout(error: &ServerError) -> bool {
 async fn sign_of_life(session: &mut Session, budget: &Budget, why: String) -> QueryEvidence {
     let sql = if session.bounded { "SELECT 1" } else { "ROLLBACK; SELECT 1" };
     let answer = session.simple_query(sql, budget.sign_of_life()).await;
-    let Answer { at, elapsed_ms, reply, notices } = answer;
+    let Answer { at, elapsed_ms, reply, notices, received_bytes } = answer;
     let outcome = match rows(reply) {
         Ok(rows) if rows == [[Some("1".to_owned())]] => QueryOutcome::Alive(why),
         Ok(rows) => QueryOutcome::Unreadable(format!("{} other rows than the 1 asked for", rows.len())),
         Err(outcome) => outcome,
     };
-    QueryEvidence { at, elapsed_ms, outcome, notices, refused: None }
+    QueryEvidence { at, elapsed_ms, outcome, notices, refused: None, received_bytes, aftermath: None }
 }
 
 pub(super) type Rows = Vec<Vec<Option<String>>>;

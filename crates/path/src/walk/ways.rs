@@ -1,18 +1,20 @@
 //! The ways in: front and direct side by side, rescue where the front is full, the statement on the first that is
 //! admitted, and the window on this host before any held connection is let go.
 
+use super::aftermath;
 use super::budget::Budget;
 use super::window::{Glance, Ways, glance, look_at_suspects, look_through};
 use super::{Purpose, ahead, statement};
 use crate::events::Observer;
 use crate::evidence::{QueryEvidence, QueryOutcome, RouteEvidence, Seen};
 use crate::platform::evidence::HostEvidence;
+use crate::platform::own_socket;
 use crate::preflight::Preflight;
 use crate::rooms::dns::probe::Resolver;
 use crate::rooms::startup::session::Session;
-use crate::route::{Deadlines, Walked, Way};
+use crate::route::{DRAGGED_MS, Deadlines, Walked, Way};
 use crate::service::Service;
-use crate::sql::facts::SqlFacts;
+use crate::sql::facts::{SessionView, SqlFacts};
 use pgmedic_model::pooler_words::{Words, meaning};
 use pgmedic_model::{Room, ServerError, SqlState, Target};
 use std::time::Duration;
@@ -54,8 +56,9 @@ struct Desk {
     query: Option<QueryEvidence>,
 }
 
-/// Walks every way in. `api_is_well` comes true unless readiness says that the API cannot use its database: then the
-/// window is looked through closely though the door stands open, because the server's log may tell of what is past.
+/// Walks every way in. `api_is_well` comes true unless the API says that it cannot use its database, or that it lost
+/// connections: then the window is looked through closely though the door stands open, because the server's log may tell
+/// of what is past. It is, too, where a session sends its answer to nobody.
 pub(super) async fn walk(
     purpose: Purpose,
     service: &Service,
@@ -82,6 +85,10 @@ pub(super) async fn walk(
     let ((mut front, mut front_desk, glance, slow), direct) = tokio::join!(front, direct);
     let (mut direct, mut direct_desk) =
         direct.map_or_else(Default::default, |(gone, desk)| (Some(gone), desk));
+    front.look_at_transport(&front_desk);
+    if let Some(direct) = &mut direct {
+        direct.look_at_transport(&direct_desk);
+    }
 
     // The windows run while a silent hop still has its connection: what it does upstream with it is evidence.
     let held = (front.walked.take_held(), direct.as_mut().and_then(|direct| direct.walked.take_held()));
@@ -89,7 +96,8 @@ pub(super) async fn walk(
     let admitted = facts.is_some() && (direct.is_none() || direct_desk.session.is_some());
     let direct_walked = direct.as_ref().map(|direct| &direct.walked);
     let window = async {
-        let healthy = purpose == Purpose::Check && admitted && !slow && api_is_well.await;
+        let told_well = admitted && !facts.is_some_and(writes_to_nobody);
+        let healthy = purpose == Purpose::Check && told_well && !slow && api_is_well.await;
         let view = Ways { front: &front.walked, direct: direct_walked, facts, healthy };
         let enough = |facts: &&SqlFacts| healthy && !facts.storage.archives_silently();
         let glanced = facts.filter(enough).zip(glance).and_then(|(facts, glance)| glance.bears_out(facts));
@@ -193,7 +201,11 @@ impl<'a> Guide<'a> {
             gone.way.entered(room);
         }
         let version = gone.walked.server_version();
-        let query = statement::ask(session, version, &self.service.policy, self.budget, only).await;
+        let mut query = statement::ask(session, version, &self.service.policy, self.budget, only).await;
+        if query.outcome == QueryOutcome::Silent {
+            let backend = gone.walked.backend_pid();
+            query.aftermath = Some(aftermath::look(&gone.way, backend, self.budget).await);
+        }
         for room in ROOMS_OF_THE_STATEMENT {
             gone.way.left(room, matches!(query.outcome, QueryOutcome::Answered(_)), query.elapsed_ms);
         }
@@ -236,6 +248,15 @@ impl Desk {
 }
 
 impl Gone<'_> {
+    /// Asks the kernel for its account of the connection where the way was slow or fell silent: while it is still open.
+    fn look_at_transport(&mut self, desk: &Desk) {
+        let slow = |query: &QueryEvidence| query.elapsed_ms.0 >= DRAGGED_MS;
+        if self.walked.dragged() || desk.query.as_ref().is_some_and(slow) {
+            let transport = self.walked.ends().and_then(|(local, peer)| own_socket::transport(local, peer));
+            self.walked.add_transport(transport);
+        }
+    }
+
     /// Closes the session and gives the evidence.
     async fn end(self, desk: Desk) -> RouteEvidence {
         if let Some(session) = desk.session {
@@ -256,6 +277,12 @@ fn is_of_a_stranger(error: &ServerError) -> bool {
     let words = [Words::PasswordFailed, Words::RoleDoesNotExist, Words::DatabaseDoesNotExist];
     codes.iter().any(|code| error.is(code))
         || meaning(&error.message).is_some_and(|said| words.contains(&said))
+}
+
+/// Some session has tried to send its answer for over a second, and its client does not take it.
+fn writes_to_nobody(facts: &SqlFacts) -> bool {
+    let waits = |s: &SessionView| s.wait_event.as_deref() == Some("ClientWrite");
+    facts.sessions.sessions.iter().any(|s| waits(s) && s.query_ms.is_some_and(|ms| ms >= 1000.0))
 }
 
 /// True where an error refuses for want of a slot: 53300, or its words where a pooler has put a code of its own on them.

@@ -112,6 +112,13 @@ pub(super) async fn look_through(service: &Service, ways: &Ways<'_>, until: Inst
             (Some(target), Some(walked)) => endpoints(target, &walked.addresses()),
             _ => Vec::new(),
         },
+        targets: ways.front.addresses().iter().map(|ip| SocketAddr::new(*ip, service.target.port)).collect(),
+        own: [Some(ways.front), ways.direct]
+            .into_iter()
+            .flatten()
+            .filter_map(Walked::ends)
+            .map(|e| e.0)
+            .collect(),
         admitted_backend_pid: told_pid.or_else(key_pid),
         data_directory,
         told_data_directory: ways

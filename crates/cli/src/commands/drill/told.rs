@@ -8,7 +8,7 @@ use crate::drills::{Drill, steady, table};
 use crate::output::stdout;
 use crate::render::style::{Look, Paint};
 use crate::render::{self, text};
-use pgmedic_model::Ms;
+use pgmedic_model::{Ms, Role};
 use std::time::Instant;
 
 use super::{Document, Wanted};
@@ -177,7 +177,8 @@ fn verdict(record: &Record, look: &Look) -> String {
             let what = if record.drill == record.expected {
                 format!("found {} and no other root, in {found}", record.drill)
             } else {
-                format!("found {} as contributing to {}, in {found}", record.drill, record.expected)
+                let as_what = if record.role == Role::Symptom { "a symptom of" } else { "contributing to" };
+                format!("found {} as {as_what} {}, in {found}", record.drill, record.expected)
             };
             margin(look, Paint::Good, "passed", &what)
         }

@@ -18,5 +18,15 @@ pub(super) const DRILLS: &[Drill] = &[
         "The API serves, and never made its pool.",
         faults::api_not_initialised::inject,
     ),
+    Drill {
+        root: Some("only root may set a firewall's rules"),
+        programs: &["iptables"],
+        ..drill(
+            API,
+            "stale-pooled-sockets",
+            "The connection that the API's pool keeps is ended behind its back.",
+            faults::stale_pooled_sockets::inject,
+        )
+    },
     drill(API, "api-unreachable", "Nothing listens on the API's port.", faults::api_unreachable::inject),
 ];

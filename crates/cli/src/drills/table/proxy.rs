@@ -27,6 +27,30 @@ pub(super) const DRILLS: &[Drill] = &[
         faults::proxy_client_limit::inject,
     ),
     drill(
+        PROXY,
+        "proxy-queue-timeout",
+        "The proxy's server has all the sessions it may, and the proxy gives newcomers up.",
+        faults::proxy_queue_timeout::inject,
+    ),
+    drill(
+        PROXY,
+        "proxy-idle-timeout",
+        "The proxy closes what idles for a second, and the API's pool keeps it.",
+        faults::proxy_idle_timeout::inject,
+    ),
+    drill(
+        PROXY,
+        "proxy-check-flaps",
+        "The proxy's check fails and passes in turn, and sessions are cut each time.",
+        faults::proxy_check_flaps::inject,
+    ),
+    drill(
+        PROXY,
+        "proxy-drained-connections",
+        "The proxy is reloaded, and its old process cuts what the API's pool still keeps.",
+        faults::proxy_drained_connections::inject,
+    ),
+    drill(
         POOLER,
         "pooler-pool-exhausted",
         "Every server connection of the pooler is in use, and clients wait.",

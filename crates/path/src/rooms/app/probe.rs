@@ -1,7 +1,7 @@
 //! What the API says of itself: its readiness, its pool's figures, its log. The three are looked at together and side by
 //! side with the walk; none of them is on the way in.
 
-use super::evidence::{AppEvidence, HttpOutcome, PoolMetrics, ReadyEvidence};
+use super::evidence::{AppEvidence, HttpOutcome, LogEvidence, PoolMetrics, ReadyEvidence};
 use super::{log, metrics as figures};
 use crate::evidence::Seen;
 use crate::http::url::Endpoint;
@@ -20,37 +20,39 @@ const METRICS_BODY: usize = 1024 * 1024;
 /// Characters of a body that are shown.
 const SHOWN: usize = 200;
 
-/// Looks at everything that the service says where to find. What readiness answers is told at once: the windows look
-/// more closely where it says no.
+/// Looks at everything that the service says where to find. What readiness answers and the log has is told at once: the
+/// windows look more closely where the API is not well.
 pub async fn look(
     service: &Service,
     deadline: Instant,
-    tell: impl FnOnce(&Seen<ReadyEvidence>),
+    tell: impl FnOnce(&Seen<ReadyEvidence>, &Seen<LogEvidence>),
 ) -> AppEvidence {
     let resolver = Resolver::of(service);
     let database = service.target.host.to_string();
-    let (ready, metrics, log) = tokio::join!(
-        async {
-            let seen = match &service.ready {
-                Some(url) => ready(url, &resolver, deadline).await,
-                None => not_configured("ready", "the API's readiness endpoint"),
-            };
-            tell(&seen);
-            seen
-        },
-        async {
-            match &service.metrics {
-                Some(url) => metrics(url, &resolver, deadline).await,
-                None => not_configured("metrics", "the API's page of pg_pool_* metrics"),
-            }
-        },
-        async {
-            match &service.api_log {
-                Some(source) => log::look(source, &database, deadline).await,
-                None => not_configured("api_log", "the API's log on this host"),
-            }
-        },
-    );
+    let ready = async {
+        match &service.ready {
+            Some(url) => ready(url, &resolver, deadline).await,
+            None => not_configured("ready", "the API's readiness endpoint"),
+        }
+    };
+    let log = async {
+        match &service.api_log {
+            Some(source) => log::look(source, &database, deadline).await,
+            None => not_configured("api_log", "the API's log on this host"),
+        }
+    };
+    let words = async {
+        let (ready, log) = tokio::join!(ready, log);
+        tell(&ready, &log);
+        (ready, log)
+    };
+    let metrics = async {
+        match &service.metrics {
+            Some(url) => metrics(url, &resolver, deadline).await,
+            None => not_configured("metrics", "the API's page of pg_pool_* metrics"),
+        }
+    };
+    let ((ready, log), metrics) = tokio::join!(words, metrics);
     AppEvidence { ready, metrics, log }
 }
 

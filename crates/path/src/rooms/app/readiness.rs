@@ -56,6 +56,19 @@ pub(crate) fn log(e: &Evidence) -> Option<&LogEvidence> {
     e.app.log.get().or_else(|| e.platform.get().and_then(|told| told.api_log.get()))
 }
 
+/// True where the API's log tells of connections that were lost lately: more than one, which may be of a client that
+/// was stopped itself.
+pub(crate) fn lost_some(log: &LogEvidence) -> bool {
+    log.hits.iter().any(|hit| hit.pattern == LogPattern::ConnectionLost && !hit.stale && hit.count >= 2)
+}
+
+/// The API's own word that connections of its pool were lost: in its readiness, else in its log.
+pub(crate) fn lost_connections(e: &Evidence) -> Option<Fact> {
+    let said = told(e).filter(|t| t.failing() && t.meaning() == Some(LogPattern::ConnectionLost));
+    let logged = || logged(e, LogPattern::ConnectionLost).map(|(_, fact)| fact);
+    said.map(|t| t.fact()).or_else(logged)
+}
+
 /// The hit for a known sentence in the API's log, where it still holds.
 pub(crate) fn logged(e: &Evidence, pattern: LogPattern) -> Option<(&LogHit, Fact)> {
     let log = log(e)?;
@@ -97,9 +110,15 @@ impl Told<'_> {
         self.db.is_some() || self.reason.is_some() || matches!(self.status, 200..=299 | 500..=599)
     }
 
-    /// What its reason (else its body) says, by the sentences known in logs.
+    /// What its reason (else its body) says, by the sentences known in logs. A reason for a `db` member that says no is
+    /// about the database, whether it names it or not.
     pub(crate) fn meaning(&self) -> Option<LogPattern> {
-        driver_words::meaning(self.reason.unwrap_or(self.body), self.host)
+        match self.reason {
+            Some(reason) if self.db_is(DISCONNECTED) => {
+                driver_words::meaning(&format!("database: {reason}"), self.host)
+            }
+            reason => driver_words::meaning(reason.unwrap_or(self.body), self.host),
+        }
     }
 
     /// `503, db: disconnected (Database not initialised)`.

@@ -10,6 +10,46 @@ pub struct NetworkEvidence {
     pub elapsed_ms: Ms,
     /// The attempts.
     pub attempts: Vec<Attempt>,
+    /// What the kernel tells of the connection that was walked on; asked only where the way was slow or fell silent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transport: Option<Transport>,
+    /// The address families that this host has; asked only where every attempt failed before a packet left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub families: Option<Families>,
+}
+
+/// Address families that lead beyond this host's loopback.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Families {
+    /// A route of IPv4.
+    pub ipv4: bool,
+    /// An IPv6 address of global scope.
+    pub ipv6: bool,
+}
+
+/// The kernel's own account of one of the walk's connections (`struct tcp_info` of linux/tcp.h, by sock_diag(7)).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Transport {
+    /// When it was asked.
+    pub at: Timestamp,
+    /// The peer.
+    pub peer: String,
+    /// This side's address and port.
+    pub local: String,
+    /// Segments sent and not acknowledged.
+    pub unacked: u32,
+    /// How often in a row the oldest of them was sent again in vain.
+    pub retransmits: u32,
+    /// Segments sent again since the connection was made, its SYN included.
+    pub retransmitted: u32,
+    /// Segments that came while one before them was missing. None before Linux 5.5.
+    pub out_of_order: Option<u32>,
+    /// Bytes that came in order.
+    pub bytes_received: u64,
+    /// The largest segment that this side sends, in bytes.
+    pub segment_bytes: u32,
+    /// The smoothed round trip.
+    pub round_trip_ms: Ms,
 }
 
 /// One attempt to one address.

@@ -46,6 +46,19 @@ pub struct Connected {
     pub io: Io,
     /// The peer.
     pub address: Address,
+    /// This side's address and port, of a TCP connection.
+    pub local: Option<SocketAddr>,
+}
+
+impl Connected {
+    /// Both ends of a TCP connection, this side's first.
+    #[must_use]
+    pub const fn ends(&self) -> Option<(SocketAddr, SocketAddr)> {
+        match (self.local, &self.address) {
+            (Some(local), Address::Tcp(peer)) => Some((local, *peer)),
+            _ => None,
+        }
+    }
 }
 
 /// Tries an address once.
@@ -53,8 +66,8 @@ pub async fn attempt(address: &Address, deadline: Instant) -> (Attempt, Option<C
     let watch = Stopwatch::start();
     let result = timeout_at(deadline, connect(address)).await;
     let elapsed_ms = watch.elapsed();
-    let (outcome, errno, io) = match result {
-        Ok(Ok(io)) => (ConnectOutcome::Connected, None, Some(io)),
+    let (outcome, errno, made) = match result {
+        Ok(Ok(made)) => (ConnectOutcome::Connected, None, Some(made)),
         Ok(Err(error)) => {
             let errno = error.raw_os_error();
             (classify(errno), errno.map(Errno::from_number), None)
@@ -62,20 +75,21 @@ pub async fn attempt(address: &Address, deadline: Instant) -> (Attempt, Option<C
         Err(_) => (ConnectOutcome::Silent, None, None),
     };
     let attempt = Attempt { at: watch.at, elapsed_ms, address: address.to_string(), outcome, errno };
-    (attempt, io.map(|io| Connected { io, address: address.clone() }))
+    (attempt, made.map(|(io, local)| Connected { io, address: address.clone(), local }))
 }
 
-async fn connect(address: &Address) -> io::Result<Io> {
+async fn connect(address: &Address) -> io::Result<(Io, Option<SocketAddr>)> {
     match address {
         Address::Tcp(address) => {
             let stream = TcpStream::connect(address).await?;
             stream.set_nodelay(true)?;
-            Ok(Box::new(stream))
+            let local = stream.local_addr().ok();
+            Ok((Box::new(stream), local))
         }
         Address::Unix(path) => {
             // libpq's spelling of an abstract address: the `@` stands for the NUL (`UNIXSOCK_PATH`, unix(7)).
             let path = path.strip_prefix('@').map_or_else(|| path.clone(), |name| format!("\0{name}"));
-            Ok(Box::new(UnixStream::connect(path).await?))
+            Ok((Box::new(UnixStream::connect(path).await?), None))
         }
     }
 }

@@ -3,7 +3,9 @@
 
 use crate::clock::Stopwatch;
 use crate::rooms::network::evidence::{Attempt, ConnectOutcome, NetworkEvidence};
+use crate::rooms::network::families;
 use crate::rooms::network::probe::{Address, Connected, attempt};
+use crate::rooms::network::reading::here_alone;
 use pgmedic_model::Ms;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -117,7 +119,9 @@ impl Reach {
                 errno: None,
             })
         });
-        NetworkEvidence { elapsed_ms: self.elapsed_ms, attempts: attempts.collect() }
+        let attempts: Vec<Attempt> = attempts.collect();
+        let families = attempts.iter().all(|a| here_alone(a.outcome)).then(families::of_this_host).flatten();
+        NetworkEvidence { elapsed_ms: self.elapsed_ms, attempts, transport: None, families }
     }
 }
 

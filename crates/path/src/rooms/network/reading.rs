@@ -65,6 +65,19 @@ pub(crate) fn is_v6(attempt: &Attempt) -> bool {
     attempt.address.parse::<SocketAddr>().is_ok_and(|a| a.is_ipv6())
 }
 
+/// The address family that this host has not, where the addresses of a route are all of that one: `IPv4`, `IPv6`.
+pub(crate) fn missing_family(route: &RouteEvidence) -> Option<&'static str> {
+    let network = route.network.as_ref()?;
+    let (families, first) = (network.families?, network.attempts.first()?);
+    if is_loopback(first) || network.attempts.iter().any(|a| is_v6(a) != is_v6(first)) {
+        return None;
+    }
+    match is_v6(first) {
+        true => (!families.ipv6).then_some("IPv6"),
+        false => (!families.ipv4).then_some("IPv4"),
+    }
+}
+
 /// True for a loopback address.
 pub(crate) fn is_loopback(attempt: &Attempt) -> bool {
     attempt.address.parse::<SocketAddr>().is_ok_and(|a| a.ip().to_canonical().is_loopback())
@@ -92,6 +105,15 @@ pub(crate) fn listener<'a>(e: &'a Evidence, name: &str) -> Listener<'a> {
         Some(view) => Listener::There(view),
         None if sought => Listener::Missing,
         None => Listener::NotSeen,
+    }
+}
+
+/// Listeners on the port of the route called `name` at other addresses of this host, where none is at its own.
+pub(crate) fn elsewhere<'a>(e: &'a Evidence, name: &str) -> &'a [ListenerView] {
+    match (e.host.get(), name) {
+        (Some(host), "front") => &host.front_elsewhere,
+        (Some(host), "direct") => &host.direct_elsewhere,
+        _ => &[],
     }
 }
 

@@ -7,4 +7,5 @@ pub mod evidence;
 mod first_bytes;
 pub(crate) mod log;
 pub mod probe;
+pub(crate) mod queue;
 pub(crate) mod silence;

@@ -5,6 +5,7 @@
 use super::evidence::FirstBytes;
 use crate::evidence::{Evidence, QueryOutcome, RouteEvidence};
 use crate::platform::evidence::{HaproxyRow, HaproxyView, HostEvidence, ListenerView, ProcessView};
+use crate::rooms::network::carriage;
 use crate::rooms::network::evidence::{ConnectOutcome, NetworkEvidence};
 use crate::rooms::startup::evidence::StartupOutcome;
 use pgmedic_model::{Confidence, Fact, Finding, Ms, Room, Severity, Source, Timestamp};
@@ -51,7 +52,7 @@ struct Opinion {
 }
 
 /// What would decide between those that are silent.
-const DECIDERS: [(&str, &str); 5] = [
+const DECIDERS: [(&str, &str); 6] = [
     (
         "server-hung",
         "walk around the proxy (`direct`), or look at the postmaster's state on its host: `ps -o stat,wchan`",
@@ -65,6 +66,10 @@ const DECIDERS: [(&str, &str); 5] = [
     (
         "pooler-upstream-failing",
         "PgBouncer's log (`closing because: …` of its `S-` lines), and a walk around it (`direct`)",
+    ),
+    (
+        "packets-dropped",
+        "`tcpdump -ni any port 5432` on the server's host: an answer that leaves there and does not arrive here",
     ),
 ];
 
@@ -87,8 +92,11 @@ pub(crate) fn at_the_door(route: &RouteEvidence) -> Option<(Timestamp, Ms, &'sta
     waiting.then_some((startup.at, startup.elapsed_ms, "an answer to the startup message"))
 }
 
-/// Where and for how long a route was silent after the login.
+/// Where and for how long a route was silent after the login. None where the network is seen to have lost it.
 pub(crate) fn after_the_login(route: &RouteEvidence) -> Option<(Timestamp, Ms, &'static str)> {
+    if carriage::lost(route).is_some() {
+        return None;
+    }
     if let Some(query) = route.query.as_ref().filter(|q| q.outcome == QueryOutcome::Silent) {
         return Some((query.at, query.elapsed_ms, "the first query's answer"));
     }
@@ -108,6 +116,8 @@ pub(crate) fn weigh(e: &Evidence) -> Option<Verdict> {
     let silence = at_the_door(&e.front)?;
     let opinion = match by_window(e) {
         Some(seen) => seen,
+        // The peer's kernel itself did not acknowledge: it is no process that is silent.
+        None if carriage::unheard_at_the_door(&e.front).is_some() => return None,
         // What keeps the hop from its server has a finding of its own; a pooler that waits for it is a symptom.
         None if is_cut_off(e) => by_the_pooler(e)?,
         None => by_other_ways(e).or_else(|| accepted(e)).unwrap_or_else(|| unknown(e)),
@@ -269,7 +279,7 @@ fn by_other_ways(e: &Evidence) -> Option<Opinion> {
             }
             let summary =
                 format!("{} connects and stays silent, while {} answers", e.front.address, direct.address);
-            let left = others(&["server-hung", "proxy-hung"]);
+            let left = others(&["server-hung", "proxy-hung"]).into_iter().chain([DECIDERS[5]]).collect();
             return Some(opinion(Silent::Proxy, Confidence::Possible, summary, vec![works], left));
         }
     }
@@ -369,7 +379,8 @@ fn unknown(e: &Evidence) -> Opinion {
     let behind_a_proxy = e.direct.get().is_some() || e.pooler.get().is_some();
     let (who, id) =
         if behind_a_proxy { (Silent::Proxy, "proxy-hung") } else { (Silent::Server, "server-hung") };
-    opinion(who, Confidence::Possible, summary, vec![], others(&[id]))
+    let left = others(&[id]).into_iter().chain([DECIDERS[5]]).collect();
+    opinion(who, Confidence::Possible, summary, vec![], left)
 }
 
 /// The fact that the way around the proxy is admitted, where it is.

@@ -128,6 +128,16 @@ pub(crate) fn cancel_one(e: &Evidence, s: &SessionView, remedy: &str, why: &str)
     RemedyPlan::by_hand(remedy, kind_for(s), plan, psql(e, &sql))
 }
 
+/// Ends one session that is active and cannot be cancelled: it waits for the network, not for its query.
+pub(crate) fn terminate_active(e: &Evidence, s: &SessionView, remedy: &str, why: &str) -> RemedyPlan {
+    if !may_end(&e.policy, s) {
+        return ask_owner(e, s);
+    }
+    let sql = signal("pg_terminate_backend", &[s], "state = 'active'");
+    let plan = format!("{}terminate {}: {why}", first_ask(s), named(s));
+    RemedyPlan::by_hand(remedy, kind_for(s), plan, psql(e, &sql))
+}
+
 /// A migration or a dump in the way is ended by its owner, or with the owner's word.
 fn first_ask(s: &SessionView) -> &'static str {
     if is_upkeep(&s.application) { "ask its owner first; then " } else { "" }

@@ -46,6 +46,8 @@ pub struct Answer {
     pub reply: Reply,
     /// NoticeResponses that came meanwhile, at most 16.
     pub notices: Vec<ServerError>,
+    /// Bytes that came meanwhile.
+    pub received_bytes: u64,
 }
 
 /// What came of one simple query.
@@ -89,6 +91,7 @@ impl Session {
     pub async fn simple_query(&mut self, sql: &str, deadline: Instant) -> Answer {
         let watch = Stopwatch::start();
         let mut notices = Vec::new();
+        let before = self.wire.received();
         let reply = if self.in_step {
             match self.ask(sql, &mut notices, deadline).await {
                 Ok(reply) => reply,
@@ -97,7 +100,8 @@ impl Session {
         } else {
             Reply::Unreadable("the connection was given up".to_owned())
         };
-        Answer { at: watch.at, elapsed_ms: watch.elapsed(), reply, notices }
+        let received_bytes = self.wire.received() - before;
+        Answer { at: watch.at, elapsed_ms: watch.elapsed(), reply, notices, received_bytes }
     }
 
     async fn ask(

@@ -69,19 +69,26 @@ impl End {
 pub struct Wire {
     io: Io,
     buffer: BytesMut,
+    received: u64,
 }
 
 impl Wire {
     /// Puts framing on a stream.
     #[must_use]
     pub fn new(io: Io) -> Self {
-        Self { io, buffer: BytesMut::new() }
+        Self { io, buffer: BytesMut::new(), received: 0 }
     }
 
     /// What has been read and not yet been taken.
     #[must_use]
     pub fn buffered(&self) -> &[u8] {
         &self.buffer
+    }
+
+    /// How many bytes have been read.
+    #[must_use]
+    pub const fn received(&self) -> u64 {
+        self.received
     }
 
     /// Takes one byte that [`Self::buffered`] has shown.
@@ -125,7 +132,10 @@ impl Wire {
         match timeout_at(deadline, self.io.read_buf(&mut self.buffer)).await {
             Err(_) => Err(End::Silent),
             Ok(Ok(0)) => Err(End::Closed),
-            Ok(Ok(_)) => Ok(()),
+            Ok(Ok(count)) => {
+                self.received += count as u64;
+                Ok(())
+            }
             Ok(Err(error)) => Err(End::from_io(&error)),
         }
     }

@@ -8,6 +8,7 @@ pub mod api_unreachable;
 pub mod pool_starved;
 pub mod readiness_failing;
 pub mod readiness_lies;
+pub mod stale_pooled_sockets;
 
 /// Every cause of this room.
 pub static ALL: &[&Cause] = &[
@@ -17,4 +18,5 @@ pub static ALL: &[&Cause] = &[
     &api_holds_stale_state::CAUSE,
     &pool_starved::CAUSE,
     &readiness_lies::CAUSE,
+    &stale_pooled_sockets::CAUSE,
 ];

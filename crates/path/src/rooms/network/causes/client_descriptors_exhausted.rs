@@ -33,7 +33,7 @@ cause! {
     /// ## References
     /// socket(2), EMFILE and ENFILE; getrlimit(2), RLIMIT_NOFILE; proc(5); systemd.exec(5).
     "client-descriptors-exhausted" in Network,
-    proved by Proof::None("pgmedic would have to starve itself; the errno was recorded with RLIMIT_NOFILE=12 and is held by a test");
+    proved by Proof::Drill;
 }
 
 fn find(e: &Evidence) -> Option<Finding> {

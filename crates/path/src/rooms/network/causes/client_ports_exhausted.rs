@@ -34,7 +34,7 @@ cause! {
     /// ## References
     /// connect(2), EADDRNOTAVAIL; ip(7), `ip_local_port_range`; tcp(7), `tcp_tw_reuse`; ss(8).
     "client-ports-exhausted" in Network,
-    proved by Proof::None("needs the whole host's port range narrowed; the errno was recorded that way and is held by a test");
+    proved by Proof::Drill;
 }
 
 fn find(e: &Evidence) -> Option<Finding> {

@@ -35,7 +35,7 @@ cause! {
     /// iptables-extensions(8), `REJECT --reject-with`; connect(2), ECONNREFUSED, EPERM; ip(7), EHOSTUNREACH;
     /// firewall-cmd(1).
     "firewall-rejects" in Network,
-    proved by Proof::None("a filter's answer needs rules in the machine's own packet filter; held by evidence in tests");
+    proved by Proof::Drill;
 }
 
 fn find(e: &Evidence) -> Option<Finding> {

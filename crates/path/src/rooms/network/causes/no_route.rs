@@ -5,7 +5,7 @@ use crate::evidence::Evidence;
 use crate::paste::argument;
 use crate::rooms::network::evidence::{Attempt, ConnectOutcome};
 use crate::rooms::network::reading::{
-    Listener, decisive, fact, how, is, is_socket, is_v6, listener, with_context,
+    self, Listener, decisive, fact, how, is, is_socket, is_v6, listener, with_context,
 };
 use crate::ways::{Around, host_and_port, struck};
 use pgmedic_model::{Confidence, Finding, RemedyKind, RemedyPlan};
@@ -45,6 +45,9 @@ fn find(e: &Evidence) -> Option<Finding> {
     let way = struck(e, Around::Behind, |r| decisive(r).is_some_and(|a| verdict(a).is_some()))?;
     let attempt = decisive(way.route)?;
     let (confidence, what) = verdict(attempt)?;
+    if reading::missing_family(way.route).is_some() {
+        return None;
+    }
     let rejected = attempt.outcome == ConnectOutcome::Rejected;
     if rejected && matches!(listener(e, way.name), Listener::There(_)) {
         return None;

@@ -5,7 +5,7 @@ use crate::evidence::Evidence;
 use crate::paste::argument;
 use crate::rooms::network::evidence::{Attempt, ConnectOutcome};
 use crate::rooms::network::reading::{
-    Listener, decisive, ended, fact, how, is_socket, listener, with_context,
+    self, Listener, decisive, ended, fact, how, is_socket, listener, with_context,
 };
 use crate::rooms::server::log;
 use crate::ways::{Around, host_and_port, struck};
@@ -50,6 +50,7 @@ fn find(e: &Evidence) -> Option<Finding> {
     let attempt = decisive(way.route)?;
     let confidence = match listener(e, way.name) {
         Listener::There(_) => return None,
+        _ if !reading::elsewhere(e, way.name).is_empty() => return None,
         _ if is_socket(attempt) => Confidence::Certain,
         Listener::Missing => Confidence::Certain,
         Listener::NotSeen => Confidence::Likely,

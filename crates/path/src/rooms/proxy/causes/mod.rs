@@ -11,8 +11,12 @@ pub mod pooler_paused;
 pub mod pooler_pool_exhausted;
 pub mod pooler_rejects_parameter;
 pub mod pooler_upstream_failing;
+pub mod proxy_check_flaps;
 pub mod proxy_client_limit;
+pub mod proxy_drained_connections;
 pub mod proxy_hung;
+pub mod proxy_idle_timeout;
+pub mod proxy_queue_timeout;
 pub mod proxy_without_backend;
 pub mod wrong_server;
 
@@ -23,6 +27,10 @@ pub static ALL: &[&Cause] = &[
     &proxy_without_backend::CAUSE,
     &proxy_hung::CAUSE,
     &proxy_client_limit::CAUSE,
+    &proxy_queue_timeout::CAUSE,
+    &proxy_idle_timeout::CAUSE,
+    &proxy_check_flaps::CAUSE,
+    &proxy_drained_connections::CAUSE,
     &pooler_hung::CAUSE,
     &pooler_paused::CAUSE,
     &pooler_database_disabled::CAUSE,

@@ -66,7 +66,7 @@ mod tests {
         let found = find(&e).expect("found");
         assert_eq!(found.confidence, Confidence::Possible);
         let others: Vec<_> = found.alternatives.iter().map(|a| a.cause.as_str()).collect();
-        assert_eq!(others, ["proxy-client-limit", "pooler-hung"]);
+        assert_eq!(others, ["proxy-client-limit", "pooler-hung", "packets-dropped"]);
         assert!(find(&healthy()).is_none());
     }
 

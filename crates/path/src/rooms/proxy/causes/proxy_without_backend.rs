@@ -7,6 +7,7 @@ use crate::platform::evidence::{HaproxyEnding, HaproxyRow};
 use crate::platform::told::MemberRole;
 use crate::rooms::proxy::evidence::{FirstBytes, ProxyEvidence, Sent};
 use crate::rooms::proxy::log;
+use crate::rooms::proxy::queue;
 use pgmedic_model::haproxy_words::Ended;
 use pgmedic_model::{Confidence, Fact, Finding, RemedyKind, RemedyPlan, Room, Severity, Source};
 
@@ -54,6 +55,9 @@ fn find(e: &Evidence) -> Option<Finding> {
         matches!(p.first, FirstBytes::Closed | FirstBytes::Reset) && p.sent != Sent::ClientHello
     };
     let proxy = e.front.proxy.as_ref().filter(hung_up)?;
+    if queue::given_up(e).is_some() {
+        return None;
+    }
     let reset = proxy.first == FirstBytes::Reset;
     let how = if reset { "reset the connection" } else { "closed" };
     let said = format!("the peer {how} after {} without a byte", proxy.elapsed_ms);
@@ -124,14 +128,12 @@ fn servers_down(e: &Evidence) -> Vec<Fact> {
     let Some((host, view)) = e.host.get().and_then(|h| h.haproxy.as_ref().map(|v| (h, v))) else {
         return Vec::new();
     };
-    let is_server = |row: &&HaproxyRow| row.server != "FRONTEND" && row.server != "BACKEND";
-    let down = |row: &&HaproxyRow| row.status.starts_with("DOWN") || row.status.starts_with("MAINT");
     let fact = |row: &HaproxyRow| {
         let check = if row.check.is_empty() { String::new() } else { format!(", last check {}", row.check) };
         let said = format!("server {}/{} is {}{check}", row.proxy, row.server, row.status);
         Fact::new(Source::Host, host.at, &view.socket, said).value(row.status.clone())
     };
-    view.rows.iter().filter(is_server).filter(down).map(fact).collect()
+    view.rows.iter().filter(|row| row.is_server() && row.is_out()).map(fact).collect()
 }
 
 /// What HAProxy logged while the walk stood at its door: that it found no server for a session.

@@ -77,7 +77,11 @@ fn silent_after_the_login(e: &Evidence) -> Option<Finding> {
                 "pooler-pool-exhausted",
                 "the pooler's console, if there is a PgBouncer (configure `pooler`)",
             )
-            .or_else("mtu-black-hole", "small answers pass and large ones do not: `ping -M do -s 1400`"),
+            .or_else("mtu-black-hole", "small answers pass and large ones do not: `ping -M do -s 1400`")
+            .or_else(
+                "packets-dropped",
+                "`ss -tio` here: data of this connection is sent again and never acknowledged",
+            ),
     )
 }
 
@@ -94,7 +98,7 @@ mod tests {
         let found = find(&first_bytes(FirstBytes::Silent)).expect("found");
         assert_eq!(found.confidence, Confidence::Possible);
         let others: Vec<_> = found.alternatives.iter().map(|a| a.cause.as_str()).collect();
-        assert_eq!(others, ["proxy-hung", "proxy-client-limit", "pooler-hung"]);
+        assert_eq!(others, ["proxy-hung", "proxy-client-limit", "pooler-hung", "packets-dropped"]);
     }
 
     #[test]
