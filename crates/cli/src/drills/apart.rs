@@ -21,7 +21,9 @@ enum Takes {
     ServerTls,
     /// The server's access rules.
     AccessRules,
-    /// The server's run: it is stopped, killed, or kept from its clients.
+    /// The server's settings beyond its own (`fault.conf`).
+    Settings,
+    /// The server's run: it is stopped, killed, restarted for the fault, or kept from its clients.
     Run,
 }
 
@@ -35,17 +37,37 @@ const TAKEN: &[(Takes, &[&str])] = &[
     ),
     (Takes::ApiPlace, &["readiness-failing", "api-not-initialised"]),
     (Takes::ProxyTarget, &["proxy-without-backend", "routed-to-standby", "standby-not-ready"]),
-    (Takes::ServerTls, &["tls-not-offered", "certificate-expired", "certificate-wrong-name"]),
-    (Takes::AccessRules, &["hba-rejects", "tls-required"]),
+    (
+        Takes::ServerTls,
+        &["tls-not-offered", "certificate-expired", "certificate-wrong-name", "certificate-untrusted"],
+    ),
+    (Takes::AccessRules, &["hba-rejects", "tls-required", "configuration-broken"]),
+    (
+        Takes::Settings,
+        &[
+            "archiver-failing",
+            "lock-table-full",
+            "server-cannot-start",
+            "server-recovering",
+            "server-starting",
+            "shared-memory-full",
+            "tls-version-mismatch",
+        ],
+    ),
     (
         Takes::Run,
         &[
             "port-closed",
+            "stopped-by-administrator",
+            "stale-lock-file",
+            "server-cannot-start",
             "server-starting",
             "server-recovering",
             "server-shutting-down",
             "server-down",
             "server-hung",
+            "wal-volume-full",
+            "wrong-server",
         ],
     ),
 ];
@@ -61,6 +83,7 @@ impl Takes {
             Self::ProxyTarget => "where the proxy leads",
             Self::ServerTls => "the server's TLS",
             Self::AccessRules => "the server's access rules",
+            Self::Settings => "the server's settings",
             Self::Run => "the server's run",
         }
     }

@@ -116,8 +116,8 @@ fn hides(e: &Evidence, root: &Finding, room: Room) -> bool {
 }
 
 /// True where what shows a fault could not be looked at, because of the other's root: what is met on the way in, and
-/// what a pooler's console or an API tells that did not answer. Logs, processes and platforms are looked at whatever
-/// became of the way.
+/// what a pooler's console or an API tells that did not answer. Processes and logs are looked at whatever became of the
+/// way, unless the service has no window at all; so are platforms.
 fn out_of_sight(e: &Evidence, root: &Finding, room: Room, proof: Option<Source>) -> bool {
     match proof {
         Some(Source::Dns | Source::Tcp | Source::Bytes | Source::Tls | Source::Startup | Source::Sql) => {
@@ -128,6 +128,7 @@ fn out_of_sight(e: &Evidence, root: &Finding, room: Room, proof: Option<Source>)
             let answered = |ready: &ReadyEvidence| matches!(ready.outcome, HttpOutcome::Answered { .. });
             !e.app.ready.get().is_some_and(answered)
         }
-        Some(Source::Log | Source::Host | Source::Platform) | None => false,
+        Some(Source::Log | Source::Host) => e.host.get().is_none() && hides(e, root, room),
+        Some(Source::Platform) | None => false,
     }
 }
