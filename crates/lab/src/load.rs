@@ -44,7 +44,7 @@ pub struct Done {
     pub base_backups: u64,
     /// pg_dump; 0 where it is not among the server's programs.
     pub dumps: u64,
-    /// Replicas that stream: 1, or 0 where there is no pg_basebackup to make one with.
+    /// Replicas that stream.
     pub replicas: u64,
     /// What failed of all this. On a healthy server nothing should.
     pub failures: u64,
@@ -80,7 +80,7 @@ impl Counts {
 pub struct Load {
     counts: Arc<Counts>,
     keeper: Option<JoinHandle<()>>,
-    standby: Option<Postgres>,
+    _standby: Postgres,
     _idle: Sessions,
 }
 
@@ -93,10 +93,7 @@ impl Load {
     pub fn start(lab: &Lab) -> Result<Self, LabError> {
         let postgres = lab.postgres();
         prepare(postgres)?;
-        let standby = match postgres.program("pg_basebackup") {
-            Ok(_) => Some(Postgres::standby_of(postgres, lab.folder(), lab.runtime().handle().clone())?),
-            Err(_) => None,
-        };
+        let standby = Postgres::standby_of(postgres, lab.folder(), lab.runtime().handle().clone())?;
         let counts = Arc::new(Counts::default());
         let api = Login::of_api(postgres);
         for n in 0..WRITERS {
@@ -113,7 +110,7 @@ impl Load {
             backup: lab.folder().join("backup"),
         };
         let keeper = Some(std::thread::spawn(move || keeper.keep()));
-        let load = Self { counts, keeper, standby, _idle: idle };
+        let load = Self { counts, keeper, _standby: standby, _idle: idle };
         wait::until_true("load on the server", Duration::from_secs(20), || {
             let done = load.done();
             done.transactions > 0 && done.logins > 0 && done.checkpoints > 0
@@ -134,7 +131,7 @@ impl Load {
             vacuums: get(&counts.vacuums),
             base_backups: get(&counts.base_backups),
             dumps: get(&counts.dumps),
-            replicas: u64::from(self.standby.is_some()),
+            replicas: 1,
             failures: get(&counts.failures),
         }
     }

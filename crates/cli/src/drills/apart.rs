@@ -39,7 +39,13 @@ const TAKEN: &[(Takes, &[&str])] = &[
     (Takes::ProxyTarget, &["proxy-without-backend", "routed-to-standby", "standby-not-ready"]),
     (
         Takes::ServerTls,
-        &["tls-not-offered", "certificate-expired", "certificate-wrong-name", "certificate-untrusted"],
+        &[
+            "tls-not-offered",
+            "certificate-expired",
+            "certificate-wrong-name",
+            "certificate-untrusted",
+            "tls-version-mismatch",
+        ],
     ),
     (Takes::AccessRules, &["hba-rejects", "tls-required", "configuration-broken"]),
     (
@@ -51,7 +57,6 @@ const TAKEN: &[(Takes, &[&str])] = &[
             "server-recovering",
             "server-starting",
             "shared-memory-full",
-            "tls-version-mismatch",
         ],
     ),
     (

@@ -4,6 +4,7 @@
 //! `monitor` (pg_monitor), `rescue` (superuser), `replicator`; all but the first prove [`PASSWORD`] over TCP.
 
 mod settings;
+mod standby;
 mod template;
 
 use crate::certificates::{Authority, Validity};
@@ -81,36 +82,6 @@ impl Postgres {
             }
         }
         server.up().map(|()| server)
-    }
-
-    /// Makes a hot standby of `primary` with pg_basebackup and starts it.
-    ///
-    /// # Errors
-    /// Where a program is missing or the standby does not come up.
-    pub fn standby_of(primary: &Self, folder: &Path, runtime: Handle) -> Result<Self, LabError> {
-        let (standby, _) = Self::prepare(folder, None, "standby", runtime)?;
-        let program = standby.bin.join("pg_basebackup");
-        if !program.is_file() {
-            let package = "postgresql-client";
-            return Err(LabError::MissingProgram { program: "pg_basebackup", package });
-        }
-        let mut basebackup = process::tool(program.as_os_str(), standby.account.as_ref())?;
-        basebackup.args([
-            "--checkpoint=fast",
-            "--no-sync",
-            "--wal-method=stream",
-            "--write-recovery-conf",
-            "-D",
-        ]);
-        basebackup.arg(&standby.data).args(["-h", "127.0.0.1", "-U", "replicator", "-p"]);
-        process::run("pg_basebackup", basebackup.arg(primary.port.to_string()).current_dir("/"))?;
-        standby.configure()?;
-        standby.up()?;
-        wait::until_true("a streaming standby", PATIENCE, || {
-            let streaming = "select 1 from pg_stat_replication where state = 'streaming'";
-            primary.sql(streaming).is_ok_and(|rows| !rows.is_empty())
-        })?;
-        Ok(standby)
     }
 
     /// Makes another server in the place of `other`, which is stopped: the same port, roles and database, and an identity
@@ -387,13 +358,9 @@ impl Postgres {
     /// Where the server refuses.
     pub fn sql_in(&self, database: &str, statement: &str) -> Result<Rows, LabError> {
         let refused = |e: tokio_postgres::Error| LabError::sql(statement, &e);
-        let mut config = tokio_postgres::Config::new();
-        config.host_path(&self.sockets).port(self.port).user("postgres").dbname(database);
-        config.application_name("lab").connect_timeout(Duration::from_secs(5));
-        // A fault may have made every transaction of the database read-only.
-        config.options("-c default_transaction_read_only=off");
         self.runtime.block_on(async {
-            let (client, connection) = config.connect(tokio_postgres::NoTls).await.map_err(refused)?;
+            let (client, connection) =
+                self.superuser(database).connect(tokio_postgres::NoTls).await.map_err(refused)?;
             let driver = tokio::spawn(connection);
             let messages = client.simple_query(statement).await.map_err(refused);
             drop(client);
@@ -401,6 +368,16 @@ impl Postgres {
             let _ended = driver.await;
             Ok(messages?.iter().filter_map(row).collect())
         })
+    }
+
+    /// The superuser's way in over the unix socket.
+    fn superuser(&self, database: &str) -> tokio_postgres::Config {
+        let mut config = tokio_postgres::Config::new();
+        config.host_path(&self.sockets).port(self.port).user("postgres").dbname(database);
+        config.application_name("lab").connect_timeout(Duration::from_secs(5));
+        // A fault may have made every transaction of the database read-only.
+        config.options("-c default_transaction_read_only=off");
+        config
     }
 
     /// One value of one row.
