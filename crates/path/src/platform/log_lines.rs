@@ -215,8 +215,13 @@ fn csv(text: &str) -> Vec<Draft> {
     let mut drafts = Vec::new();
     let mut row = vec![String::new()];
     let mut quoted = false;
-    for c in text[skipped..].chars() {
+    let mut rest = text[skipped..].chars().peekable();
+    while let Some(c) = rest.next() {
         match c {
+            // Inside quotes a quote is written twice.
+            '"' if quoted && rest.next_if_eq(&'"').is_some() => {
+                row.last_mut().into_iter().for_each(|field| field.push('"'));
+            }
             '"' => quoted = !quoted,
             ',' if !quoted => row.push(String::new()),
             '\n' if !quoted => drafts.extend(csv_row(&std::mem::replace(&mut row, vec![String::new()]))),
@@ -350,7 +355,7 @@ but could not open file \"/data/global/pg_control\": No such file or directory\n
         let from_csv = said(csv, Format::Csv, "");
         assert_eq!(from_csv.len(), 2, "{from_csv:?}");
         assert!(from_csv[0].starts_with("2026-11-23T14:27:31.624Z FATAL 28P01: password"), "{from_csv:?}");
-        assert!(from_csv[0].contains("(DETAIL: Connection matched"), "{from_csv:?}");
+        assert!(from_csv[0].contains("for user \"app\" (DETAIL: Connection matched"), "{from_csv:?}");
         assert_eq!(said(json, Format::Json, "").len(), 2);
         assert!(said(json, Format::Json, "")[1].ends_with("received smart shutdown request"));
         assert!(said("", Format::Csv, "").is_empty() && said("\"", Format::Csv, "").is_empty());

@@ -8,6 +8,7 @@ mod around;
 mod encodings;
 mod limits;
 mod lock_trees;
+mod logins;
 mod roles;
 mod server;
 mod state;
@@ -41,6 +42,7 @@ const SCENARIOS: &[Scenario] = &[
     ("texts of every encoding are survived", encodings::texts_of_every_encoding_are_survived),
     ("through PgBouncer in transaction mode", around::through_pgbouncer_in_transaction_mode),
     ("on a standby", around::on_a_standby),
+    ("failed logins are told apart by the log", logins::failed_logins_are_told_apart_by_the_log),
 ];
 
 #[test]
