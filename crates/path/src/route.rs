@@ -17,7 +17,7 @@ use crate::rooms::startup::session::Session;
 use crate::rooms::startup::wire::Held;
 use futures_util::FutureExt;
 use knock::Knock;
-use pgmedic_model::{Host, Ms, Room, ServerError, Target};
+use pgmedic_model::{Host, Ms, Room, ServerError, Target, Timestamp};
 use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use tokio::time::Instant;
@@ -165,6 +165,15 @@ impl Walked {
             | (None, Some(ProxyEvidence { first: FirstBytes::Error(error), .. })) => Some(error),
             _ => None,
         }
+    }
+
+    /// When the startup began that a server (no pooler of its own accord) refused: its log tells of it since.
+    #[must_use]
+    pub fn refused_since(&self) -> Option<Timestamp> {
+        let said_by_a_pooler =
+            |error: &ServerError| error.code.as_ref().is_some_and(|c| c.as_str() == "08P01");
+        self.refusal().filter(|error| !said_by_a_pooler(error))?;
+        Some(self.knock.startup.as_ref()?.at)
     }
 
     /// The admitted connection, once.

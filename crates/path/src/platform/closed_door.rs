@@ -283,9 +283,14 @@ fn look_at_disk(
     };
     page.step("the server's log");
     let pid = postmaster.map(|found| found.process.pid);
-    let known =
-        Known { given: question.log.as_deref(), place: place.as_ref(), postmaster: pid, settings: &settings };
-    match server_log::read(&known) {
+    let known = Known {
+        given: question.log.as_deref(),
+        place: place.as_ref(),
+        postmaster: pid,
+        settings: &settings,
+        refused_since: question.refused_since,
+    };
+    match server_log::read(&known, until) {
         Ok(log) => page.evidence().log = Some(log),
         Err(why) => page.blind(vec![why]),
     }

@@ -12,7 +12,7 @@ use super::titles;
 use super::volumes::{self, Care};
 use crate::clock;
 use crate::service::{Service, Window};
-use pgmedic_model::Host;
+use pgmedic_model::{Host, Timestamp};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::sync::mpsc::RecvTimeoutError;
@@ -62,6 +62,8 @@ pub struct HostQuestion {
     pub told_data_directory: Option<PathBuf>,
     /// The server's log, by configuration.
     pub log: Option<PathBuf>,
+    /// Since when the server's log has a line of its refusal of this walk, which its collector may be about to write.
+    pub refused_since: Option<Timestamp>,
     /// True where the ways in were admitted, the server told of itself and the API does not say otherwise: then the look
     /// is cheap.
     pub healthy: bool,

@@ -125,6 +125,7 @@ pub(super) async fn look_through(service: &Service, ways: &Ways<'_>, until: Inst
             .facts
             .and_then(|facts| facts.storage.data_directory.clone().map(PathBuf::from)),
         log,
+        refused_since: ways.front.refused_since().or_else(|| ways.direct.and_then(Walked::refused_since)),
         healthy: ways.healthy,
         titles: ways.facts.is_some_and(|facts| facts.storage.archives_silently()),
     };
