@@ -122,7 +122,7 @@ const EDGES: &[Edge] = &[
     Edge { cause: "stale-lock-file", effects: DOOR_SYMPTOMS, when: ALWAYS },
     Edge {
         cause: "stale-lock-file",
-        effects: &["server-down", "stopped-by-administrator", "backend-crashed"],
+        effects: &["server-down", "server-cannot-start", "stopped-by-administrator", "backend-crashed"],
         when: ALWAYS,
     },
     Edge { cause: "lock-table-full", effects: DOOR_SYMPTOMS, when: ALWAYS },
