@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 use tokio_postgres::{Client, Config, NoTls, Statement};
 
 /// The pool's size, as the runbook's Prevention has it.
-const POOL_MAX: usize = 10;
+pub(crate) const POOL_MAX: usize = 10;
 /// What one readiness request may take, from the pool's queue to the answer of `select 1`.
 const READY_WITHIN: Duration = Duration::from_secs(1);
 /// What a request may wait for a connection of the pool.
@@ -71,6 +71,8 @@ struct State {
 #[derive(Debug)]
 struct Pooled {
     client: Client,
+    /// What reads and writes its socket.
+    driver: JoinHandle<()>,
     prepared: Option<Statement>,
 }
 
@@ -196,6 +198,16 @@ impl Api {
     /// Whether its pool trusts what it keeps: then it hands out sessions that have ended, and never opens one anew.
     pub fn trust_pool(&self, trust: bool) {
         self.state.trusting.store(trust, Ordering::Relaxed);
+    }
+
+    /// Closes the sockets of the connections that it keeps, behind its pool's back.
+    pub fn lose_sockets(&self) {
+        self.runtime.block_on(async {
+            for pooled in self.state.idle.lock().await.iter_mut() {
+                pooled.driver.abort();
+                let _aborted = (&mut pooled.driver).await;
+            }
+        });
     }
 
     /// Whether its readiness says connected without having asked.
@@ -361,12 +373,12 @@ impl State {
         let pooled = match kept {
             Some(pooled) => pooled,
             None => {
-                let client = connect(place).await?;
+                let (client, driver) = connect(place).await?;
                 let prepared = match self.preparing.load(Ordering::Relaxed) {
                     true => Some(client.prepare("select 1").await.map_err(|e| words(&e))?),
                     false => None,
                 };
-                Pooled { client, prepared }
+                Pooled { client, driver, prepared }
             }
         };
         Ok((pooled, permit))
@@ -413,7 +425,7 @@ impl Drop for Waiting<'_> {
 }
 
 /// Opens a connection.
-async fn connect(place: Place) -> Result<Client, String> {
+async fn connect(place: Place) -> Result<(Client, JoinHandle<()>), String> {
     let (addresses, port) = match place {
         Place::Uninitialised => return Err("Database not initialised".to_owned()),
         Place::At(address) => (vec![address.ip()], address.port()),
@@ -427,8 +439,8 @@ async fn connect(place: Place) -> Result<Client, String> {
     config.port(port).user(ROLE).password(PASSWORD).dbname(DATABASE);
     config.application_name("renderflow-api").connect_timeout(READY_WITHIN);
     let (client, connection) = config.connect(NoTls).await.map_err(|e| words(&e))?;
-    tokio::spawn(connection);
-    Ok(client)
+    let driver = tokio::spawn(async move { drop(connection.await) });
+    Ok((client, driver))
 }
 
 /// The addresses of the database's name; in getaddrinfo(3)'s words where there is none.

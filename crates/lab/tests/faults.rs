@@ -72,6 +72,7 @@ each! {
     proxy_hung in PROXY => "silent";
     proxy_client_limit in PROXY => "silent";
     pooler_client_limit in POOLER => "08P01";
+    pooler_database_disabled in POOLER => "08P01";
     tls_required in PLAIN => "28000";
     wrong_password in PLAIN => "28P01";
     role_missing in PLAIN => "28P01";
@@ -231,8 +232,12 @@ fn ready(api: &Api) -> String {
 fn readiness() {
     let lab = Lab::build(Parts { api: true, ..PLAIN }).unwrap();
     let api = lab.api().unwrap();
-    let cases: [(Inject, &str); 5] = [
+    let cases: [(Inject, &str); 9] = [
         (faults::backend_crashed::inject, "503"),
+        (|lab| faults::pool_starved::inject(lab, SHORT), "503"),
+        (|lab| faults::pool_leak::inject(lab, SHORT), "503"),
+        (faults::api_holds_stale_state::inject, "503"),
+        (faults::readiness_lies::inject, "200"),
         (faults::readiness_failing::inject, "503"),
         (faults::api_not_initialised::inject, "503"),
         (faults::api_unreachable::inject, "refused"),

@@ -239,6 +239,17 @@ const EDGES: &[Edge] = &[
     },
     Edge { cause: "api-holds-stale-state", effects: &["readiness-failing"], when: ALWAYS },
     Edge { cause: "pool-starved", effects: &["readiness-failing", "api-holds-stale-state"], when: ALWAYS },
+    Edge {
+        cause: "pool-leak",
+        effects: &[
+            "readiness-failing",
+            "api-holds-stale-state",
+            "pool-starved",
+            "idle-sessions",
+            "idle-in-transaction",
+        ],
+        when: ALWAYS,
+    },
 ];
 
 /// What a server that lost its storage dies of.

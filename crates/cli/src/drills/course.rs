@@ -1,7 +1,7 @@
 //! The course of one drill: a healthy lab, the fault, the walk, the verdict, the fault away, healthy again.
 
 use super::child;
-use super::{Drill, service};
+use super::{Drill, Found, service};
 use pgmedic_lab::{Lab, LabError, wait};
 use pgmedic_model::{Ms, Report, Role, Status};
 use pgmedic_path::walk::Purpose;
@@ -182,11 +182,16 @@ pub(super) fn is_well(report: &Report) -> bool {
     report.status == Status::Ok && report.findings.is_empty()
 }
 
-/// Exactly one root, the expected one; and the drill's own cause in its expected role.
+/// Exactly the expected root, or both of two; and the drill's own cause in its expected role.
 fn judge(drill: &Drill, report: &Report) -> Result<(), Trouble> {
     let roots: Vec<&str> = report.roots().map(|root| root.cause.as_str()).collect();
     let in_its_role = || report.findings.iter().any(|f| f.cause == drill.name && f.role == drill.role());
-    let right = roots == [drill.root_cause()] && in_its_role();
+    let expected = match drill.found {
+        Found::Beside(other) => vec![drill.name, other],
+        _ => vec![drill.root_cause()],
+    };
+    let all = roots.len() == expected.len() && expected.iter().all(|root| roots.contains(root));
+    let right = all && in_its_role();
     if right { Ok(()) } else { Err(Trouble::Misdiagnosed(summary(report))) }
 }
 

@@ -51,6 +51,8 @@ pub(crate) enum Found {
     ContributingTo(&'static str),
     /// As a symptom of the one root, which is this cause.
     SymptomOf(&'static str),
+    /// As one of two roots; the other is this cause.
+    Beside(&'static str),
     /// As the one latent finding, of a walk with a preflight, while nothing is broken.
     Latent,
 }
@@ -65,7 +67,7 @@ impl Drill {
     /// The id of the one root that must be found.
     pub(crate) fn root_cause(&self) -> &'static str {
         match self.found {
-            Found::Root | Found::Latent => self.name,
+            Found::Root | Found::Latent | Found::Beside(_) => self.name,
             Found::ContributingTo(root) | Found::SymptomOf(root) => root,
         }
     }
@@ -78,7 +80,7 @@ impl Drill {
     /// The role in which its own cause must be found.
     pub(crate) const fn role(&self) -> Role {
         match self.found {
-            Found::Root | Found::Latent => Role::Root,
+            Found::Root | Found::Latent | Found::Beside(_) => Role::Root,
             Found::ContributingTo(_) => Role::Contributing,
             Found::SymptomOf(_) => Role::Symptom,
         }

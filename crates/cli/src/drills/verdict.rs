@@ -94,7 +94,7 @@ fn fate(
 fn found_as(report: &Report, drill: &Drill) -> Option<Role> {
     let role = |cause: &str| report.findings.iter().find(|f| f.cause == cause).map(|f| f.role);
     match drill.found {
-        Found::Root | Found::Latent => role(drill.name),
+        Found::Root | Found::Latent | Found::Beside(_) => role(drill.name),
         Found::ContributingTo(root) | Found::SymptomOf(root) => role(drill.name).and(role(root)),
     }
 }

@@ -1,7 +1,7 @@
 //! Drills of the room `app`.
 
-use super::{API, drill};
-use crate::drills::Drill;
+use super::{API, OVER_A_SECOND, drill};
+use crate::drills::{Drill, Found};
 use pgmedic_lab::faults;
 
 /// Every drill of the room.
@@ -29,4 +29,31 @@ pub(super) const DRILLS: &[Drill] = &[
         )
     },
     drill(API, "api-unreachable", "Nothing listens on the API's port.", faults::api_unreachable::inject),
+    drill(
+        API,
+        "pool-starved",
+        "Every connection of the API's pool is at a slow statement, and requests wait for one.",
+        |lab| faults::pool_starved::inject(lab, OVER_A_SECOND),
+    ),
+    drill(
+        API,
+        "pool-leak",
+        "Requests took every connection of the API's pool and never gave them back; others wait.",
+        |lab| faults::pool_leak::inject(lab, OVER_A_SECOND),
+    ),
+    drill(
+        API,
+        "api-holds-stale-state",
+        "The API's pool goes on handing out sockets that are gone; a new one would come about.",
+        faults::api_holds_stale_state::inject,
+    ),
+    Drill {
+        found: Found::Beside("server-down"),
+        ..drill(
+            API,
+            "readiness-lies",
+            "The server is down, and the API's readiness says connected without having asked.",
+            faults::readiness_lies::inject,
+        )
+    },
 ];

@@ -31,7 +31,7 @@ cause! {
     ///
     /// ## References
     /// Runbook, section 2 ("restart the API to reset connection pool").
-    "api-holds-stale-state" in App, proved by Proof::None("the lab's API mends itself; one that holds on to dead sessions is not built");
+    "api-holds-stale-state" in App, proved by Proof::Drill;
 }
 
 /// What an API logs when a fresh attempt of its own fails.

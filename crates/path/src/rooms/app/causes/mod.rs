@@ -5,6 +5,7 @@ use crate::cause::Cause;
 pub mod api_holds_stale_state;
 pub mod api_not_initialised;
 pub mod api_unreachable;
+pub mod pool_leak;
 pub mod pool_starved;
 pub mod readiness_failing;
 pub mod readiness_lies;
@@ -12,6 +13,7 @@ pub mod stale_pooled_sockets;
 
 /// Every cause of this room.
 pub static ALL: &[&Cause] = &[
+    &pool_leak::CAUSE,
     &readiness_failing::CAUSE,
     &api_not_initialised::CAUSE,
     &api_unreachable::CAUSE,

@@ -36,7 +36,7 @@ cause! {
     ///
     /// ## References
     /// Runbook: "Prevention" (`max: 10`, `pg_pool_*`). Postgres manual: `statement_timeout`, `pg_stat_activity`.
-    "pool-starved" in App, proved by Proof::None("the lab's API has no request that is slow on purpose");
+    "pool-starved" in App, proved by Proof::Drill;
 }
 
 fn find(e: &Evidence) -> Option<Finding> {

@@ -35,7 +35,7 @@ cause! {
     ///
     /// ## References
     /// Runbook: "Symptoms" (`/api/v1/ready`).
-    "readiness-lies" in App, proved by Proof::None("the lab's API asks its database; one that lies is not built");
+    "readiness-lies" in App, proved by Proof::Drill;
 }
 
 fn find(e: &Evidence) -> Option<Finding> {
