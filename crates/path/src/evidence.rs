@@ -67,6 +67,9 @@ pub struct Evidence {
     pub direct: Seen<RouteEvidence>,
     /// The way in by a role that may use reserved slots; only tried when the ordinary way is refused for want of slots.
     pub rescue: Seen<RouteEvidence>,
+    /// A rescue role is configured, whether it was needed or not.
+    #[serde(default)]
+    pub rescue_configured: bool,
     /// The pooler's console.
     pub pooler: Seen<PoolerEvidence>,
     /// What this host shows of the database or the API.

@@ -2,6 +2,7 @@
 //! Not in here: what to advise; each cause says that itself.
 
 use crate::evidence::{Evidence, Seen};
+use crate::ways::host_and_port;
 
 /// A SQL string literal (Postgres manual, "String Constants"; with escapes where a backslash or control stands in it).
 pub(crate) fn literal(text: &str) -> String {
@@ -54,7 +55,8 @@ fn statement(sql: &str) -> String {
     format!("'{}'", sql.replace('\'', "'\\''"))
 }
 
-/// `psql "$…" -c …` as someone who may signal and alter others: the rescue role, or the service's own where that is one.
+/// `psql "$…" -c …` as someone who may signal and alter others: the service's own role where that is one, else the rescue role,
+/// else, where none is configured, a superuser by the name that most servers have one under.
 pub(crate) fn psql(e: &Evidence, sql: &str) -> String {
     psql_each(e, &[sql])
 }
@@ -62,19 +64,28 @@ pub(crate) fn psql(e: &Evidence, sql: &str) -> String {
 /// The same with several statements, each in a transaction of its own.
 pub(crate) fn psql_each(e: &Evidence, statements: &[&str]) -> String {
     let each: String = statements.iter().map(|sql| format!(" -c {}", statement(sql))).collect();
-    format!("psql \"${}\"{each}", variable(e))
+    format!("psql {}{each}", way_in(e))
 }
 
 /// The same in another database of the same server.
 pub(crate) fn psql_in(e: &Evidence, database: &str, sql: &str) -> String {
     let connect = argument(&format!("\\connect {}", identifier(database)));
-    format!("psql \"${}\" -c {connect} -c {}", variable(e), statement(sql))
+    format!("psql {} -c {connect} -c {}", way_in(e), statement(sql))
 }
 
-/// The environment variable that names the way in for repairs.
-fn variable(e: &Evidence) -> &'static str {
+/// The way in for repairs, as psql's arguments: by an environment variable, or past whatever stands in front.
+pub(crate) fn way_in(e: &Evidence) -> String {
     let capable = e.front.facts().is_some_and(|f| f.me.superuser || f.me.may_signal);
-    if capable && !matches!(e.rescue, Seen::Seen(_)) { "DATABASE_URL" } else { "RESCUE_DATABASE_URL" }
+    let rescued = matches!(e.rescue, Seen::Seen(_));
+    if capable && !rescued {
+        return "\"$DATABASE_URL\"".to_owned();
+    }
+    if rescued || e.rescue_configured {
+        return "\"$RESCUE_DATABASE_URL\"".to_owned();
+    }
+    let address = e.direct.get().map_or(e.target.address.as_str(), |direct| direct.address.as_str());
+    let (host, port) = host_and_port(address);
+    format!("-h {} -p {} -U postgres -d {}", argument(host), argument(port), argument(&e.target.database))
 }
 
 /// `pg_isready` for the target: 0 accepting, 1 refusing (57P03), 2 no answer. It says "accepting" with every slot
@@ -117,6 +128,10 @@ mod tests {
         assert!(psql_in(&e, "app", "vacuum").contains("-c '\\connect \"app\"' -c 'vacuum'"));
         e.rescue = Seen::Seen(e.front.clone());
         assert!(psql(&e, "select 1").starts_with("psql \"$RESCUE_DATABASE_URL\""));
+        let mut alone = healthy();
+        alone.rescue_configured = false;
+        let by_name = "psql -h renderflow-db.internal -p 5432 -U postgres -d renderflow -c 'select 1'";
+        assert_eq!(psql(&alone, "select 1"), by_name);
         assert!(until_ready(&e).starts_with("until pg_isready -t 3 -h renderflow-db.internal -p 5432;"));
     }
 }

@@ -84,6 +84,7 @@ pub async fn walk_for(
         front: seen.front,
         direct: seen.direct,
         rescue: seen.rescue,
+        rescue_configured: service.rescue.is_some(),
         pooler: pooler.unwrap_or_else(panicked),
         host: seen.host,
         platform: platform.unwrap_or_else(panicked),

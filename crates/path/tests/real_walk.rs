@@ -9,7 +9,8 @@ use pgmedic_lab::{Parts, PoolerSize};
 use pgmedic_model::SslMode;
 use pgmedic_path::evidence::{QueryOutcome, Seen};
 use pgmedic_path::rooms::proxy::evidence::FirstBytes;
-use pgmedic_path::{Service, record, walk};
+use pgmedic_path::walk::Purpose;
+use pgmedic_path::{Service, diagnose, latent, record, walk, walk_for};
 use real::Server;
 use std::time::{Duration, Instant};
 
@@ -36,6 +37,52 @@ fn a_healthy_walk_is_one_connection_and_one_statement() {
     let one_more =
         format!("select 1 from pg_stat_database where datname = 'renderflow' and sessions = {}", before + 1);
     server.wait_until(&one_more, 1);
+}
+
+#[test]
+fn a_walk_that_looks_ahead_sees_what_a_start_would_refuse_and_what_merely_waits_for_one() {
+    let server = Server::plain();
+    let postgres = server.lab().postgres();
+    let ahead = |user: &str| {
+        let service = server.service(user);
+        server.run(walk_for(Purpose::Preflight, &service, TIMEOUT, &|_| {}))
+    };
+    let evidence = ahead("rescue");
+    let seen = evidence.preflight.get().expect("asked");
+    assert_eq!((seen.hba.get(), seen.settings.get()), (Some(&vec![]), Some(&vec![])), "{seen:?}");
+    assert!(latent(&evidence).is_empty() && diagnose(&evidence).is_empty());
+    let host = evidence.host.get().expect("this host");
+    assert!(host.log.is_some() && host.postmaster.is_some() && !host.volumes.is_empty());
+
+    let rules = std::fs::read_to_string(postgres.data().join("pg_hba.conf")).expect("readable");
+    postgres.write("pg_hba.conf", &format!("{rules}hots all all 10.0.0.0/8 trust\n")).expect("written");
+    postgres.write("fault.conf", "max_connections = 120\nwork_mem = 'lots'\n").expect("written");
+    let evidence = ahead("rescue");
+    let seen = evidence.preflight.get().expect("asked");
+    let broken: Vec<_> =
+        seen.settings.get().expect("told").iter().map(|b| (b.line, b.setting.as_deref())).collect();
+    assert_eq!(broken, [(Some(2), Some("work_mem"))], "{seen:?}");
+    assert_eq!(seen.pending_restart, ["max_connections"]);
+    assert_eq!(seen.hba.get().expect("told").len(), 1, "{seen:?}");
+    assert_eq!(latent(&evidence)[0].cause, "configuration-broken");
+    assert!(diagnose(&evidence).is_empty(), "nothing is broken yet");
+
+    // Where a name is unknown the server looks no further.
+    postgres.write("fault.conf", "no_such_setting = 1\n").expect("written");
+    let found = latent(&ahead("rescue"));
+    assert!(found[0].evidence.iter().any(|f| f.fact.contains("no_such_setting")), "{found:?}");
+
+    // A plain role is told what would let it ask.
+    let Seen::Seen(seen) = ahead(ROLE).preflight else { panic!("asked") };
+    let Seen::NotSeen(why) = seen.hba else { panic!("a plain role may not ask") };
+    assert!(why.contains("grant execute on function pg_hba_file_rules() to \"renderflow\""), "{why}");
+    assert!(matches!(seen.settings, Seen::NotSeen(why) if why.contains("pg_read_all_settings")));
+
+    // A file that is gone is what a start would say.
+    postgres.remove("pg_hba.conf").expect("removed");
+    let evidence = ahead("rescue");
+    let hba = evidence.preflight.get().and_then(|seen| seen.hba.get()).expect("asked");
+    assert!(hba.iter().any(|line| line.error.contains("pg_hba.conf")), "{hba:?}");
 }
 
 #[test]

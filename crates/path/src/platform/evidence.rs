@@ -409,6 +409,9 @@ pub struct VolumeView {
     pub read_only: bool,
     /// Bytes in it by what holds them, where it could be read in time: `pg_wal`, `base`, `pgsql_tmp`, `log`.
     pub held: Vec<(String, u64)>,
+    /// WAL files in it that wait to be archived (`pg_wal/archive_status/*.ready`), where what holds it was read.
+    #[serde(default)]
+    pub to_archive: Option<u64>,
 }
 
 impl VolumeView {

@@ -185,8 +185,24 @@ fn tell_holders(
         });
         if let Some(volume) = volume {
             volume.held.push((name.to_owned(), bytes));
+            if name == "pg_wal" {
+                volume.to_archive = Some(to_archive(&folder, left, until));
+            }
         }
     }
+}
+
+/// WAL files that wait to be archived: so many `.ready` files, as far as they were counted.
+fn to_archive(wal: &Path, most: usize, until: Instant) -> u64 {
+    let entries = std::fs::read_dir(wal.join("archive_status")).into_iter().flatten().flatten();
+    let mut count = 0;
+    for entry in entries.take(most) {
+        if Instant::now() >= until {
+            break;
+        }
+        count += u64::from(entry.file_name().to_str().is_some_and(|name| name.ends_with(".ready")));
+    }
+    count
 }
 
 /// The folder of the server's logs: the one given, else the one that its collector says it writes to, else its default. A
@@ -307,6 +323,10 @@ mod tests {
         }
         std::fs::write(folder.path().join("base/5/1"), vec![1; 256 << 10]).expect("a file");
         std::fs::write(folder.path().join("base/pgsql_tmp/t"), vec![1; 512 << 10]).expect("a file");
+        std::fs::create_dir(folder.path().join("pg_wal/archive_status")).expect("a folder");
+        for name in ["1.ready", "2.ready", "3.done"] {
+            std::fs::write(folder.path().join("pg_wal/archive_status").join(name), "").expect("a file");
+        }
         std::os::unix::fs::symlink(outside.path(), folder.path().join("base/away")).expect("a link");
 
         let place = Place::here(folder.path());
@@ -316,6 +336,8 @@ mod tests {
         tell_holders(&place, None, &mut views, soon(), &mut blind);
         let held = |name: &str| views[0].held.iter().find(|(n, _)| n == name).map(|(_, b)| b >> 10);
         assert_eq!((held("base"), held("pgsql_tmp"), held("pg_wal")), (Some(256), Some(512), Some(0)));
+
+        assert_eq!(views[0].to_archive, Some(2));
 
         assert_eq!(held_below(folder.path(), "data", &mut 2, soon()), None, "the count is bounded");
         let past = Instant::now();

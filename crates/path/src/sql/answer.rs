@@ -48,10 +48,11 @@ pub fn read(rows: &[Vec<Option<String>>]) -> Result<Account, ReadError> {
 
 impl Account {
     /// True where somebody waits for a lock or a transaction is prepared, so that the locks are worth asking for
-    /// ([`super::lock_statement`]).
+    /// ([`super::lock_statement`]). A role that does not see who waits has them asked for where slots run short.
     #[must_use]
     pub fn wants_locks(&self) -> bool {
-        !self.prepared.is_empty() || self.sessions.iter().any(SessionRow::waits)
+        let unseen = || !self.sees_all() && self.is_short_of_slots();
+        !self.prepared.is_empty() || self.sessions.iter().any(SessionRow::waits) || unseen()
     }
 
     /// Adds the rows that [`super::lock_statement`] answers with.

@@ -89,6 +89,21 @@ impl Account {
         self.setting("is_superuser") == Some("on")
     }
 
+    /// True where the role may see what every session does and waits for.
+    #[must_use]
+    pub fn sees_all(&self) -> bool {
+        self.superuser() || self.server.stats == Some(true)
+    }
+
+    /// Four fifths of the ordinary slots, or more, are taken: then a role that does not see who waits asks for the locks.
+    pub(super) fn is_short_of_slots(&self) -> bool {
+        let reserved = ["superuser_reserved_connections", "reserved_connections"];
+        let reserved: u64 = reserved.iter().map(|name| self.number::<u64>(name)).sum();
+        let slots = self.number::<u64>("max_connections").saturating_sub(reserved);
+        let taken = self.sessions.iter().filter(|row| row.is_client() && !self.is_own(row)).count() as u64;
+        slots > 0 && taken * 5 >= slots * 4
+    }
+
     /// Time since, in ms, to the microsecond.
     #[allow(clippy::cast_precision_loss, reason = "285 years of microseconds are exact in an f64")]
     fn since(&self, us: Us) -> f64 {
@@ -107,7 +122,7 @@ impl Account {
             database: self.server.database.clone(),
             pid: self.server.pid,
             superuser: self.superuser(),
-            sees_all: self.superuser() || self.server.stats == Some(true),
+            sees_all: self.sees_all(),
             may_signal: self.superuser() || self.server.signals == Some(true),
         }
     }
@@ -262,7 +277,7 @@ impl Account {
     }
 
     fn sessions(&self, groups: &[Group<'_>]) -> SessionFacts {
-        let count = |test: fn(&SessionRow) -> bool| {
+        let count = |test: fn(&SessionRow) -> bool| -> u64 {
             groups.iter().filter(|g| !g.own && test(g.like)).map(|g| g.count).sum()
         };
         let mut prepared: Vec<_> = self.prepared.iter().collect();
@@ -283,7 +298,7 @@ impl Account {
         });
         let mut facts = SessionFacts {
             sessions: self.worth_naming(),
-            lock_waiters: count(SessionRow::waits),
+            lock_waiters: count(SessionRow::waits).max(self.waits.len() as u64),
             waits: waits.collect(),
             prepared: prepared.collect(),
             prepared_total: self.prepared.len() as u64,

@@ -5,8 +5,7 @@ SET LOCAL client_encoding TO SQL_ASCII;
 -- ahead in a queue came to it before, so the longest waiters first. A holder may have come to wait for something else
 -- later than those whom it hinders: the waiting blockers of those 80 come next, for without them no root is certain.
 WITH w AS MATERIALIZED (
-  SELECT pid, query_start AS asked FROM pg_catalog.pg_stat_get_activity(NULL)
-  WHERE wait_event_type OPERATOR(pg_catalog.=) 'Lock'
+  {WAITERS}
 ),
 x AS MATERIALIZED (
   SELECT t.pid, pg_catalog.pg_blocking_pids(t.pid) AS blocked_by

@@ -50,11 +50,20 @@ pub fn statement(version_num: u32) -> String {
     pieces(version_num / 10_000).iter().fold(sql, |sql, (mark, piece)| sql.replace(mark, piece))
 }
 
+/// Who waits, by what the sessions say of themselves, with when they asked.
+const WAITERS: &str = "SELECT pid, query_start AS asked FROM pg_catalog.pg_stat_get_activity(NULL)
+  WHERE wait_event_type OPERATOR(pg_catalog.=) 'Lock'";
+
+/// The same for a role that may not see what others wait for: pg_locks is open to everybody, and does not say since when.
+const WAITERS_BY_LOCKS: &str =
+    "SELECT pid, NULL::pg_catalog.timestamptz AS asked FROM pg_catalog.pg_lock_status()
+  WHERE NOT granted AND pid IS NOT NULL";
+
 /// The statement that asks for waiters and locks. Its rows are to be given to [`Account::add_locks`]; it is to be sent as
-/// [`statement`] is.
+/// [`statement`] is. `sees_all` where the role may see what every session waits for ([`Account::sees_all`]).
 #[must_use]
-pub fn lock_statement() -> String {
-    uncommented(LOCKS)
+pub fn lock_statement(sees_all: bool) -> String {
+    uncommented(LOCKS).replace("{WAITERS}", if sees_all { WAITERS } else { WAITERS_BY_LOCKS })
 }
 
 fn uncommented(sql: &str) -> String {
@@ -102,7 +111,7 @@ mod tests {
     fn every_operator_and_function_is_qualified() {
         let versions = [120_000, 130_000, 150_000, 170_000, 180_000];
         let ahead = versions.map(preflight::queries).into_iter().flat_map(|q| [q.may, q.hba, q.settings]);
-        for sql in versions.map(statement).into_iter().chain([lock_statement()]).chain(ahead) {
+        for sql in versions.map(statement).into_iter().chain([true, false].map(lock_statement)).chain(ahead) {
             let sql = bare(&sql);
             let mut rest = sql.as_str();
             while let Some(at) = rest.find('(') {

@@ -102,6 +102,24 @@ pub(crate) fn among_many_waiters_the_root_is_found(server: &mut Server) {
     end(server, vec![link, root]);
 }
 
+/// A role without pg_read_all_stats is not told who waits; pg_locks is open to it.
+pub(crate) fn a_plain_role_sees_who_waits_where_slots_run_short(server: &mut Server) {
+    let holder = server.session("app", "shop");
+    holder.run("begin; lock table jobs in access exclusive mode");
+    let waiters = server.sessions(3, "app", "shop");
+    waiters.iter().for_each(|s| s.begin("select count(*) from jobs"));
+    server.wait_waiting(3);
+    let facts = server.facts("other", "shop");
+    assert_eq!((facts.sessions.lock_waiters, facts.sessions.waits.len()), (0, 0), "nothing more is asked");
+    let crowd = server.sessions(240, "app", "shop");
+    let facts = server.facts("other", "shop");
+    assert_eq!((facts.sessions.lock_waiters, facts.sessions.waits.len()), (3, 3));
+    assert!(waiters.iter().all(|w| blocked_by(&facts, w) == [holder.pid]), "{:?}", facts.sessions.waits);
+    end(server, waiters);
+    end(server, crowd);
+    end(server, vec![holder]);
+}
+
 pub(crate) fn advisory_locks_are_told(server: &mut Server) {
     let (holder, waiter) = (server.session("app", "shop"), server.session("app", "shop"));
     holder.run("select pg_advisory_lock(4711)");

@@ -37,6 +37,10 @@ const SCENARIOS: &[Scenario] = &[
     ("a chain of row locks leads to its root", lock_trees::a_chain_of_row_locks_leads_to_its_root),
     ("readers queue behind a waiting ALTER", lock_trees::readers_queue_behind_a_waiting_alter),
     ("among many waiters the root is found", lock_trees::among_many_waiters_the_root_is_found),
+    (
+        "a plain role sees who waits where slots run short",
+        lock_trees::a_plain_role_sees_who_waits_where_slots_run_short,
+    ),
     ("advisory locks are told", lock_trees::advisory_locks_are_told),
     ("a prepared transaction is blamed, also after a restart", lock_trees::a_prepared_transaction_is_blamed),
     ("texts of every encoding are survived", encodings::texts_of_every_encoding_are_survived),

@@ -336,7 +336,7 @@ impl Pgmedic {
         let rows = self.run(&sql::statement(major * 10_000));
         let mut account = sql::read(&rows).unwrap_or_else(|e| panic!("{e}: {rows:?}"));
         if account.wants_locks() {
-            let rows = self.run(&sql::lock_statement());
+            let rows = self.run(&sql::lock_statement(account.sees_all()));
             account.add_locks(&rows).unwrap_or_else(|e| panic!("{e}: {rows:?}"));
         }
         account.into_facts(policy)

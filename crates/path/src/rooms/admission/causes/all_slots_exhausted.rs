@@ -68,7 +68,8 @@ fn summary(e: &Evidence, slots: Option<&Slots>) -> String {
     match slots {
         Some(s) if s.taken >= s.ordinary => {
             let who = s.who(e).map(|who| format!("; {who}")).unwrap_or_default();
-            format!("{} of {} slots taken, the reserved ones too{who}", s.taken.min(s.max), s.max)
+            let reserve = if s.max > s.ordinary { ", the reserved ones too" } else { "; none is reserved" };
+            format!("{} of {} slots taken{reserve}{who}", s.taken.min(s.max), s.max)
         }
         Some(s) => format!(
             "the server says that it has too many clients, yet {} of {} slots are seen taken",
@@ -126,6 +127,14 @@ mod tests {
         let found = find(&with_titles(100)).unwrap();
         assert_eq!(found.summary, "100 of 100 slots taken, the reserved ones too; 100 by role app, idle");
         assert!(found.remedies[0].command.contains("--ppid 812"));
+    }
+
+    #[test]
+    fn all_slots_exhausted_where_none_is_reserved() {
+        let mut e = with_titles(1);
+        let crate::evidence::Seen::Seen(host) = &mut e.host else { unreachable!() };
+        (host.max_connections, host.superuser_reserved) = (Some(1), Some(0));
+        assert_eq!(find(&e).unwrap().summary, "1 of 1 slots taken; none is reserved; 1 by role app, idle");
     }
 
     #[test]

@@ -4,10 +4,10 @@ use crate::cause::Proof;
 use crate::evidence::Evidence;
 use crate::instances;
 use crate::platform::told::InstanceState;
-use crate::rooms::server::startup_process::{at_work_on, progress, wait};
+use crate::rooms::server::startup_process::{at_work_on, data_directory, progress, wait};
 use crate::said;
 use pgmedic_model::pooler_words::Words;
-use pgmedic_model::{Confidence, Finding, Room, Severity};
+use pgmedic_model::{Confidence, Finding, RemedyKind, RemedyPlan, Room, Severity};
 
 cause! {
     /// The server is starting up and lets nobody in yet.
@@ -41,17 +41,43 @@ cause! {
 fn find(e: &Evidence) -> Option<Finding> {
     let Some(refused) = said::error(e, Words::StartingUp) else { return instance_starting(e) };
     let summary = format!("the server is starting up and lets nobody in yet{}", at_work_on(e));
-    Some(
-        Finding::new(
-            CAUSE.id,
-            Room::Server,
-            Severity::Critical,
-            Confidence::Certain,
-            summary,
-            refused.fact(),
-        )
-        .and_all(progress(e))
-        .mended_by(wait(e, "wait while the startup process moves on; a restart begins recovery anew")),
+    let finding = Finding::new(
+        CAUSE.id,
+        Room::Server,
+        Severity::Critical,
+        Confidence::Certain,
+        summary,
+        refused.fact(),
+    )
+    .and_all(progress(e));
+    let patience = "wait while the startup process moves on; a restart begins recovery anew";
+    Some(match waits_for_archive(e) {
+        Some(file) => finding.mended_by(see_restore(e, file)).mended_by(wait(e, patience)),
+        None => finding.mended_by(wait(e, patience)),
+    })
+}
+
+/// The WAL file that a standby's or a restore's startup process waits for: by its title (xlogrecovery.c, `XLogFileRead`), and
+/// its signal file. A server that recovers from a crash has no archive to wait for.
+fn waits_for_archive(e: &Evidence) -> Option<&str> {
+    let host = e.host.get().filter(|h| h.recovery_signal == Some(true))?;
+    host.auxiliaries.iter().find_map(|title| title.strip_prefix("startup waiting for "))
+}
+
+/// Waiting alone does not help where the archive is what hangs.
+fn see_restore(e: &Evidence, file: &str) -> RemedyPlan {
+    let data = data_directory(e);
+    RemedyPlan::by_hand(
+        "mend-restore-source",
+        RemedyKind::Advice,
+        format!(
+            "it restores from an archive and waits for {file}: see twice whether the name changes; where it stands still, run the \
+             restore_command by hand as postgres and mend its source"
+        ),
+        format!(
+            "grep -hE '^ *(restore_command|primary_conninfo)' {data}/postgresql*.conf; ps -e -o pid,ppid,etime,args | \
+             grep -A2 '[s]tartup waiting'; ls -l {data}/*.signal"
+        ),
     )
 }
 
@@ -104,5 +130,18 @@ mod tests {
         assert_eq!(starting(shut(), &[InstanceState::Starting]), Some(Confidence::Likely));
         assert_eq!(starting(shut(), &[InstanceState::Starting, InstanceState::Running]), None);
         assert_eq!(starting(healthy(), &[InstanceState::Starting]), None);
+    }
+
+    #[test]
+    fn server_starting_that_waits_for_its_archive_is_not_told_to_wait_alone() {
+        let mut e = refused("57P03", "the database system is starting up");
+        let first = |e: &Evidence| find(e).unwrap().remedies[0].remedy.clone();
+        for (signal, remedy) in [(true, "mend-restore-source"), (false, "wait-for-server")] {
+            window(&mut e, |host| {
+                host.recovery_signal = Some(signal);
+                host.auxiliaries = vec!["startup waiting for 000000010000000000000003".into()];
+            });
+            assert_eq!(first(&e), remedy);
+        }
     }
 }

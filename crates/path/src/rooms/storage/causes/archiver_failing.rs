@@ -3,6 +3,7 @@
 use crate::cause::Proof;
 use crate::evidence::Evidence;
 use crate::paste::psql;
+use crate::rooms::server::startup_process::data_directory;
 use crate::rooms::storage::volumes;
 use crate::sql::facts::ArchiverView;
 use pgmedic_model::{Confidence, Fact, Finding, Ms, RemedyKind, RemedyPlan, Room, Severity, Source};
@@ -11,6 +12,9 @@ use pgmedic_model::{Confidence, Fact, Finding, Ms, RemedyKind, RemedyPlan, Room,
 const FAILURES: u64 = 3;
 /// and so is a success of less than this ago, in ms.
 const SUCCESS_OF_LATE_MS: f64 = 60_000.0;
+
+/// So many WAL files wait where the archiver fails or lags for long: a working one leaves a few.
+const WAITING: u64 = 32;
 
 cause! {
     /// Archiving of WAL fails: the server keeps every segment until it succeeds, and the disk fills.
@@ -42,7 +46,7 @@ cause! {
 }
 
 fn find(e: &Evidence) -> Option<Finding> {
-    counted(e).or_else(|| shown(e))
+    counted(e).or_else(|| shown(e)).or_else(|| waiting(e))
 }
 
 /// By the archiver's title, where the server archives and does not tell how that goes.
@@ -60,6 +64,31 @@ fn shown(e: &Evidence) -> Option<Finding> {
         Finding::new(CAUSE.id, Room::Storage, Severity::Warning, Confidence::Likely, summary, proof)
             .and_all(volumes::of_wal(e).map(|v| volumes::fact(e, v)))
             .mended_by(mend(e)),
+    )
+}
+
+/// Before Postgres 15 the view is not asked, and where nobody is let in it cannot be: of a volume that is filling the window
+/// counts the WAL files that wait. They wait for an archiver that fails, or for one that is too slow.
+fn waiting(e: &Evidence) -> Option<Finding> {
+    if e.facts().is_some_and(|f| f.storage.archiver.is_some()) {
+        return None;
+    }
+    let (host, v) = (e.host.get()?, volumes::of_wal(e)?);
+    let files = v.to_archive.filter(|n| *n >= WAITING && (volumes::is_filling(v) || volumes::is_full(v)))?;
+    let summary = format!("{files} WAL files wait to be archived, and pg_wal grows until they are");
+    let said = format!("{files} files pg_wal/archive_status/*.ready");
+    let proof = Fact::new(Source::Host, host.at, v.path.as_str(), said).value(files);
+    let data = data_directory(e);
+    Some(
+        Finding::new(CAUSE.id, Room::Storage, Severity::Warning, Confidence::Likely, summary, proof)
+            .and(volumes::fact(e, v))
+            .or_else("disk-filling", "`failed_count` of pg_stat_archiver, twice: one that only lags has no failures")
+            .mended_by(RemedyPlan::by_hand(
+                "mend-archive-target",
+                RemedyKind::Advice,
+                "run the archive command by hand as postgres, and mend its target; the server's log has its words",
+                format!("grep -hE '^ *archive_(command|library)' {data}/postgresql*.conf; ls {data}/pg_wal/archive_status | grep -c ready"),
+            )),
     )
 }
 
@@ -146,5 +175,17 @@ mod tests {
         assert!(found.summary.contains("at 00000001000000000000000A, failed"), "{}", found.summary);
         assert!(titled(true, "archiver last was 00000001000000000000000A").is_none());
         assert!(titled(false, "archiver failed on 00000001000000000000000A").is_none());
+    }
+
+    #[test]
+    fn archiver_failing_is_counted_in_the_window_where_the_view_is_not_told() {
+        use crate::rooms::storage::volumes::tests::{volume, with_volumes};
+        let waits = |free: u64, files: u64| {
+            let mut v = volume(1_000, free);
+            v.to_archive = Some(files);
+            find(&with_volumes(with_facts(|_| ()), vec![v])).map(|f| f.confidence)
+        };
+        assert_eq!(waits(50, 400), Some(Confidence::Likely));
+        assert_eq!((waits(50, 3), waits(600, 400)), (None, None));
     }
 }

@@ -22,7 +22,8 @@ cause! {
     /// ## What proves it
     /// `pg_replication_slots`: `active = f` and `pg_current_wal_lsn() - restart_lsn` beyond `max_wal_size`, or beyond a
     /// tenth of the volume. An active slot counts from four times `max_wal_size` on while its `wal_status` is
-    /// `extended`, and always while it is `unreserved`.
+    /// `extended`, and always while it is `unreserved`. One whose `wal_status` is `lost` keeps nothing any more: it was
+    /// invalidated, and its consumer cannot go on.
     ///
     /// ## What mends it
     /// 1. Start the consumer again: it catches up and the WAL goes.
@@ -51,6 +52,7 @@ pub(super) fn worst(e: &Evidence) -> Option<(&SlotView, u64)> {
 fn is_too_much(storage: &StorageFacts, volume: Option<u64>, s: &SlotView, held: u64) -> bool {
     let part = volume.is_some_and(|total| total > 0 && held >= total / PART_OF_VOLUME);
     match (s.active, s.wal_status.as_deref()) {
+        (_, Some("lost")) => false,
         (true, Some("unreserved")) => true,
         (true, Some("extended")) => held >= storage.max_wal_bytes.saturating_mul(ACTIVE_TIMES),
         (true, _) => false,
@@ -60,7 +62,7 @@ fn is_too_much(storage: &StorageFacts, volume: Option<u64>, s: &SlotView, held: 
 
 fn find(e: &Evidence) -> Option<Finding> {
     let (facts, at, place) = e.told()?;
-    let (slot, held) = worst(e)?;
+    let Some((slot, held)) = worst(e) else { return lost(e) };
     let full = volumes::of_wal(e).is_some_and(volumes::is_full);
     let severity = if full { Severity::Critical } else { Severity::Warning };
     let name = literal(&slot.name);
@@ -96,6 +98,34 @@ fn find(e: &Evidence) -> Option<Finding> {
         ));
     }
     Some(finding)
+}
+
+/// A slot that was invalidated: it keeps nothing any more, and its consumer cannot go on.
+fn lost(e: &Evidence) -> Option<Finding> {
+    let (facts, at, place) = e.told()?;
+    let mut lost = facts.storage.slots.iter().filter(|s| s.wal_status.as_deref() == Some("lost"));
+    let slot = lost.next()?;
+    let name = literal(&slot.name);
+    let more = match lost.count() {
+        0 => String::new(),
+        n => format!(" (and {n} more)"),
+    };
+    let summary = format!(
+        "{} slot {name}{more} is lost: it kept too much WAL and was invalidated; its consumer must be rebuilt",
+        slot.kind
+    );
+    let text = format!("slot {name}: wal_status lost, active {}", slot.active);
+    let proof = Fact::new(Source::Sql, at, format!("pg_replication_slots at {place}"), text);
+    let plan = "rebuild its consumer (a standby, a subscription) from a new base backup or copy, and drop the slot: it is of no use to anybody";
+    Some(
+        Finding::new(CAUSE.id, Room::Storage, Severity::Warning, Confidence::Certain, summary, proof)
+            .mended_by(RemedyPlan::by_hand(
+                "drop-lost-slot",
+                RemedyKind::Advice,
+                plan,
+                drop_command(e, slot),
+            )),
+    )
 }
 
 /// A logical slot is dropped from within its own database.
@@ -152,6 +182,21 @@ mod tests {
         assert!(find(&with_volumes(slot(false, "reserved", 900), vec![volume(4_000, 2_000)])).is_some());
         let full = find(&with_volumes(slot(false, "extended", 3_000), vec![volume(4_000, 0)])).unwrap();
         assert_eq!(full.severity, Severity::Critical);
+    }
+
+    #[test]
+    fn slot_retains_wal_until_it_is_lost_and_then_says_so() {
+        let mut e = slot(false, "lost", 0);
+        let found = find(&e).unwrap();
+        assert!(found.summary.starts_with("physical slot 'gone_replica' is lost"), "{}", found.summary);
+        assert_eq!(
+            (found.severity, found.remedies[0].remedy.as_str()),
+            (Severity::Warning, "drop-lost-slot")
+        );
+        if let Some(query) = &mut e.front.query {
+            query.outcome = crate::evidence::QueryOutcome::Alive("refused".into());
+        }
+        assert!(find(&e).is_none());
     }
 
     #[test]
