@@ -110,6 +110,8 @@ const EDGES: &[Edge] = &[
         ],
         when: ALWAYS,
     },
+    // Who cannot accept is silent, however much CPU time there is.
+    Edge { cause: "server-descriptors-exhausted", effects: &["host-starved"], when: ALWAYS },
     Edge { cause: "host-starved", effects: DOOR_SYMPTOMS, when: ALWAYS },
     Edge { cause: "host-starved", effects: &["server-hung"], when: ALWAYS },
     Edge {

@@ -20,20 +20,19 @@ pub(crate) fn of_late(e: &Evidence, words: Words) -> Option<(&ServerLogEntry, Fa
 }
 
 /// Why the last start was given up, where no server came of it since, however long ago: by its words, or because it was
-/// said after a server had shut down, when only a start could say it.
+/// said after a server had shut down, when only a start could say it. A lock file that stands is a cause of its own.
 pub(crate) fn start_given_up(e: &Evidence) -> Option<(&ServerLogEntry, Fact)> {
     let all = since_ready(e);
     let down = all.iter().position(|n| pooler_words::says(&n.message, Words::ShutDown)).unwrap_or(all.len());
+    let words = [Words::StartGivenUp, Words::ConfigurationErrors, Words::LockFileStands];
     let given_up = |at: usize, n: &ServerLogEntry| {
-        at > down
-            || [Words::StartGivenUp, Words::ConfigurationErrors]
-                .iter()
-                .any(|w| pooler_words::says(&n.message, *w))
+        at > down || words.iter().any(|words| pooler_words::says(&n.message, *words))
     };
     let mut fatal =
         all.iter().enumerate().rev().filter(|(_, n)| matches!(n.severity.as_str(), "FATAL" | "PANIC"));
-    let entry = fatal.find(|(at, n)| given_up(*at, n)).map(|(_, n)| n)?;
-    Some((entry, cite(e, entry)?))
+    let (_, entry) = fatal.find(|(at, n)| given_up(*at, n))?;
+    let last = !pooler_words::says(&entry.message, Words::LockFileStands);
+    last.then_some((entry, cite(e, entry)?))
 }
 
 /// Somebody asked the server to stop, nothing went wrong after that, it took its lock file away, and nobody has started

@@ -99,6 +99,7 @@ mod tests {
             assert_eq!(found.summary, format!("the server does not come up: {said}"));
             assert_eq!(found.remedies[1].kind, RemedyKind::DbRestart);
         }
+        assert!(find(&dead(&["lock file \"postmaster.pid\" already exists"], None)).is_none(), "another's");
         assert!(find(&dead(&["password authentication failed for user \"app\""], None)).is_none());
         assert!(find(&healthy()).is_none());
     }
