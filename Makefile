@@ -1,5 +1,5 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
-.PHONY: help demo test lint bench accuracy fmt build install
+.PHONY: help demo test lint bench accuracy fuzz fmt build install
 .DEFAULT_GOAL := help
 
 help:            ## this list
@@ -31,6 +31,9 @@ accuracy:        ## every fault on Postgres 14 to 18, alone and in pairs, and 10
 	@scripts/install-parts
 	@cargo build --release --quiet
 	@PGMEDIC_PG_BINS=$$(scripts/fetch-postgres 14 15 16 17 18) cargo xtask accuracy
+
+fuzz:            ## every reader of bytes from outside, ten minutes each (needs nightly and cargo-fuzz)
+	@scripts/fuzz
 
 fmt:             ## formats
 	cargo fmt --all

@@ -12,6 +12,9 @@ pub mod diagnose;
 pub mod events;
 pub mod evidence;
 mod explains;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod http;
 pub mod identity;
 mod instances;

@@ -43,7 +43,7 @@ impl Settings {
 
 /// A statement of a configuration file.
 #[derive(Debug, PartialEq, Eq)]
-enum Statement {
+pub(super) enum Statement {
     Set(String, String),
     Include(String),
     IncludeFolder(String),
@@ -148,7 +148,7 @@ impl Reader<'_> {
 }
 
 /// Parses a line: `name = value`, `name value`, `include_dir 'conf.d'`, with quotes and a comment.
-fn parse(line: &str) -> Option<Statement> {
+pub(super) fn parse(line: &str) -> Option<Statement> {
     let line = line.trim_start();
     let end = line.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '.' || c == '-'))?;
     let (name, rest) = line.split_at(end);

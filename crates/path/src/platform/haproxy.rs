@@ -75,7 +75,7 @@ fn folder(path: &Path) -> Vec<PathBuf> {
 }
 
 impl Configuration {
-    fn take(&mut self, line: &str) {
+    pub(super) fn take(&mut self, line: &str) {
         haproxy_timeouts::take(&mut self.sections, line);
         let mut words = line.split_whitespace().take_while(|word| !word.starts_with('#'));
         match (words.next(), words.next(), words.next()) {
@@ -158,7 +158,7 @@ fn connect(socket: &Path) -> std::io::Result<UnixStream> {
 }
 
 /// Reads `Name: value` lines of `show info`, then the CSV of `show stat`.
-fn read_answer(answer: &str, view: &mut HaproxyView) {
+pub(super) fn read_answer(answer: &str, view: &mut HaproxyView) {
     let value = |name: &str| {
         answer.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")?.trim().parse().ok())
     };

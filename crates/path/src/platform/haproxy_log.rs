@@ -127,7 +127,7 @@ impl Line {
 }
 
 /// The view of a log's end. Of a syslog's file only the lines that HAProxy wrote count.
-fn view(path: &Path, end: &LogEnd, syslog: bool, now: Timestamp) -> HaproxyLogView {
+pub(super) fn view(path: &Path, end: &LogEnd, syslog: bool, now: Timestamp) -> HaproxyLogView {
     let mut view = HaproxyLogView { path: path.display().to_string(), ..HaproxyLogView::default() };
     let mut lines = Vec::new();
     let mut newest = None;

@@ -188,7 +188,7 @@ impl Sockets {
         Self { whole: tcp.iter().all(|t| (t.len() as u64) < TABLE_BYTES) && !tcp[0].is_empty(), ..sockets }
     }
 
-    fn parse(tcp: &[String], unix: &str) -> Self {
+    pub(super) fn parse(tcp: &[String], unix: &str) -> Self {
         let rows = || tcp.iter().flat_map(|table| table.lines().skip(1)).filter_map(parse_tcp);
         let listening: Vec<TcpRow> = rows().filter(|row| row.state == LISTEN).collect();
         let established = rows().filter(|row| row.state == ESTABLISHED).collect();

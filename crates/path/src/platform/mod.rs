@@ -17,6 +17,8 @@ mod clusters;
 mod command;
 mod conf;
 mod flows;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod haproxy;
 mod haproxy_log;
 mod haproxy_timeouts;

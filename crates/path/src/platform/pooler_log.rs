@@ -106,7 +106,7 @@ struct Line {
 }
 
 /// The view of a log's end.
-fn view(path: &Path, end: &LogEnd, now: Timestamp) -> PoolerLogView {
+pub(super) fn view(path: &Path, end: &LogEnd, now: Timestamp) -> PoolerLogView {
     let mut view = PoolerLogView { path: path.display().to_string(), ..PoolerLogView::default() };
     let mut lines: Vec<Line> = Vec::new();
     let mut newest = None;

@@ -63,7 +63,7 @@ pub(super) fn of(pid: u32, name: &str) -> PathBuf {
 }
 
 /// Parses /proc/PID/stat. `comm` stands in parentheses and may itself hold spaces and parentheses.
-fn parse_stat(text: &str) -> Option<Process> {
+pub(super) fn parse_stat(text: &str) -> Option<Process> {
     let (head, tail) = text.rsplit_once(')')?;
     let (pid, program) = head.split_once(" (")?;
     let mut fields = tail.split_ascii_whitespace();
@@ -166,7 +166,7 @@ pub(super) fn view(process: &Process, established: Option<u64>) -> ProcessView {
 }
 
 /// A command line in one line without what may be a secret: `--password=x`, `--password x`, passwords in URLs.
-fn shown(words: &[String]) -> String {
+pub(super) fn shown(words: &[String]) -> String {
     let names_a_secret =
         |word: &str| mask::excerpt(&format!("{word}=x"), COMMAND_LIMIT).ends_with(Secret::MASK);
     let mut line = String::new();

@@ -106,14 +106,14 @@ fn is_tight(volume: &VolumeView) -> bool {
 
 /// One row of /proc/PID/mountinfo.
 #[derive(Debug, PartialEq, Eq)]
-struct Mount {
+pub(super) struct Mount {
     point: PathBuf,
     kind: String,
     read_only: bool,
 }
 
 /// Parses a row of mountinfo (proc(5)): `36 35 98:0 /root /mnt rw,noatime master:1 - ext4 /dev/sda rw,errors=continue`.
-fn parse_mount(line: &str) -> Option<Mount> {
+pub(super) fn parse_mount(line: &str) -> Option<Mount> {
     let (mount, superblock) = line.split_once(" - ")?;
     let mut fields = mount.split(' ').skip(4);
     let (point, options) = (fields.next()?, fields.next()?);

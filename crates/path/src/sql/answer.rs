@@ -20,15 +20,15 @@ pub struct Account {
     pub(super) locks_not_seen: Option<String>,
 }
 
-/// Reads the rows that [`super::statement`] answers with.
+/// Reads the rows that [`super::statement`] answers with. Each row is let go as soon as it is read.
 ///
 /// # Errors
 /// [`ReadError`] where they are no such answer.
-pub fn read(rows: &[Vec<Option<String>>]) -> Result<Account, ReadError> {
+pub fn read(rows: Vec<Vec<Option<String>>>) -> Result<Account, ReadError> {
     let mut account = Account::default();
     let mut server = None;
-    for (at, row) in rows.iter().enumerate() {
-        let (tag, mut columns) = tagged(at, row)?;
+    for (at, row) in rows.into_iter().enumerate() {
+        let (tag, mut columns) = tagged(at, &row)?;
         let c = &mut columns;
         match tag {
             "session" => account.sessions.push(SessionRow::read(c)?),
@@ -346,7 +346,7 @@ mod tests {
 
     #[test]
     fn another_answer_is_an_error_and_not_a_panic() {
-        assert_eq!(read(&[]).err(), Some(ReadError::NoServer));
+        assert_eq!(read(Vec::new()).err(), Some(ReadError::NoServer));
         for rows in [
             vec![vec![]],
             vec![vec![None, None]],
@@ -359,7 +359,7 @@ mod tests {
             vec![row("session", "(1)")],
             vec![row("database", "(5,postgres,-1,t,16,x,0)")],
         ] {
-            assert!(read(&rows).is_err(), "{rows:?}");
+            assert!(read(rows.clone()).is_err(), "{rows:?}");
         }
     }
 

@@ -14,6 +14,8 @@ mod answer;
 mod assemble;
 mod composite;
 pub mod facts;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod locks;
 pub(crate) mod preflight;
 mod version;

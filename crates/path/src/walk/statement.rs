@@ -109,7 +109,7 @@ pub(super) fn rows(reply: Reply) -> Result<Rows, QueryOutcome> {
 /// The server's account of itself, or what came in its place.
 fn account(reply: Reply) -> Result<Account, QueryOutcome> {
     let rows = rows(reply)?;
-    let account = unharmed(|| sql::read(&rows))?;
+    let account = unharmed(|| sql::read(rows))?;
     account.map_err(|error| QueryOutcome::Unreadable(error.to_string()))
 }
 

@@ -334,7 +334,7 @@ impl Pgmedic {
     /// What the statement tells here.
     pub(crate) fn facts(&mut self, major: u32, policy: &Policy) -> SqlFacts {
         let rows = self.run(&sql::statement(major * 10_000));
-        let mut account = sql::read(&rows).unwrap_or_else(|e| panic!("{e}: {rows:?}"));
+        let mut account = sql::read(rows).unwrap_or_else(|e| panic!("{e}"));
         if account.wants_locks() {
             let rows = self.run(&sql::lock_statement(account.sees_all()));
             account.add_locks(&rows).unwrap_or_else(|e| panic!("{e}: {rows:?}"));

@@ -7,6 +7,8 @@
 mod ask;
 mod exits;
 mod flycheck;
+#[cfg(feature = "fuzzing")]
+pub(super) mod fuzzing;
 mod logs;
 mod machines;
 mod volumes;

@@ -5,6 +5,8 @@
 //! `postgresql@15-main.service`, are asked in its place. Not in here: this host's processes, disks and log files, which
 //! the host's window shows beside.
 
+#[cfg(feature = "fuzzing")]
+pub(super) mod fuzzing;
 mod journal;
 mod unit;
 

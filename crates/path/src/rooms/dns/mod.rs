@@ -3,6 +3,8 @@
 mod asking;
 pub mod causes;
 pub mod evidence;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 pub mod nameserver;
 pub mod probe;
 mod reading;

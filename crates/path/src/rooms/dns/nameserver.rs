@@ -135,7 +135,7 @@ async fn exchange(server: SocketAddr, name: &str, kind: TYPE, stray: &mut Option
 }
 
 /// A question with a random id (RFC 5452 section 9.2).
-fn question(name: &str, kind: TYPE) -> Result<(u16, Vec<u8>), String> {
+pub(super) fn question(name: &str, kind: TYPE) -> Result<(u16, Vec<u8>), String> {
     let unfit = |error| format!("{name:?} is no name that DNS can hold: {error}");
     let bits = getrandom::u32().map_err(|error| format!("no random id: {error}"))?;
     let id = (bits & 0xffff) as u16;
@@ -186,7 +186,7 @@ async fn over_tcp(server: SocketAddr, id: u16, query: &[u8]) -> std::io::Result<
 
 /// What a message is, to someone who has asked a question.
 #[derive(Debug, PartialEq)]
-enum Reading {
+pub(super) enum Reading {
     /// Not an answer to it.
     Stray(String),
     /// An answer that was cut.
@@ -196,7 +196,7 @@ enum Reading {
 }
 
 /// Reads a message as the answer to `query`.
-fn read(message: &[u8], id: u16, query: &[u8]) -> Reading {
+pub(super) fn read(message: &[u8], id: u16, query: &[u8]) -> Reading {
     let stray = |why: &str| Reading::Stray(why.to_owned());
     let malformed = |why: String| Reading::Outcome(AnswerOutcome::Malformed(why));
     let Some(header) = message.first_chunk::<12>() else {

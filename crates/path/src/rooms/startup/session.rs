@@ -13,8 +13,16 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
 
-/// Most bytes of one answer: some 40,000 sessions.
-pub const ANSWER_LIMIT: usize = 16 * 1024 * 1024;
+/// Most bytes that one answer may take in memory: some 8,000 sessions. What a hostile peer can make us hold is kept below
+/// what a healthy check takes as it is.
+pub const ANSWER_LIMIT: usize = 4 * 1024 * 1024;
+
+/// Most bytes of one message of an answer.
+const MESSAGE_LIMIT: usize = 256 * 1024;
+
+/// What a row and a value take in memory besides their text, an allocation's own bytes included.
+const ROW_BYTES: usize = 48;
+const VALUE_BYTES: usize = 40;
 
 /// Most columns of an answer (Postgres' own limit on a target list, `MaxTupleAttributeNumber`).
 const COLUMN_LIMIT: usize = 1664;
@@ -118,7 +126,7 @@ impl Session {
         let mut sheet = Sheet::default();
         let mut error = None;
         loop {
-            let message = match self.wire.message(ANSWER_LIMIT, deadline).await {
+            let message = match self.wire.message(MESSAGE_LIMIT, deadline).await {
                 // A FATAL is the last thing that the server says.
                 Err(End::Closed | End::Reset) if error.is_some() => {
                     self.in_step = false;
@@ -214,11 +222,8 @@ impl Sheet {
     }
 
     fn add(&mut self, body: &DataRowBody) -> Result<(), End> {
-        // A row without columns takes room too: its header is counted (tag, length, count of columns).
-        self.bytes += body.buffer().len() + 7;
-        if self.bytes > ANSWER_LIMIT {
-            return Err(End::Malformed(format!("an answer of more than {ANSWER_LIMIT} bytes")));
-        }
+        // A row without columns and a null take room too.
+        self.take(ROW_BYTES)?;
         let mut row = Vec::new();
         let mut ranges = body.ranges();
         while let Some(range) = ranges.next().map_err(|e| End::Malformed(e.to_string()))? {
@@ -230,9 +235,19 @@ impl Sheet {
                 ),
                 None => None,
             };
+            self.take(VALUE_BYTES + value.map_or(0, <[u8]>::len))?;
             row.push(value.map(|bytes| String::from_utf8_lossy(bytes).into_owned()));
         }
         self.rows.push(row);
+        Ok(())
+    }
+
+    /// Takes room for so many bytes.
+    fn take(&mut self, bytes: usize) -> Result<(), End> {
+        self.bytes += bytes;
+        if self.bytes > ANSWER_LIMIT {
+            return Err(End::Malformed(format!("an answer of more than {ANSWER_LIMIT} bytes")));
+        }
         Ok(())
     }
 }

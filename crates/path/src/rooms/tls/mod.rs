@@ -5,6 +5,8 @@ mod certificate;
 mod chain;
 pub mod evidence;
 mod files;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 pub mod probe;
 mod reading;
 mod verify;
