@@ -65,7 +65,8 @@ pub struct Fly {
 struct State {
     generation: Generation,
     postgres: Arc<Postgres>,
-    data: PathBuf,
+    /// Where the machine's volume is mounted. None in a lab without one: this host's own disk, however full, is no machine's.
+    data: Option<PathBuf>,
     proxy: Option<Arc<Haproxy>>,
     dns: Option<Arc<Dns>>,
     api: Option<Arc<Api>>,
@@ -89,11 +90,10 @@ impl Fly {
     /// # Errors
     /// Where no port is free.
     pub fn start(lab: &Lab, generation: Generation) -> Result<Self, LabError> {
-        let volume = lab.volume().ok().map(|volume| volume.path().to_owned());
         let state = State {
             generation,
             postgres: Arc::clone(lab.postgres()),
-            data: volume.unwrap_or_else(|| lab.postgres().data().to_owned()),
+            data: lab.volume().ok().map(|volume| volume.path().to_owned()),
             proxy: lab.proxy().ok().cloned(),
             dns: lab.dns().ok().cloned(),
             api: lab.api().ok().cloned(),

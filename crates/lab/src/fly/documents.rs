@@ -5,6 +5,7 @@ use super::machine::{Machine, now};
 use super::{API_APP, API_MACHINE, DB_APP, DB_MACHINE, Generation, State, VOLUME, held};
 use crate::api::Api;
 use pgmedic_model::Timestamp;
+use rustix::fs::StatVfs;
 use serde_json::{Value, json};
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -66,23 +67,9 @@ impl State {
     pub(super) fn volumes(&self, app: &str) -> Option<Value> {
         match app {
             API_APP => Some(json!([])),
-            DB_APP => Some(json!([self.volume()])),
+            DB_APP => Some(self.statvfs().map_or_else(|| json!([]), |stat| json!([volume(&stat)]))),
             _ => None,
         }
-    }
-
-    fn volume(&self) -> Value {
-        let stat = self.statvfs();
-        let number = |read: fn(&rustix::fs::StatVfs) -> u64| stat.as_ref().map_or(0, read);
-        let bytes = number(|stat| stat.f_blocks * stat.f_frsize);
-        json!({
-            "id": VOLUME, "name": "pg_data", "state": "created", "size_gb": bytes.div_ceil(1 << 30).max(1), "region": "ord",
-            "zone": "a1b2", "encrypted": true, "attached_machine_id": DB_MACHINE, "attached_alloc_id": null,
-            "created_at": "2026-01-05T10:00:00.000Z", "blocks": number(|stat| stat.f_blocks),
-            "block_size": number(|stat| stat.f_frsize), "blocks_free": number(|stat| stat.f_bfree),
-            "blocks_avail": number(|stat| stat.f_bavail), "fstype": "ext4", "snapshot_retention": 5,
-            "auto_backup_enabled": true, "host_status": "ok",
-        })
     }
 
     /// The last lines of an app's log.
@@ -99,6 +86,18 @@ impl State {
         let data: Vec<Value> = lines.into_iter().map(entry).collect();
         Some(json!({ "data": data, "meta": { "next_token": "1795403529000000000" } }))
     }
+}
+
+/// The volume's document.
+fn volume(stat: &StatVfs) -> Value {
+    let bytes = stat.f_blocks * stat.f_frsize;
+    json!({
+        "id": VOLUME, "name": "pg_data", "state": "created", "size_gb": bytes.div_ceil(1 << 30).max(1), "region": "ord",
+        "zone": "a1b2", "encrypted": true, "attached_machine_id": DB_MACHINE, "attached_alloc_id": null,
+        "created_at": "2026-01-05T10:00:00.000Z", "blocks": stat.f_blocks, "block_size": stat.f_frsize,
+        "blocks_free": stat.f_bfree, "blocks_avail": stat.f_bavail, "fstype": "ext4", "snapshot_retention": 5,
+        "auto_backup_enabled": true, "host_status": "ok",
+    })
 }
 
 /// A machine's document.

@@ -80,8 +80,15 @@ fn a_healthy_service_is_well_through_this_window_too() {
             "{generation:?}: {:?}",
             report.findings
         );
-        assert!(report.path[9].summary.starts_with("fly: data "), "{:?}", report.path[9]);
     }
+}
+
+#[test]
+fn needs_root_a_volume_with_room_is_shown_and_nothing_is_found() {
+    let seen = Seen::through_fly(Parts { volume_mb: Some(200), ..API }, Generation::Flex);
+    let report = seen.check();
+    assert_eq!((report.status, report.findings.len()), (Status::Ok, 0), "{:?}", report.findings);
+    assert!(report.path[9].summary.starts_with("fly: data "), "{:?}", report.path[9]);
 }
 
 #[test]
