@@ -47,12 +47,30 @@ pub(crate) struct Request<'a> {
     pub(crate) body: &'a str,
     /// Bytes of the answer's body that are read.
     pub(crate) limit: usize,
+    /// TLS in place of this host's trusted roots.
+    pub(crate) tls: Option<&'a Tls>,
+}
+
+/// TLS as one peer wants it.
+#[derive(Clone)]
+pub(crate) struct Tls {
+    /// Whom it trusts, and who we are.
+    pub(crate) config: Arc<ClientConfig>,
+    /// The name that the certificate must have, where that is not the host.
+    pub(crate) name: Option<ServerName<'static>>,
+}
+
+impl std::fmt::Debug for Tls {
+    /// Without the configuration, which may hold a key.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tls").field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 impl<'a> Request<'a> {
     /// A GET of an endpoint, of whose answer at most `limit` bytes are read.
     pub(crate) const fn get(endpoint: &'a Endpoint, limit: usize) -> Self {
-        Self { endpoint, method: Method::GET, authorization: None, body: "", limit }
+        Self { endpoint, method: Method::GET, authorization: None, body: "", limit, tls: None }
     }
 }
 
@@ -106,7 +124,7 @@ async fn talk(asked: &Request<'_>, addresses: &[Address], deadline: Instant) -> 
     let io = connect(addresses, deadline).await.map_err(HttpOutcome::NotConnected)?;
     let silent = |_| HttpOutcome::Silent;
     let io = if endpoint.tls {
-        timeout_at(deadline, secure(io, endpoint, deadline)).await.map_err(silent)??
+        timeout_at(deadline, secure(io, asked, deadline)).await.map_err(silent)??
     } else {
         io
     };
@@ -129,17 +147,22 @@ async fn connect(addresses: &[Address], deadline: Instant) -> Result<Io, Connect
     Err(first.unwrap_or(ConnectOutcome::CannotTry))
 }
 
-/// The TLS handshake, against this host's trusted roots.
-async fn secure(io: Io, endpoint: &Endpoint, deadline: Instant) -> Result<Io, HttpOutcome> {
+/// The TLS handshake, against this host's trusted roots or as this peer wants it.
+async fn secure(io: Io, asked: &Request<'_>, deadline: Instant) -> Result<Io, HttpOutcome> {
     let failed = |text: String| HttpOutcome::TlsFailed(mask::excerpt(&text, WORDS));
-    let config = aside::call("read-roots", deadline, client_config)
-        .await
-        .map_err(|error| failed(error.to_string()))?;
-    let name = match &endpoint.host {
-        Host::Address(ip) => ServerName::IpAddress((*ip).into()),
-        host => ServerName::try_from(host.to_string()).map_err(|error| failed(error.to_string()))?,
+    let config = match asked.tls {
+        Some(tls) => Arc::clone(&tls.config),
+        None => {
+            let read = aside::call("read-roots", deadline, client_config).await;
+            Arc::new(read.map_err(|error| failed(error.to_string()))?.map_err(failed)?)
+        }
     };
-    let connector = TlsConnector::from(Arc::new(config.map_err(failed)?));
+    let name = match (asked.tls.and_then(|tls| tls.name.clone()), &asked.endpoint.host) {
+        (Some(name), _) => name,
+        (None, Host::Address(ip)) => ServerName::IpAddress((*ip).into()),
+        (None, host) => ServerName::try_from(host.to_string()).map_err(|error| failed(error.to_string()))?,
+    };
+    let connector = TlsConnector::from(config);
     match connector.connect(name, io).await {
         Ok(stream) => Ok(Box::new(stream)),
         Err(error) if error.get_ref().is_none_or(|inner| !inner.is::<rustls::Error>()) => {

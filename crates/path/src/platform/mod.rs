@@ -8,6 +8,8 @@ pub mod docker;
 pub mod evidence;
 pub mod fly;
 pub mod host;
+#[cfg(feature = "kubernetes")]
+pub mod kubernetes;
 pub mod systemd;
 pub mod told;
 
@@ -27,6 +29,7 @@ mod listeners;
 mod log_end;
 mod log_lines;
 mod log_prefix;
+mod newest;
 mod observe;
 pub(crate) mod own_socket;
 mod place;

@@ -4,4 +4,6 @@
 mod contract;
 mod docker;
 mod http_double;
+#[cfg(feature = "kubernetes")]
+mod kubernetes;
 mod systemd;

@@ -6,8 +6,6 @@ pub(super) const LINES: usize = 200;
 /// Bytes that are read: as many lines as are asked for, each of the 16 KiB at which the engine cuts one, with its frame
 /// and its time.
 pub(super) const LIMIT: usize = LINES * (16 * 1024 + 64);
-/// Bytes that are given, the newest.
-const END: usize = 256 * 1024;
 /// Bytes of a frame's head: the stream, three zeros, the length.
 const HEAD: usize = 8;
 
@@ -33,23 +31,6 @@ pub(super) fn text(body: &[u8], terminal: bool) -> Result<String, String> {
         rest = next;
     }
     Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-/// The newest lines, at most 256 KiB. Lines of several containers are put in the order of the times that they begin with,
-/// all of them the engine's, in UTC.
-pub(super) fn newest(mut lines: Vec<String>, several: bool) -> String {
-    if several {
-        lines.sort();
-    }
-    let mut room = END;
-    let fits = |line: &&String| {
-        let left = room.checked_sub(line.len() + 1);
-        room = left.unwrap_or(0);
-        left.is_some()
-    };
-    let mut newest: Vec<&str> = lines.iter().rev().take_while(fits).map(String::as_str).collect();
-    newest.reverse();
-    newest.join("\n")
 }
 
 #[cfg(test)]
@@ -78,19 +59,5 @@ mod tests {
         assert!(text(b"SSH-2.0-OpenSSH", false).is_err());
         assert!(text(&[3, 0, 0, 0, 0, 0, 0, 1, b'x'], false).is_err());
         assert_eq!(text(&[1, 0, 0, 0, 255, 255, 255, 255, b'x'], false).unwrap(), "x");
-    }
-
-    #[test]
-    fn the_newest_lines_are_kept_and_several_logs_are_one() {
-        let lines = |all: &[&str]| all.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();
-        assert_eq!(newest(lines(&["b", "a"]), false), "b\na");
-        assert_eq!(
-            newest(lines(&["2026-11-23T03:12:02Z b", "2026-11-23T03:12:01Z a"]), true).lines().last(),
-            Some("2026-11-23T03:12:02Z b")
-        );
-        let flood: Vec<String> = (0..500).map(|n| format!("{n:04} {}", "x".repeat(2000))).collect();
-        let text = newest(flood, false);
-        assert!(text.len() <= END && text.len() > END / 2);
-        assert!(text.lines().last().unwrap().starts_with("0499"));
     }
 }

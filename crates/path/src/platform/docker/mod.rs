@@ -10,6 +10,7 @@ mod logs;
 mod place;
 mod volumes;
 
+use super::newest::newest_lines;
 use super::told::{Instance, PlatformVolume};
 use super::{Asked, Part, Platform, Untold};
 use crate::http::url::Endpoint;
@@ -149,7 +150,7 @@ impl Docker {
         }
         match why {
             Some(why) if lines.is_empty() => Err(why),
-            _ => Ok(logs::newest(lines, containers.len() > 1)),
+            _ => Ok(newest_lines(lines, containers.len() > 1)),
         }
     }
 
