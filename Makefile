@@ -18,6 +18,7 @@ test:            ## every test, on real parts; the last lines count what ran
 lint:            ## formatting, clippy, the house's own demands, licences
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --quiet -- --deny warnings
+	cargo clippy --package pgmedic --package pgmedic-path --all-targets --features kubernetes --quiet -- --deny warnings
 	cargo run --quiet --package xtask -- tidy
 	@if command -v cargo-deny >/dev/null; then cargo deny --log-level error check bans licenses sources; \
 	 else echo "cargo-deny is not installed: licences and sources are not checked (cargo install --locked cargo-deny)"; fi

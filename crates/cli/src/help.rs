@@ -28,8 +28,11 @@ Environment:
                  where it is remembered which server each service has
   NO_COLOR CLICOLOR CLICOLOR_FORCE COLUMNS LC_ALL LC_CTYPE LANG TERM
                  how the report looks
-  FLY_API_TOKEN FLY_FLAPS_BASE_URL FLY_API_BASE_URL DOCKER_HOST XDG_RUNTIME_DIR
+  FLY_API_TOKEN FLY_FLAPS_BASE_URL FLY_API_BASE_URL
                  as flyctl reads them, for platform.kind = \"fly\"
+  DOCKER_HOST XDG_RUNTIME_DIR KUBECONFIG HOME KUBERNETES_SERVICE_HOST
+  KUBERNETES_SERVICE_PORT
+                 where Docker's engine and the cluster are
   any NAME       that pgmedic.toml names as env:NAME
 
 Data goes to stdout, everything else to stderr. Secrets are never printed.";

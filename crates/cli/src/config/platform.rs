@@ -24,6 +24,8 @@ pub(super) enum Whom {
     Fly(FlyKeys),
     /// Docker's engine, by its address where one is given.
     Docker(Names, Option<At<String>>),
+    /// A cluster.
+    Kubernetes(KubernetesKeys),
     /// Units of this host.
     Systemd(Names),
 }
@@ -51,14 +53,28 @@ pub(super) struct FlyKeys {
     pub(super) logs_url: Option<At<String>>,
 }
 
+/// The keys of `kind = "kubernetes"`.
+#[cfg_attr(
+    not(feature = "kubernetes"),
+    expect(dead_code, reason = "what is configured is checked in every build")
+)]
+#[derive(Clone, Debug, Default)]
+pub(super) struct KubernetesKeys {
+    pub(super) names: Names,
+    pub(super) namespace: Option<String>,
+    pub(super) kubeconfig: Option<PathBuf>,
+    pub(super) context: Option<String>,
+    pub(super) token: Option<At<String>>,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     /// fly: apps, asked over its API.
     Fly,
     /// docker: containers, asked over the engine's API.
     Docker,
-    /// kubernetes: named things elsewhere.
-    Named,
+    /// kubernetes: workloads, asked over the API server.
+    Kubernetes,
     /// systemd: named units of this host.
     Units,
     /// host: paths and commands of this host.
@@ -68,7 +84,7 @@ enum Kind {
 const KINDS: [(&str, Kind); 5] = [
     ("fly", Kind::Fly),
     ("docker", Kind::Docker),
-    ("kubernetes", Kind::Named),
+    ("kubernetes", Kind::Kubernetes),
     ("systemd", Kind::Units),
     ("host", Kind::Host),
 ];
@@ -76,12 +92,20 @@ const KINDS: [(&str, Kind); 5] = [
 const NAMES: [&str; 2] = ["api", "db"];
 const FLY: [&str; 3] = ["token", "api_url", "logs_url"];
 const DOCKER: [&str; 1] = ["docker_host"];
+const KUBERNETES: [&str; 4] = ["namespace", "kubeconfig", "context", "token"];
 const PATHS: [&str; 3] = ["data_directory", "log", "api_log"];
 const COMMANDS: [&str; 5] = ["restart_api", "restart_proxy", "restart_db", "start_db", "extend_volume"];
 
 pub(super) fn read(service: &Section<'_, '_>, folder: &Path) -> Result<Platform, ConfigError> {
-    let all: Vec<&str> =
-        ["kind"].into_iter().chain(NAMES).chain(FLY).chain(DOCKER).chain(PATHS).chain(COMMANDS).collect();
+    let all: Vec<&str> = ["kind"]
+        .into_iter()
+        .chain(NAMES)
+        .chain(FLY)
+        .chain(DOCKER)
+        .chain(KUBERNETES)
+        .chain(PATHS)
+        .chain(COMMANDS)
+        .collect();
     let Some(section) = service.table("platform", "[service.platform]", &all)? else {
         return Ok(Platform::default());
     };
@@ -93,7 +117,7 @@ pub(super) fn read(service: &Section<'_, '_>, folder: &Path) -> Result<Platform,
     match kind {
         Kind::Fly => keys.extend(NAMES.into_iter().chain(FLY)),
         Kind::Docker => keys.extend(NAMES.into_iter().chain(DOCKER)),
-        Kind::Named => keys.extend(NAMES),
+        Kind::Kubernetes => keys.extend(NAMES.into_iter().chain(KUBERNETES)),
         Kind::Units => keys.extend(NAMES.into_iter().chain(PATHS)),
         Kind::Host => keys.extend(PATHS.into_iter().chain(COMMANDS)),
     }
@@ -108,8 +132,9 @@ pub(super) fn read(service: &Section<'_, '_>, folder: &Path) -> Result<Platform,
             return Err(section.document.error(section.span.clone(), problem, Show::KeysOnly));
         }
         Kind::Docker => Some(Whom::Docker(names, section.string("docker_host")?)),
+        Kind::Kubernetes => Some(Whom::Kubernetes(kubernetes(&section, names, folder)?)),
         Kind::Units if !names.is_empty() => Some(Whom::Systemd(names)),
-        Kind::Named | Kind::Units | Kind::Host => None,
+        Kind::Units | Kind::Host => None,
     };
     for key in COMMANDS {
         command(&section, key)?;
@@ -120,13 +145,13 @@ pub(super) fn read(service: &Section<'_, '_>, folder: &Path) -> Result<Platform,
     };
     let paths = HostPaths { data_directory: path("data_directory")?, log: path("log")? };
     let window = match kind {
-        Kind::Fly | Kind::Docker | Kind::Named => Window::ByItself,
+        Kind::Fly | Kind::Docker | Kind::Kubernetes => Window::ByItself,
         Kind::Units | Kind::Host => Window::Host(paths),
     };
     Ok(Platform { window, api_log: path("api_log")?, asked })
 }
 
-/// The keys of Fly. A token that stands in the file itself is refused: files are shared, tokens are not.
+/// The keys of Fly.
 fn fly(section: &Section<'_, '_>) -> Result<FlyKeys, ConfigError> {
     let keys = FlyKeys {
         api: section.string("api")?,
@@ -135,10 +160,7 @@ fn fly(section: &Section<'_, '_>) -> Result<FlyKeys, ConfigError> {
         api_url: section.string("api_url")?,
         logs_url: section.string("logs_url")?,
     };
-    if let Some(at) = keys.token.as_ref().filter(|at| !is_reference(&at.value)) {
-        let problem = "token: write env:NAME or file:PATH, which say where the token is";
-        return Err(section.document.error(at.span.clone(), problem, Show::KeysOnly));
-    }
+    check_token(section, keys.token.as_ref())?;
     if keys.api.is_none() && keys.db.is_none() {
         let problem = "[service.platform] names neither api nor db: the Fly apps to ask about";
         return Err(section.document.error(section.span.clone(), problem, Show::KeysOnly));
@@ -158,6 +180,33 @@ fn fly(section: &Section<'_, '_>) -> Result<FlyKeys, ConfigError> {
         }
     }
     Ok(keys)
+}
+
+/// A token that stands in the file itself is refused: files are shared, tokens are not.
+fn check_token(section: &Section<'_, '_>, token: Option<&At<String>>) -> Result<(), ConfigError> {
+    match token.filter(|at| !is_reference(&at.value)) {
+        None => Ok(()),
+        Some(at) => {
+            let problem = "token: write env:NAME or file:PATH, which say where the token is";
+            Err(section.document.error(at.span.clone(), problem, Show::KeysOnly))
+        }
+    }
+}
+
+/// The keys of Kubernetes.
+fn kubernetes(section: &Section<'_, '_>, names: Names, folder: &Path) -> Result<KubernetesKeys, ConfigError> {
+    if names.is_empty() {
+        let problem = "[service.platform] names neither api nor db: the workloads to ask about";
+        return Err(section.document.error(section.span.clone(), problem, Show::KeysOnly));
+    }
+    let text = |key: &str| Ok::<_, ConfigError>(section.string(key)?.map(|at| at.value));
+    let kubeconfig = match section.string("kubeconfig")? {
+        Some(at) => Some(existing(section.document, folder, "kubeconfig", &at)?),
+        None => None,
+    };
+    let token = section.string("token")?;
+    check_token(section, token.as_ref())?;
+    Ok(KubernetesKeys { names, namespace: text("namespace")?, kubeconfig, context: text("context")?, token })
 }
 
 /// A command is an argument list, never a shell line.

@@ -113,6 +113,19 @@ fn every_mistake_has_its_place_and_the_nearest_word() {
             "[service.platform]\nkind = \"systemd\"\ndocker_host = \"unix:///x\"",
             "pgmedic.toml:6:1: unknown key docker_host in a [service.platform] of this kind",
         ),
+        (
+            "[service.platform]\nkind = \"kubernetes\"\ndb = \"pg\"\nnamespce = \"x\"",
+            "pgmedic.toml:7:1: unknown key namespce in [service.platform]; nearest: namespace",
+        ),
+        ("[service.platform]\nkind = \"kubernetes\"", "names neither api nor db: the workloads"),
+        (
+            "[service.platform]\nkind = \"kubernetes\"\ndb = \"pg\"\nkubeconfig = \"/nowhere/config\"",
+            "pgmedic.toml:7:14: kubeconfig: /nowhere/config cannot be reached",
+        ),
+        (
+            "[service.platform]\nkind = \"kubernetes\"\ndb = \"pg\"\ntoken = \"abc\"",
+            "pgmedic.toml:7:9: token: write env:NAME or file:PATH",
+        ),
         ("[service.platform]\napi = \"x\"", "pgmedic.toml:4:1: [service.platform] has no kind"),
         (
             "[service.platform]\nkind = \"fly\"\nlog = \"/x\"",
@@ -199,6 +212,36 @@ fn secrets_are_fetched_for_the_service_that_is_asked_for() {
         let error = get(name).err().unwrap().to_string();
         assert!(error.contains(said), "{error}\nwanted {said}");
         assert!(!error.contains("hunter2"), "{error}");
+    }
+}
+
+#[test]
+fn a_kubeconfig_is_read_where_kubernetes_is_built_in() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(
+        folder.path().join("config"),
+        "current-context: c\ncontexts: [{name: c, context: {cluster: c, user: u}}]\n\
+         clusters: [{name: c, cluster: {server: 'http://127.0.0.1:8001'}}]\nusers: [{name: u, user: {exec: {command: aws}}}]\n",
+    )
+    .unwrap();
+    std::fs::write(folder.path().join("token"), "hunter2").unwrap();
+    let get = |token: &str| {
+        let text = format!(
+            "[[service]]\nname = \"a\"\ndatabase = \"postgres://u@h/d\"\n[service.platform]\nkind = \"kubernetes\"\n\
+             db = \"pg\"\nkubeconfig = \"config\"\n{token}"
+        );
+        let config = Config::parse("f.toml".into(), folder.path().to_path_buf(), text)
+            .unwrap_or_else(|e| panic!("{e}"));
+        config.service("a", &mut Surroundings::default()).unwrap()
+    };
+    let with = get("token = \"file:token\"\n").unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(with.platform.map(|platform| platform.kind()), Some("kubernetes"));
+    match get("") {
+        Ok(service) if cfg!(not(feature = "kubernetes")) => assert!(service.platform.is_some()),
+        Ok(_) => panic!("a plugin's credentials were taken"),
+        Err(error) => {
+            assert!(error.to_string().contains("pgmedic runs no program for credentials"), "{error}")
+        }
     }
 }
 

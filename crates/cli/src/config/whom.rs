@@ -4,15 +4,21 @@
 use super::Config;
 use super::document::At;
 use super::error::{ConfigError, Show};
-use super::platform::{FlyKeys, Names, Whom};
+use super::platform::{FlyKeys, KubernetesKeys, Names, Whom};
 use crate::surroundings::Surroundings;
 use pgmedic_model::Secret;
 use pgmedic_path::platform::Platform;
 use pgmedic_path::platform::docker::Docker;
 use pgmedic_path::platform::fly::{Fly, FlyPlaces};
+#[cfg(feature = "kubernetes")]
+use pgmedic_path::platform::kubernetes::{Kubernetes, KubernetesNames};
 use pgmedic_path::platform::systemd::Systemd;
+#[cfg(not(feature = "kubernetes"))]
+use pgmedic_path::platform::{Asked, Part, Untold, told::Instance};
 use std::path::Path;
 use std::sync::Arc;
+#[cfg(not(feature = "kubernetes"))]
+use tokio::time::Instant;
 
 /// Where flyctl finds its token, the Machines API and the web API (flyctl, `internal/config`; fly-go, `flaps.go`).
 const FLY_TOKEN: &str = "FLY_API_TOKEN";
@@ -31,6 +37,7 @@ impl Config {
     ) -> Result<Arc<dyn Platform>, ConfigError> {
         match whom {
             Whom::Fly(keys) => self.fly(keys, around),
+            Whom::Kubernetes(keys) => self.kubernetes(keys, around),
             Whom::Docker(names, host) => self.docker(names, host.as_ref(), around),
             Whom::Systemd(names) => Ok(Arc::new(Systemd::new(names.api.clone(), names.db.clone()))),
         }
@@ -55,6 +62,58 @@ impl Config {
         Ok(Arc::new(fly.map_err(problem)?))
     }
 
+    /// Kubernetes, in a build that has it not.
+    #[cfg(not(feature = "kubernetes"))]
+    #[expect(clippy::unnecessary_wraps, reason = "the other build reads files here")]
+    fn kubernetes(&self, _: &KubernetesKeys, _: &Surroundings) -> Result<Arc<dyn Platform>, ConfigError> {
+        Ok(Arc::new(NotBuilt))
+    }
+
+    /// Kubernetes. Without a key the kubeconfig is where kubectl finds it; where there is none, the pod's own account.
+    #[cfg(feature = "kubernetes")]
+    fn kubernetes(
+        &self,
+        keys: &KubernetesKeys,
+        around: &Surroundings,
+    ) -> Result<Arc<dyn Platform>, ConfigError> {
+        let refused = |problem: String| {
+            ConfigError::whole(&self.file, format!("[service.platform] of kind kubernetes: {problem}"))
+        };
+        let token = keys.token.as_ref().map(|at| self.fetched("token", at, around)).transpose()?;
+        let names = KubernetesNames {
+            api: keys.names.api.clone(),
+            db: keys.names.db.clone(),
+            namespace: keys.namespace.clone(),
+        };
+        let variable = |name: &str| around.variable(name).filter(|text| !text.is_empty());
+        // kubectl would merge several files; the first that is there is read.
+        let listed = variable("KUBECONFIG").map(|all| std::env::split_paths(&all).collect::<Vec<_>>());
+        let own = || variable("HOME").map(|home| vec![Path::new(&home).join(".kube/config")]);
+        let candidates = keys.kubeconfig.clone().map(|path| vec![path]).or(listed).or_else(own);
+        let file = candidates.into_iter().flatten().find(|path| path.exists());
+        let connected = match (file, variable("KUBERNETES_SERVICE_HOST")) {
+            (Some(path), _) => {
+                let shown = path.display();
+                let text = std::fs::read_to_string(&path)
+                    .map_err(|error| refused(format!("{shown} cannot be read: {error}")))?;
+                let folder = path.parent().unwrap_or(Path::new("."));
+                let token = token.map(Secret::new);
+                Kubernetes::by_kubeconfig(names, &text, folder, keys.context.as_deref(), token)
+                    .map_err(|problem| refused(format!("{shown}: {problem}")))?
+            }
+            (None, Some(host)) => {
+                let port = variable("KUBERNETES_SERVICE_PORT").unwrap_or_else(|| "443".to_owned());
+                Kubernetes::by_pod(names, &host, &port).map_err(refused)?
+            }
+            (None, None) => {
+                let problem =
+                    "no kubeconfig (platform.kubeconfig, KUBECONFIG, ~/.kube/config), and this is no pod";
+                return Err(refused(problem.to_owned()));
+            }
+        };
+        Ok(Arc::new(connected))
+    }
+
     /// Docker. Without a key the engine is where the docker client finds it.
     fn docker(
         &self,
@@ -74,6 +133,26 @@ impl Config {
                 .map_err(|problem| ConfigError::whole(&self.file, problem))?,
         };
         Ok(Arc::new(connected))
+    }
+}
+
+/// Stands in for a window that this build has not: it tells why it tells nothing.
+#[cfg(not(feature = "kubernetes"))]
+#[derive(Debug)]
+struct NotBuilt;
+
+#[cfg(not(feature = "kubernetes"))]
+impl Platform for NotBuilt {
+    fn kind(&self) -> &'static str {
+        "kubernetes"
+    }
+
+    fn instances(&self, _: Part, _: Instant) -> Asked<'_, Vec<Instance>> {
+        Box::pin(async {
+            Err(Untold::NotOffered(
+                "this pgmedic is built without Kubernetes: build it with --features kubernetes",
+            ))
+        })
     }
 }
 
