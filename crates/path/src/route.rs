@@ -1,6 +1,7 @@
 //! One way in, from the name to ReadyForQuery: each room takes the one before's proof of passage. The statement, and what
 //! happens beside the way, are not in here.
 
+mod door;
 mod knock;
 
 use crate::events::{Event, Observer};
@@ -15,6 +16,7 @@ use crate::rooms::startup::evidence::{StartupEvidence, StartupOutcome};
 use crate::rooms::startup::probe::Bounds;
 use crate::rooms::startup::session::Session;
 use crate::rooms::startup::wire::Held;
+pub use door::Door;
 use futures_util::FutureExt;
 use knock::Knock;
 use pgmedic_model::{Host, Ms, Room, ServerError, Target, Timestamp};
@@ -40,6 +42,8 @@ pub struct Way<'a> {
     pub deadlines: Deadlines,
     /// Is told of each room.
     pub observer: Observer<'a>,
+    /// Where it is watched from the side, if it is.
+    pub door: Option<&'a Door>,
 }
 
 /// When the stages of a way end.
@@ -88,6 +92,9 @@ impl Way<'_> {
     /// Walks it to its end.
     pub async fn walk(&self) -> Walked {
         let (dns, lookup) = self.resolve().await;
+        if let Some(door) = self.door {
+            door.leads_to(&dns.addresses());
+        }
         let addresses = Address::of(self.target, &dns.addresses());
         let mut walked = Walked {
             address: self.target.address(),
@@ -105,7 +112,10 @@ impl Way<'_> {
         self.left(Room::Network, connected.is_some(), reach.elapsed());
         walked.reach = Some(reach);
         if let Some(connected) = connected {
+            let waits = |waiting| self.door.into_iter().for_each(|door| door.waits(waiting));
+            waits(true);
             walked.knock = knock::enter(self, connected).await;
+            waits(false);
         }
         walked
     }
@@ -139,6 +149,7 @@ fn lookup_panicked(host: &Host) -> DnsEvidence {
             elapsed_ms: Ms::default(),
             outcome: SystemOutcome::Failed { code: "EAI_SYSTEM".to_owned(), text: text.clone() },
         }),
+        stand_in: None,
         nameservers: Vec::new(),
         nameservers_skipped: Some(text),
     }
@@ -259,7 +270,7 @@ pub async fn open(
     deadline: Instant,
 ) -> (RouteEvidence, Option<Session>) {
     let deadlines = Deadlines::until(deadline, deadline);
-    let way = Way { name: "pooler", target, resolver, bounds, deadlines, observer: &|_| {} };
+    let way = Way { name: "pooler", target, resolver, bounds, deadlines, observer: &|_| {}, door: None };
     let mut walked = way.walk().await;
     let session = walked.take_session();
     (walked.settle().await, session)

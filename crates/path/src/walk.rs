@@ -6,6 +6,7 @@
 mod aftermath;
 mod ahead;
 mod budget;
+mod doors;
 mod statement;
 mod ways;
 mod window;
@@ -21,8 +22,10 @@ use crate::rooms::app::readiness::{lost_some, misses_its_database};
 use crate::rooms::dns::probe::Resolver;
 use crate::rooms::proxy::console;
 use crate::rooms::proxy::evidence::PoolerEvidence;
+use crate::route::Door;
 use crate::service::Service;
 use budget::Budget;
+use doors::Doors;
 use futures_util::FutureExt;
 use pgmedic_model::Target;
 use std::panic::AssertUnwindSafe;
@@ -57,6 +60,7 @@ pub async fn walk_for(
     let watch = Stopwatch::start();
     let budget = Budget::new(timeout);
     let resolver = Resolver::of(service);
+    let doors = Doors::default();
     let (tell, told) = oneshot::channel();
     let tell = |ready: &Seen<ReadyEvidence>, log: &Seen<LogEvidence>| {
         // Nobody listens any more where the ways are done.
@@ -66,9 +70,9 @@ pub async fn walk_for(
     let api_is_well = async { !told.await.unwrap_or(false) };
     let (app, pooler, platform, seen) = tokio::join!(
         unharmed(app::probe::look(service, budget.sides(), tell)),
-        unharmed(look_at_console(service, &resolver, &budget)),
+        unharmed(look_at_console(service, &resolver, &budget, &doors.console)),
         unharmed(ask_platform(service, &budget)),
-        ways::walk(purpose, service, &resolver, &budget, observer, api_is_well),
+        Box::pin(ways::walk(purpose, service, &resolver, &budget, observer, &doors, api_is_well)),
     );
     Evidence {
         schema: Evidence::SCHEMA.to_owned(),
@@ -93,9 +97,14 @@ pub async fn walk_for(
 }
 
 /// The pooler's console, where one is configured.
-async fn look_at_console(service: &Service, resolver: &Resolver, budget: &Budget) -> Seen<PoolerEvidence> {
+async fn look_at_console(
+    service: &Service,
+    resolver: &Resolver,
+    budget: &Budget,
+    door: &Door,
+) -> Seen<PoolerEvidence> {
     match &service.pooler {
-        Some(target) => Seen::Seen(console::read(target, resolver, budget.ways()).await),
+        Some(target) => Seen::Seen(console::read(target, resolver, budget.ways(), Some(door)).await),
         None => Seen::NotSeen("not configured (`pooler`, PgBouncer's admin console)".to_owned()),
     }
 }

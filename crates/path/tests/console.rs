@@ -26,7 +26,7 @@ fn read_as(port: u16, user: &str, database: &str, within: Duration) -> PoolerEvi
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let end = Instant::now() + within;
-        console::read(&target, &Resolver::default(), Deadlines::until(end, end)).await
+        console::read(&target, &Resolver::default(), Deadlines::until(end, end), None).await
     })
 }
 

@@ -212,6 +212,26 @@ async fn answers_that_are_none_are_passed_over_and_named_at_the_limit() {
 }
 
 #[tokio::test]
+async fn a_lost_question_is_sent_once_again_and_the_evidence_says_so() {
+    use std::sync::Mutex;
+    let seen: Mutex<Vec<u16>> = Mutex::default();
+    let server = scripted(move |query| {
+        let mut seen = seen.lock().unwrap();
+        let again = seen.contains(&query.id());
+        seen.push(query.id());
+        if again {
+            vec![reply(query, query.id(), PacketFlag::RESPONSE | PacketFlag::RECURSION_AVAILABLE)]
+        } else {
+            vec![]
+        }
+    })
+    .await;
+    let answer = ask(server, "v4.internal").await;
+    assert!(answer.a.resent && answer.aaaa.resent, "{answer:?}");
+    assert_ne!(answer.a.outcome, AnswerOutcome::Silent);
+}
+
+#[tokio::test]
 async fn garbage_with_the_right_id_is_malformed_at_once() {
     for tail in [
         &b"\x81\x80\xff\xff\xff\xff\xff\xff\xff\xff"[..],

@@ -230,7 +230,8 @@ pub(crate) fn eai(code: &str, text: &str) -> SystemOutcome {
 
 /// The nameserver 10.0.0.`last`, with its two answers.
 pub(crate) fn nameserver(last: u8, a: &AnswerOutcome, aaaa: &AnswerOutcome) -> NameserverEvidence {
-    let answer = |outcome: &AnswerOutcome| Answer { elapsed_ms: Ms(0.4), outcome: outcome.clone() };
+    let answer =
+        |outcome: &AnswerOutcome| Answer { elapsed_ms: Ms(0.4), outcome: outcome.clone(), resent: false };
     NameserverEvidence {
         server: std::net::SocketAddr::from(([10, 0, 0, last], 53)),
         configured_in: "/etc/resolv.conf".to_owned(),
@@ -249,6 +250,7 @@ pub(crate) fn resolved(addresses: &[&str]) -> DnsEvidence {
         elapsed_ms: Ms(0.5),
         subject: Subject::Name(NAME.to_owned()),
         system: Some(SystemLookup { elapsed_ms: Ms(0.5), outcome: SystemOutcome::Resolved(addresses) }),
+        stand_in: None,
         nameservers: vec![nameserver(53, &found, &AnswerOutcome::NoData)],
         nameservers_skipped: None,
     }

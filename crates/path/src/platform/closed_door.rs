@@ -6,7 +6,7 @@
 use super::backlog;
 use super::clusters;
 use super::conf::{self, Settings};
-use super::evidence::ListenerView;
+use super::evidence::{ListenerView, ProcessView};
 use super::flows::{self, Sought};
 use super::haproxy::{self, Configuration};
 use super::haproxy_log;
@@ -32,6 +32,8 @@ use std::time::{Duration, Instant};
 const BREAKDOWN: Duration = Duration::from_millis(300);
 /// Most stopped processes that are told.
 const MOST_STUCK: usize = 32;
+/// How long the stats socket of a stopped HAProxy is listened to.
+const OF_THE_STOPPED: Duration = Duration::from_millis(50);
 /// Most servers behind a proxy that are told.
 const MOST_UPSTREAM: usize = 16;
 /// Postgres' default of superuser_reserved_connections.
@@ -76,6 +78,9 @@ pub(super) fn look(question: &HostQuestion, page: &Page, until: Instant) {
     let watch = postmaster.as_ref().and_then(|found| Watch::begin(found.process.pid));
     if let Some(found) = &postmaster {
         tell_postmaster(found, &ground, page);
+    }
+    if question.doors_alone {
+        return;
     }
     look_at_disk(question, postmaster.as_ref(), &ground, page, until);
     look_at_resources(watch, page, until);
@@ -198,7 +203,10 @@ fn look_at_proxy(
     }
     let configuration = haproxy::configuration(&arguments, &cwd);
     page.step("HAProxy's stats socket");
-    let mut view = haproxy::ask(&configuration.stats, until);
+    // One that is stopped is only asked so that its silence is on record.
+    let stopped = page.evidence().proxy.as_ref().is_some_and(ProcessView::is_frozen);
+    let patience = if stopped { until.min(Instant::now() + OF_THE_STOPPED) } else { until };
+    let mut view = haproxy::ask(&configuration.stats, patience);
     let port = front.listener.as_ref().and_then(|listener| listener.port);
     let timeouts = port.and_then(|port| haproxy_timeouts::of_port(&configuration.sections, port));
     if let (Some(view), Some(timeouts)) = (&mut view, timeouts) {

@@ -67,6 +67,8 @@ pub struct HostQuestion {
     /// True where the ways in were admitted, the server told of itself and the API does not say otherwise: then the look
     /// is cheap.
     pub healthy: bool,
+    /// Only the listeners, the proxy and the postmaster are wanted.
+    pub doors_alone: bool,
     /// True where a cheap look shall include the titles of the server's own processes.
     pub titles: bool,
 }

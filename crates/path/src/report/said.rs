@@ -80,7 +80,10 @@ fn dns(dns: &DnsEvidence) -> Line {
         (Subject::Name(name), Some(SystemOutcome::Failed { code, text })) => {
             format!("{name}: {code}, {text}")
         }
-        (Subject::Name(name), Some(SystemOutcome::Silent)) => format!("{name}: the resolver does not answer"),
+        (Subject::Name(name), Some(SystemOutcome::Silent)) => match &dns.stand_in {
+            Some(other) => format!("{name}: a nameserver is silent, {} answers", other.server.ip()),
+            None => format!("{name}: the resolver does not answer"),
+        },
         (Subject::Name(name), None) => format!("{name}: not looked up"),
     };
     (true, dns.elapsed_ms, line)

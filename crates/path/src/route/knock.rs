@@ -119,7 +119,10 @@ async fn unharmed(way: &Way<'_>, connected: Connected, manner: Manner, bounds: O
     }
 }
 
-async fn once(way: &Way<'_>, connected: Connected, manner: Manner, bounds: Option<Bounds>) -> Knock {
+async fn once(way: &Way<'_>, mut connected: Connected, manner: Manner, bounds: Option<Bounds>) -> Knock {
+    if let Some(door) = way.door {
+        connected.io = door.guard(connected.io);
+    }
     let message = match startup_message(way.target, bounds) {
         Ok(message) => message,
         Err(text) => return Knock::lost(way.target, &text),

@@ -3,6 +3,7 @@
 
 use super::aftermath;
 use super::budget::Budget;
+use super::doors::{self, Doors};
 use super::window::{Glance, Ways, glance, look_at_suspects, look_through};
 use super::{Purpose, ahead, statement};
 use crate::events::Observer;
@@ -12,7 +13,7 @@ use crate::platform::own_socket;
 use crate::preflight::Preflight;
 use crate::rooms::dns::probe::Resolver;
 use crate::rooms::startup::session::Session;
-use crate::route::{DRAGGED_MS, Deadlines, Walked, Way};
+use crate::route::{DRAGGED_MS, Deadlines, Door, Walked, Way};
 use crate::service::Service;
 use crate::sql::facts::{SessionView, SqlFacts};
 use pgmedic_model::pooler_words::{Words, meaning};
@@ -65,24 +66,29 @@ pub(super) async fn walk(
     resolver: &Resolver,
     budget: &Budget,
     observer: Observer<'_>,
+    doors: &Doors,
     api_is_well: impl Future<Output = bool>,
 ) -> SeenOnTheWays {
     let guide = Guide { service, resolver, budget, observer };
     let only = service.direct.is_none();
     let front = async {
         let begun = Instant::now();
-        let (gone, mut desk) = guide.go("front", &service.target, budget.ways(), only).await;
+        let door = Some(&doors.front);
+        let (gone, mut desk) = guide.go("front", &service.target, budget.ways(), only, door).await;
         let ((), glance) = tokio::join!(guide.ask(&gone, &mut desk, only), guide.glance(purpose, &gone));
         // Whoever takes so long is not well, though all is answered.
         (gone, desk, glance, begun.elapsed() >= SLOW)
     };
     let direct = async {
         match &service.direct {
-            Some(target) => Some(guide.go("direct", target, budget.ways(), false).await),
+            Some(target) => Some(guide.go("direct", target, budget.ways(), false, Some(&doors.direct)).await),
             None => None,
         }
     };
-    let ((mut front, mut front_desk, glance, slow), direct) = tokio::join!(front, direct);
+    let ((mut front, mut front_desk, glance, slow), direct) = tokio::select! {
+        both = async { tokio::join!(front, direct) } => both,
+        never = doors::watch(service, doors, budget.sides()) => match never {},
+    };
     let (mut direct, mut direct_desk) =
         direct.map_or_else(Default::default, |(gone, desk)| (Some(gone), desk));
     front.look_at_transport(&front_desk);
@@ -178,9 +184,11 @@ impl<'a> Guide<'a> {
         target: &'a Target,
         deadlines: Deadlines,
         only: bool,
+        door: Option<&'a Door>,
     ) -> (Gone<'a>, Desk) {
         let (resolver, observer) = (self.resolver, self.observer);
-        let way = Way { name, target, resolver, bounds: Some(self.budget.bounds(only)), deadlines, observer };
+        let way =
+            Way { name, target, resolver, bounds: Some(self.budget.bounds(only)), deadlines, observer, door };
         let mut walked = way.walk().await;
         let session = walked.take_session();
         (Gone { way, walked }, Desk { session, query: None })
@@ -204,7 +212,9 @@ impl<'a> Guide<'a> {
         let mut query = statement::ask(session, version, &self.service.policy, self.budget, only).await;
         if query.outcome == QueryOutcome::Silent {
             let backend = gone.walked.backend_pid();
-            query.aftermath = Some(aftermath::look(&gone.way, backend, self.budget).await);
+            // Rare and large: it has no room of its own in every walk.
+            let look = Box::pin(aftermath::look(&gone.way, backend, self.budget));
+            query.aftermath = Some(look.await);
         }
         for room in ROOMS_OF_THE_STATEMENT {
             gone.way.left(room, matches!(query.outcome, QueryOutcome::Answered(_)), query.elapsed_ms);
@@ -224,7 +234,7 @@ impl<'a> Guide<'a> {
         if told {
             return Seen::NotSeen("another way in was admitted and told".to_owned());
         }
-        let (gone, mut desk) = self.go("rescue", target, self.budget.rescue(), false).await;
+        let (gone, mut desk) = self.go("rescue", target, self.budget.rescue(), false, None).await;
         self.ask(&gone, &mut desk, true).await;
         Seen::Seen((gone, desk))
     }

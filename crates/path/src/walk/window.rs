@@ -127,6 +127,7 @@ pub(super) async fn look_through(service: &Service, ways: &Ways<'_>, until: Inst
         log,
         refused_since: ways.front.refused_since().or_else(|| ways.direct.and_then(Walked::refused_since)),
         healthy: ways.healthy,
+        doors_alone: false,
         titles: ways.facts.is_some_and(|facts| facts.storage.archives_silently()),
     };
     let limit = until.into_std();
@@ -134,6 +135,30 @@ pub(super) async fn look_through(service: &Service, ways: &Ways<'_>, until: Inst
         Ok(seen) => Seen::Seen(seen),
         Err(error) => Seen::NotSeen(error.to_string()),
     }
+}
+
+/// A look at the doors of ways that are still under way, as far as their addresses are known. None where this host may not
+/// be looked at.
+pub(super) async fn glimpse(
+    service: &Service,
+    front: &[IpAddr],
+    direct: &[IpAddr],
+    until: Instant,
+) -> Option<HostEvidence> {
+    let data_directory = match &service.window {
+        Window::Host(paths) => paths.data_directory.clone(),
+        Window::ByItself | Window::Off => None,
+    };
+    let question = HostQuestion {
+        why: allowed(service, front).ok()?,
+        front: endpoints(&service.target, front),
+        direct: service.direct.as_ref().map(|target| endpoints(target, direct)).unwrap_or_default(),
+        data_directory,
+        doors_alone: true,
+        ..HostQuestion::default()
+    };
+    let limit = until.into_std();
+    aside::call("glimpse", until + SLACK, move || look(&question, limit)).await.ok()
 }
 
 /// The look ends itself in time; this is for the thread to say so.

@@ -1,7 +1,7 @@
 //! Several nameservers asked at once for one name, and their answers taken together: in order for the evidence, and as
 //! a resolver would take them where they stand in for the system's.
 
-use super::evidence::{Answer, AnswerOutcome, NameserverEvidence, SystemLookup, SystemOutcome};
+use super::evidence::{Answer, AnswerOutcome, NameserverEvidence, StandIn, SystemLookup, SystemOutcome};
 use super::nameserver::{self, Limit, Nameserver};
 use super::probe::failed;
 use crate::clock::Stopwatch;
@@ -65,6 +65,24 @@ impl Asking {
             .zip(servers)
             .map(|(done, server)| done.unwrap_or_else(|| lost(server)))
             .collect()
+    }
+
+    /// Waits until a nameserver that is configured in `place` has addresses, and gives the first in order that has. Never
+    /// comes back where none will.
+    pub(super) async fn some_addresses(&mut self, place: &str) -> StandIn {
+        loop {
+            let known = self.done.iter().flatten().filter(|e| e.configured_in == place);
+            let found = known.filter_map(|e| match as_system(e) {
+                Some(SystemOutcome::Resolved(addresses)) => Some(StandIn { server: e.server, addresses }),
+                _ => None,
+            });
+            if let Some(first) = found.into_iter().next() {
+                return first;
+            }
+            if !self.one_more().await {
+                return std::future::pending().await;
+            }
+        }
     }
 
     /// The lookup as a resolver with these nameservers would do it: the first that serves decides, and each has glibc's

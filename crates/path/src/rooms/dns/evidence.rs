@@ -15,6 +15,9 @@ pub struct DnsEvidence {
     pub subject: Subject,
     /// The system's resolver, as the API sees it. None where no lookup is needed.
     pub system: Option<SystemLookup>,
+    /// Who was believed while the system's resolver still waited for another nameserver.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stand_in: Option<StandIn>,
     /// Each nameserver asked by itself.
     pub nameservers: Vec<NameserverEvidence>,
     /// Why no nameserver was asked by itself, where none was.
@@ -29,9 +32,19 @@ impl DnsEvidence {
         match (&self.subject, &self.system) {
             (Subject::Address(ip), _) => vec![*ip],
             (_, Some(SystemLookup { outcome: SystemOutcome::Resolved(addresses), .. })) => addresses.clone(),
-            _ => Vec::new(),
+            _ => self.stand_in.as_ref().map_or_else(Vec::new, |other| other.addresses.clone()),
         }
     }
+}
+
+/// A nameserver of the system's own list that had answered while the system's resolver was silent: glibc waits 5 s for
+/// one before it asks the next, so the name does resolve, late (resolv.conf(5), `timeout`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StandIn {
+    /// Which.
+    pub server: SocketAddr,
+    /// What it answered, as the system would order it.
+    pub addresses: Vec<IpAddr>,
 }
 
 /// What was to be looked up.
@@ -94,6 +107,9 @@ pub struct Answer {
     pub elapsed_ms: Ms,
     /// What it was.
     pub outcome: AnswerOutcome,
+    /// The question was sent a second time, the first having been answered by nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub resent: bool,
 }
 
 /// What a nameserver answered (RFC 1035 section 4.1.1, RFC 2308 for NODATA).

@@ -1,5 +1,6 @@
-//! One nameserver asked by itself: A and AAAA apart, over UDP, over TCP where the answer was cut. One try, no retry: a
-//! resolver's patience would hide what is looked for. Not in here: which nameservers to ask, and the system's resolver.
+//! One nameserver asked by itself: A and AAAA apart, over UDP, over TCP where the answer was cut. A datagram may be lost, so
+//! a question that nothing answers is sent once more, as every resolver does, and the evidence says so; more patience would
+//! hide what is looked for. Not in here: which nameservers to ask, and the system's resolver.
 
 use super::evidence::{Answer, AnswerOutcome, NameserverEvidence};
 use crate::clock::Stopwatch;
@@ -7,15 +8,19 @@ use pgmedic_model::Errno;
 use simple_dns::rdata::RData;
 use simple_dns::{CLASS, Name, Packet, PacketFlag, Question, TYPE};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 /// Aliases followed within one answer.
 const MAX_ALIASES: usize = 16;
 /// Addresses kept of one answer.
 pub const MAX_ADDRESSES: usize = 64;
+
+/// When a question over UDP is sent again. RFC 1123, 6.1.3.3, wants a retransmission; a healthy answer takes a tenth of it.
+const AGAIN_AFTER: Duration = Duration::from_millis(400);
 
 /// A nameserver and where it is configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,8 +78,11 @@ pub async fn ask(server: Nameserver, name: &str, candidates: &[String], limit: L
 
 /// Evidence of a nameserver whose answer is not to be had for a reason of this side.
 pub(super) fn unasked(server: Nameserver, name: &str, why: &str) -> NameserverEvidence {
-    let answer =
-        || Answer { elapsed_ms: pgmedic_model::Ms(0.0), outcome: AnswerOutcome::Malformed(why.to_owned()) };
+    let answer = || Answer {
+        elapsed_ms: pgmedic_model::Ms(0.0),
+        outcome: AnswerOutcome::Malformed(why.to_owned()),
+        resent: false,
+    };
     NameserverEvidence {
         server: server.address,
         configured_in: server.configured_in,
@@ -102,24 +110,33 @@ const fn weight(outcome: &AnswerOutcome) -> u8 {
     }
 }
 
+/// What became of a question while it was under way.
+#[derive(Default)]
+struct Underway {
+    /// What came and is no answer to it.
+    stray: Option<String>,
+    /// It was sent again.
+    resent: bool,
+}
+
 /// One question, timed.
 async fn answer(server: SocketAddr, name: &str, kind: TYPE, limit: Limit) -> Answer {
     let watch = Stopwatch::start();
-    let mut stray = None;
+    let mut underway = Underway::default();
     let outcome = tokio::select! {
-        outcome = exchange(server, name, kind, &mut stray) => outcome,
-        () = passed(limit) => stray.map_or(AnswerOutcome::Silent, AnswerOutcome::Malformed),
+        outcome = exchange(server, name, kind, &mut underway) => outcome,
+        () = passed(limit) => underway.stray.take().map_or(AnswerOutcome::Silent, AnswerOutcome::Malformed),
     };
-    Answer { elapsed_ms: watch.elapsed(), outcome }
+    Answer { elapsed_ms: watch.elapsed(), outcome, resent: underway.resent }
 }
 
-/// One question over UDP, and over TCP where the answer was cut. What came and is no answer to it is put in `stray`.
-async fn exchange(server: SocketAddr, name: &str, kind: TYPE, stray: &mut Option<String>) -> AnswerOutcome {
+/// One question over UDP, and over TCP where the answer was cut.
+async fn exchange(server: SocketAddr, name: &str, kind: TYPE, underway: &mut Underway) -> AnswerOutcome {
     let (id, query) = match question(name, kind) {
         Ok(made) => made,
         Err(why) => return AnswerOutcome::Malformed(why),
     };
-    match over_udp(server, id, &query, stray).await {
+    match over_udp(server, id, &query, underway).await {
         Ok(Reading::Outcome(outcome)) => outcome,
         Ok(Reading::Stray(why)) => AnswerOutcome::Malformed(why),
         Ok(Reading::Truncated) => match over_tcp(server, id, &query).await {
@@ -150,12 +167,12 @@ pub(super) fn question(name: &str, kind: TYPE) -> Result<(u16, Vec<u8>), String>
     Ok((id, packet.build_bytes_vec().map_err(unfit)?))
 }
 
-/// Sends one datagram and reads until an answer to it comes.
+/// Sends a datagram, and once more where nothing answers it, and reads until an answer comes.
 async fn over_udp(
     server: SocketAddr,
     id: u16,
     query: &[u8],
-    stray: &mut Option<String>,
+    underway: &mut Underway,
 ) -> std::io::Result<Reading> {
     let any: IpAddr =
         if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
@@ -163,11 +180,19 @@ async fn over_udp(
     // Connected, so that only this server's datagrams arrive, and its ICMP errors with them.
     socket.connect(server).await?;
     socket.send(query).await?;
+    let again_at = Instant::now() + AGAIN_AFTER;
     let mut buffer = [0; 4096];
     loop {
-        let length = socket.recv(&mut buffer).await?;
+        let length = tokio::select! {
+            received = socket.recv(&mut buffer) => received?,
+            () = sleep_until(again_at), if !underway.resent => {
+                underway.resent = true;
+                socket.send(query).await?;
+                continue;
+            }
+        };
         match read(&buffer[..length], id, query) {
-            Reading::Stray(why) => *stray = Some(why),
+            Reading::Stray(why) => underway.stray = Some(why),
             reading => return Ok(reading),
         }
     }

@@ -4,7 +4,7 @@
 //! Not in here: trying the addresses, and any judgement of the answers.
 
 use super::asking::Asking;
-use super::evidence::{DnsEvidence, Subject, SystemLookup, SystemOutcome};
+use super::evidence::{DnsEvidence, StandIn, Subject, SystemLookup, SystemOutcome};
 use super::nameserver::{MAX_ADDRESSES, Nameserver};
 use super::resolv_conf::{DEFAULT_SERVER, RESOLV_CONF, ResolvConf, answered_without};
 use crate::aside::{self, NoResult};
@@ -18,6 +18,9 @@ use tokio::time::Instant;
 
 /// How long a nameserver has, from the start of the lookup, once the system's resolver has answered.
 const BESIDE_AN_ANSWER: Duration = Duration::from_secs(1);
+/// A system's resolver that is silent for so long has lost its first question: it asks again, or the next nameserver, only
+/// after whole seconds (`RES_TIMEOUT` of resolv.h: 5 s).
+const LONG_SILENT: Duration = Duration::from_millis(1500);
 /// Nameservers asked for one name.
 const MAX_NAMESERVERS: usize = 8;
 
@@ -98,6 +101,7 @@ pub async fn look(host: &Host, hostaddr: Option<IpAddr>, resolver: &Resolver, de
         elapsed_ms: pgmedic_model::Ms(0.0),
         subject: subject.clone(),
         system: None,
+        stand_in: None,
         nameservers: Vec::new(),
         nameservers_skipped: None,
     };
@@ -116,14 +120,43 @@ pub async fn look(host: &Host, hostaddr: Option<IpAddr>, resolver: &Resolver, de
     let started = Instant::now();
     let (servers, names) = resolver.plan(&name);
     let mut asking = Asking::start(servers, &name, names, deadline);
-    let found =
-        if resolver.stands_in() { asking.stand_in(deadline).await } else { system(&name, deadline).await };
-    if answered(&found.outcome) {
+    let found = if resolver.stands_in() {
+        asking.stand_in(deadline).await
+    } else {
+        let (found, other) = system_or_another(&name, &mut asking, started, deadline).await;
+        evidence.stand_in = other;
+        found
+    };
+    if answered(&found.outcome) || evidence.stand_in.is_some() {
         asking.bring_nearer(deadline.min(Instant::now().max(started + BESIDE_AN_ANSWER)));
     }
     evidence.system = Some(found);
     evidence.elapsed_ms = watch.elapsed();
     Lookup { evidence, asking: Some(asking) }
+}
+
+/// The system's answer; or, where it is still silent when it should long have come, a nameserver of its list that has
+/// answered meanwhile. The system would ask that one too, after 5 s, for which no walk can wait.
+async fn system_or_another(
+    name: &str,
+    asking: &mut Asking,
+    started: Instant,
+    deadline: Instant,
+) -> (SystemLookup, Option<StandIn>) {
+    let watch = Stopwatch::start();
+    let patience = LONG_SILENT.min(deadline.saturating_duration_since(started).mul_f64(0.75));
+    let another = async {
+        tokio::time::sleep_until(started + patience).await;
+        asking.some_addresses(RESOLV_CONF).await
+    };
+    tokio::select! {
+        biased;
+        found = system(name, deadline) => (found, None),
+        other = another => {
+            let silent = SystemLookup { elapsed_ms: watch.elapsed(), outcome: SystemOutcome::Silent };
+            (silent, Some(other))
+        }
+    }
 }
 
 /// The lookup of a side door's name (the API's): the system's answer alone, or the configured nameservers' where they
@@ -143,6 +176,7 @@ pub async fn look_aside(host: &Host, resolver: &Resolver, deadline: Instant) -> 
         elapsed_ms: watch.elapsed(),
         subject,
         system,
+        stand_in: None,
         nameservers: Vec::new(),
         nameservers_skipped: Some(
             "nameservers are asked by themselves for the database's name only".to_owned(),

@@ -62,6 +62,9 @@ pub(crate) fn name(dns: &DnsEvidence) -> Option<&str> {
 pub(crate) fn blame(route: &RouteEvidence) -> Option<Blame> {
     name(&route.dns)?;
     let system = route.dns.system.as_ref()?;
+    if route.dns.stand_in.is_some() {
+        return None;
+    }
     let verdicts: Vec<Verdict> = route.dns.nameservers.iter().map(verdict).collect();
     let (verdict, confidence) = match &system.outcome {
         SystemOutcome::Resolved(addresses) if addresses.is_empty() => {
@@ -102,11 +105,11 @@ fn no_resolver(system: &SystemLookup, verdicts: &[Verdict]) -> (Verdict, Confide
 /// A nameserver that does not do its work while the name still resolves, where that costs something: the
 /// lookup was slowed, or the one that is asked first is the broken one and another stands in for it.
 pub(crate) fn lame(route: &RouteEvidence, kind: Verdict) -> Option<&NameserverEvidence> {
-    let SystemLookup { elapsed_ms, outcome: SystemOutcome::Resolved(addresses) } =
-        route.dns.system.as_ref()?
-    else {
+    let elapsed_ms = route.dns.system.as_ref()?.elapsed_ms;
+    let addresses = &route.dns.addresses();
+    if addresses.is_empty() {
         return None;
-    };
+    }
     let servers = &route.dns.nameservers;
     if kind == Verdict::Silent && elapsed_ms.0 >= SLOWED_MS {
         let silent = |s: &&NameserverEvidence| {

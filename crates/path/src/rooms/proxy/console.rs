@@ -9,7 +9,7 @@ use crate::rooms::startup::evidence::StartupOutcome;
 use crate::rooms::startup::session::{Reply, Session};
 use crate::rooms::startup::wire::readable;
 use crate::rooms::tls::evidence::TlsOutcome;
-use crate::route::{Deadlines, Way};
+use crate::route::{Deadlines, Door, Way};
 use crate::unrecognised::break_of;
 use pgmedic_model::{Room, Target};
 use tokio::time::Instant;
@@ -18,12 +18,17 @@ use tokio::time::Instant;
 const MAX_ROWS: usize = 500;
 
 /// Reads the console.
-pub async fn read(target: &Target, resolver: &Resolver, deadlines: Deadlines) -> PoolerEvidence {
+pub async fn read(
+    target: &Target,
+    resolver: &Resolver,
+    deadlines: Deadlines,
+    door: Option<&Door>,
+) -> PoolerEvidence {
     let watch = Stopwatch::start();
     let mut evidence =
         PoolerEvidence { at: watch.at, address: target.address(), ..PoolerEvidence::default() };
     // PgBouncer refuses settings that it does not track, so the session asks for none.
-    let way = Way { name: "pooler", target, resolver, bounds: None, deadlines, observer: &|_| {} };
+    let way = Way { name: "pooler", target, resolver, bounds: None, deadlines, observer: &|_| {}, door };
     let mut walked = way.walk().await;
     match walked.take_session() {
         Some(mut session) => {

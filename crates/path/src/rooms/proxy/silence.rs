@@ -170,6 +170,28 @@ fn by_window(e: &Evidence) -> Option<Opinion> {
     Some(opinion(Silent::Server, confidence, summary, facts, vec![starved]))
 }
 
+/// The doors at which nobody will open, as far as a window decides it alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Shut {
+    /// The service's own way in.
+    pub(crate) front: bool,
+    /// The way around the proxy.
+    pub(crate) direct: bool,
+    /// The pooler's console.
+    pub(crate) console: bool,
+}
+
+/// At which doors nobody will open: the process behind it is stopped, or HAProxy says that it is full. A process that is
+/// stuck in the kernel may come out of it.
+pub(crate) fn shut(host: &HostEvidence) -> Shut {
+    let stopped = |p: &Option<ProcessView>| p.as_ref().is_some_and(|p| matches!(p.state, 'T' | 't'));
+    let server = stopped(&host.postmaster);
+    let full = host.haproxy.as_ref().is_some_and(|view| at_limit(view).is_some());
+    let hop = stopped(&host.proxy);
+    let pooler = host.proxy.as_ref().is_some_and(|proxy| proxy.program.starts_with("pgbouncer"));
+    Shut { front: server || hop || full, direct: server, console: hop && pooler }
+}
+
 /// By the state of the process behind the front's listener, where that is not the postmaster.
 fn proxy_by_window(e: &Evidence, host: &HostEvidence, proxy: &ProcessView) -> Option<Opinion> {
     let listener = host.front_listener.as_ref();

@@ -69,8 +69,16 @@ fn contributing(e: &Evidence) -> Option<Finding> {
     let dns = &way.route.dns;
     let server = lame(way.route, Verdict::Silent)?;
     let took = dns.system.as_ref()?.elapsed_ms;
-    let summary =
-        format!("nameserver {} does not answer; the lookup still succeeded, in {took}", server.server.ip());
+    let silent = server.server.ip();
+    let summary = match &dns.stand_in {
+        Some(other) => format!(
+            "nameserver {silent} does not answer; {} knows {}, and each lookup first waits for the silent one (5 s, \
+             unless resolv.conf says otherwise)",
+            other.server.ip(),
+            name(dns)?
+        ),
+        None => format!("nameserver {silent} does not answer; the lookup still succeeded, in {took}"),
+    };
     let proof = nameserver_fact(dns, server);
     // One lost datagram looks the same where the lookup itself was quick.
     let confidence = if took.0 >= 1000.0 { Confidence::Certain } else { Confidence::Likely };
@@ -85,7 +93,7 @@ fn contributing(e: &Evidence) -> Option<Finding> {
 mod tests {
     use super::*;
     use crate::evidence::fixture::{eai, healthy, nameserver, unresolved};
-    use crate::rooms::dns::evidence::{AnswerOutcome, SystemOutcome};
+    use crate::rooms::dns::evidence::{AnswerOutcome, StandIn, SystemOutcome};
     use pgmedic_model::Ms;
 
     #[test]
@@ -128,5 +136,22 @@ mod tests {
         let found = find(&e).expect("found");
         assert_eq!((found.severity, found.confidence), (Severity::Warning, Confidence::Certain));
         assert!(found.summary.contains("10.0.0.54") && found.summary.contains("5.0 s"));
+    }
+
+    #[test]
+    fn resolver_silent_is_a_warning_where_the_next_nameserver_knows_the_name() {
+        let mut e = healthy();
+        let knows = e.front.dns.nameservers[0].clone();
+        let silent = nameserver(52, &AnswerOutcome::Silent, &AnswerOutcome::Silent);
+        let addresses = e.front.dns.addresses();
+        e.front.dns.stand_in = Some(StandIn { server: knows.server, addresses });
+        e.front.dns.nameservers = vec![silent, knows];
+        if let Some(system) = &mut e.front.dns.system {
+            (system.outcome, system.elapsed_ms) = (SystemOutcome::Silent, Ms(1500.0));
+        }
+        let found = crate::diagnose(&e);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!((found[0].cause.as_str(), found[0].severity), (CAUSE.id, Severity::Warning));
+        assert!(found[0].summary.starts_with("nameserver 10.0.0.52 does not answer; 10.0.0.53 knows"));
     }
 }

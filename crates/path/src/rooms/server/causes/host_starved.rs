@@ -3,6 +3,7 @@
 use crate::cause::Proof;
 use crate::evidence::{Evidence, RouteEvidence};
 use crate::platform::evidence::{HostEvidence, Pressure, ProcessView};
+use crate::rooms::network::carriage;
 use crate::rooms::proxy::silence::{after_the_login, at_the_door};
 use pgmedic_model::{Confidence, Fact, Finding, Ms, RemedyKind, RemedyPlan, Room, Severity, Source};
 
@@ -98,6 +99,13 @@ enum Slowness {
 
 impl Slowness {
     fn of(front: &RouteEvidence) -> Option<Self> {
+        // What the network lost cost the time, not the host.
+        if carriage::lost(front).is_some()
+            || carriage::lossy(front).is_some()
+            || carriage::unheard(front).is_some()
+        {
+            return None;
+        }
         let silence = at_the_door(front).or_else(|| after_the_login(front));
         if let Some((_, span, _)) = silence {
             return Some(Self::Silent(span));
