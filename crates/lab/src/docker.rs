@@ -246,11 +246,14 @@ fn mounts() -> Vec<String> {
     folders.iter().map(|folder| format!("{0}:{0}:ro", folder.display())).collect()
 }
 
-/// Shell text that ends what is left in the containers' cgroup, of either hierarchy, and removes it.
+/// Shell text that ends what is left in the containers' cgroup, of either hierarchy, and removes it. What was killed takes
+/// a moment to be gone, and until then its cgroup cannot be removed.
 fn end_containers(cgroup: &str) -> String {
     format!(
-        "for d in {CGROUPS}/{cgroup} {CGROUPS}/*/{cgroup}; do \
+        "n=0; while [ $n -lt 30 ]; do n=$((n + 1)); left=; \
+         for d in {CGROUPS}/{cgroup} {CGROUPS}/*/{cgroup}; do [ -d $d ] || continue; \
          for f in $(find $d -name cgroup.procs 2>/dev/null); do for p in $(cat $f); do kill -KILL $p; done; done; \
-         find $d -depth -type d -exec rmdir {{}} + ; done 2>/dev/null; true"
+         find $d -depth -type d -exec rmdir {{}} + ; [ -d $d ] && left=1; done 2>/dev/null; \
+         [ -z \"$left\" ] && break; sleep 0.1; done; true"
     )
 }
