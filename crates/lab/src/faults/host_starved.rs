@@ -1,11 +1,11 @@
-//! The server's control group may use a twentieth of a CPU, and its own queries use that up. Needs root.
+//! The server's control group may use a hundredth of a CPU, and its own queries use that up. Needs root.
 
 use crate::cgroup::{Cgroup, Limit};
 use crate::sessions::{Login, Sessions};
 use crate::{Guard, Lab, LabError};
 
 /// A login and a statement take some ten milliseconds of CPU: with others in the way, seconds.
-const LIMIT: Limit = Limit::CpuPercent(5);
+const LIMIT: Limit = Limit::CpuPercent(1);
 
 /// Work that does not end.
 const BUSY: &str = "do $$ declare n int := 0; begin loop n := (n + 1) % 1000; end loop; end $$";

@@ -131,6 +131,14 @@ fn socket_inode(link: &str) -> Option<u64> {
     link.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
 }
 
+/// How often a process gave up its CPU and had it taken (proc(5), /proc/PID/status): it has not run where this stands still.
+pub(super) fn switches(pid: u32) -> Option<u64> {
+    let status = read_text(&of(pid, "status"), 16 << 10).ok()?;
+    let count =
+        |name: &str| status.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok());
+    Some(count("voluntary_ctxt_switches:")? + count("nonvoluntary_ctxt_switches:")?)
+}
+
 /// Open descriptors and the soft limit. None where they may not be read.
 pub(super) fn descriptors(pid: u32) -> Option<(u64, u64)> {
     let limits = read_text(&of(pid, "limits"), 4096).ok()?;
@@ -209,6 +217,9 @@ mod tests {
         assert!(!cut && all.iter().any(|p| p.pid == me));
         let (open, soft) = descriptors(me).expect("own descriptors");
         assert!(open >= 3 && soft >= open, "{open} of {soft}");
+        let before = switches(me).expect("own status");
+        std::thread::sleep(std::time::Duration::from_millis(2));
+        assert!(switches(me).expect("own status") >= before);
         assert!(ticks_since_boot().expect("uptime") >= process(me).expect("self").start_ticks);
     }
 

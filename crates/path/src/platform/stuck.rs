@@ -11,10 +11,11 @@ use std::time::Duration;
 
 /// Most backends looked at.
 const MOST: usize = 64;
-/// A backend that reads a disk is in state D for moments: it counts where it is each of so many times,
+/// A backend that reads a disk is in state D for moments: it counts where it is each of so many times, and was never switched
+/// to in between,
 const LOOKS: usize = 4;
 /// so far apart.
-const APART: Duration = Duration::from_millis(25);
+const APART: Duration = Duration::from_millis(50);
 
 /// Those of the backends that do not run. A pid counts only where /proc bears out that it is a backend of the server with
 /// that data directory.
@@ -22,16 +23,17 @@ pub(crate) fn among(pids: &[i32], told_data: Option<&Path>) -> Vec<ProcessView> 
     let ours = |pid: &u32| postmaster::of_backend(*pid, told_data).is_ok();
     let pids: Vec<u32> =
         pids.iter().take(MOST).filter_map(|pid| u32::try_from(*pid).ok()).filter(ours).collect();
-    let mut stuck: Vec<_> =
-        pids.into_iter().filter_map(procfs::process).filter(|p| does_not_run(p.state)).collect();
+    let look =
+        |pid: u32| Some((procfs::process(pid).filter(|p| does_not_run(p.state))?, procfs::switches(pid)));
+    let mut stuck: Vec<_> = pids.into_iter().filter_map(look).collect();
     for _ in 1..LOOKS {
-        if stuck.iter().all(|process| process.state != 'D') {
+        if stuck.iter().all(|(process, _)| process.state != 'D') {
             break;
         }
         std::thread::sleep(APART);
-        stuck.retain(|process| procfs::process(process.pid).is_some_and(|now| does_not_run(now.state)));
+        stuck.retain(|(process, before)| look(process.pid).is_some_and(|(_, now)| now == *before));
     }
-    stuck.iter().map(|process| procfs::view(process, None)).collect()
+    stuck.iter().map(|(process, _)| procfs::view(process, None)).collect()
 }
 
 /// proc(5): T stopped, t traced, D in uninterruptible sleep.

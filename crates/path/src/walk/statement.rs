@@ -31,17 +31,16 @@ pub(super) async fn ask(
         return sign_of_life(session, budget, why).await;
     }
     let deadline = budget.statement(only);
-    let statement = |sql: String| if session.bounded { sql } else { bounded(&sql, budget, only) };
-    let locks = [true, false].map(|sees_all| statement(sql::lock_statement(sees_all)));
-    let statement = statement(sql::statement(version));
+    let bare = session.bounded;
+    let statement = |sql: String| if bare { sql } else { bounded(&sql, budget, only) };
+    let asked = statement(sql::statement(version));
     let Answer { at, mut elapsed_ms, reply, mut notices, mut received_bytes } =
-        session.simple_query(&statement, deadline).await;
+        session.simple_query(&asked, deadline).await;
     let outcome = match account(reply) {
         Ok(mut account) => {
             if account.wants_locks() {
-                let [of_all, of_own] = &locks;
-                let locks = if account.sees_all() { of_all } else { of_own };
-                let answer = session.simple_query(locks, deadline).await;
+                let locks = statement(sql::lock_statement(account.sees_all()));
+                let answer = session.simple_query(&locks, deadline).await;
                 elapsed_ms.0 += answer.elapsed_ms.0;
                 received_bytes += answer.received_bytes;
                 notices.extend(answer.notices);

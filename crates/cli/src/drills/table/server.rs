@@ -33,7 +33,7 @@ pub(super) const DRILLS: &[Drill] = &[
         ..drill(
             PLAIN,
             "host-starved",
-            "The server may use a twentieth of a CPU, and its own queries use that up.",
+            "The server may use a hundredth of a CPU, and its own queries use that up.",
             faults::host_starved::inject,
         )
     },

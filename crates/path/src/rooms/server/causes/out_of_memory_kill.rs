@@ -97,20 +97,19 @@ fn by_host(e: &Evidence, host: &HostEvidence) -> Option<Witness> {
         .and_then(|r| r.memory_limit)
         .map(|n| format!(" (limit {})", crate::rooms::storage::volumes::bytes(n)));
     let limit = limit.unwrap_or_default();
-    if let Some((entry, fact)) = &logged {
-        if let Some(kill) = kills.iter().rev().find(|kill| is_of(kill, entry)) {
-            let of = if kill.by_group { format!("its control group{limit}") } else { "the host".to_owned() };
-            let summary = format!(
-                "{of} was out of memory: the kernel killed backend {} and the server ended every session",
-                kill.pid
-            );
-            return Some(Witness {
-                confidence: Confidence::Certain,
-                summary,
-                proof: cited(kill),
-                facts: vec![fact.clone()],
-            });
-        }
+    let of_log = |(entry, fact)| Some((kills.iter().rev().find(|kill| is_of(kill, entry))?, fact));
+    if let Some((kill, fact)) = logged.clone().and_then(of_log) {
+        let of = if kill.by_group { format!("its control group{limit}") } else { "the host".to_owned() };
+        let pid = kill.pid;
+        let summary = format!(
+            "{of} was out of memory: the kernel killed backend {pid} and the server ended every session"
+        );
+        return Some(Witness {
+            confidence: Confidence::Certain,
+            summary,
+            proof: cited(kill),
+            facts: vec![fact],
+        });
     }
     let gone = host.postmaster.as_ref().is_none_or(|p| p.state == 'Z');
     let postmaster = host.lock_file.as_ref().and_then(|file| file.pid).filter(|_| gone);

@@ -15,7 +15,8 @@ cause! {
     /// waits in the kernel for a disk that does not answer keeps its slot, its locks and its transaction for as long.
     ///
     /// ## What proves it
-    /// `/proc/PID/status` of the backend: state `T` or `t`, or `D` each time it is looked at. `pg_terminate_backend` returns
+    /// `/proc/PID/status` of the backend: state `T` or `t`, or `D` each time it is looked at, without
+    /// having run in between (its context switches stand still). `pg_terminate_backend` returns
     /// `t` and the session is still there: that `t` says only that a signal was sent.
     ///
     /// ## What mends it
