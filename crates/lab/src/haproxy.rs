@@ -101,8 +101,9 @@ impl Haproxy {
         let (port, upstream, room) = (self.port, self.upstream, self.max_connections);
         let Tuning { global, defaults, server } = tuning;
         let configuration = format!(
-            "global\n  maxconn {room}\n  stats socket {} mode 600 level admin\n  {global}\n\
-             defaults\n  mode tcp\n  timeout connect 2s\n  {defaults}\n\
+            "global\n  maxconn {room}\n  stats socket {} mode 600 level admin\n  \
+             log stdout format raw local0\n  {global}\n\
+             defaults\n  mode tcp\n  log global\n  option tcplog\n  timeout connect 2s\n  {defaults}\n\
              frontend postgres\n  bind 127.0.0.1:{port}\n  default_backend postgres\n\
              backend postgres\n  {}\n  server primary 127.0.0.1:{upstream} check inter 300ms fastinter 50ms \
              rise 1 fall 1 {server}\n",

@@ -69,4 +69,6 @@ pub struct HostPaths {
     pub data_directory: Option<PathBuf>,
     /// `log`: the server's log.
     pub log: Option<PathBuf>,
+    /// `proxy_log`: HAProxy's or PgBouncer's log, where their own configuration does not lead to it.
+    pub proxy_log: Option<PathBuf>,
 }

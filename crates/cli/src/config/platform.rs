@@ -93,7 +93,7 @@ const NAMES: [&str; 2] = ["api", "db"];
 const FLY: [&str; 3] = ["token", "api_url", "logs_url"];
 const DOCKER: [&str; 1] = ["docker_host"];
 const KUBERNETES: [&str; 4] = ["namespace", "kubeconfig", "context", "token"];
-const PATHS: [&str; 3] = ["data_directory", "log", "api_log"];
+const PATHS: [&str; 4] = ["data_directory", "log", "proxy_log", "api_log"];
 const COMMANDS: [&str; 5] = ["restart_api", "restart_proxy", "restart_db", "start_db", "extend_volume"];
 
 pub(super) fn read(service: &Section<'_, '_>, folder: &Path) -> Result<Platform, ConfigError> {
@@ -143,7 +143,11 @@ pub(super) fn read(service: &Section<'_, '_>, folder: &Path) -> Result<Platform,
         Some(at) => existing(section.document, folder, key, &at).map(Some),
         None => Ok(None),
     };
-    let paths = HostPaths { data_directory: path("data_directory")?, log: path("log")? };
+    let paths = HostPaths {
+        data_directory: path("data_directory")?,
+        log: path("log")?,
+        proxy_log: path("proxy_log")?,
+    };
     let window = match kind {
         Kind::Fly | Kind::Docker | Kind::Kubernetes => Window::ByItself,
         Kind::Units | Kind::Host => Window::Host(paths),

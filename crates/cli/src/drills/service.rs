@@ -36,6 +36,7 @@ pub(super) fn of(lab: &Lab, configures: &[Configure]) -> Result<Service, LabErro
         window: Window::Host(HostPaths {
             data_directory: Some(postgres.data().to_owned()),
             log: Some(postgres.log().to_owned()),
+            proxy_log: None,
         }),
         platform: None,
         expected: None,

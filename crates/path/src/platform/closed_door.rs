@@ -68,7 +68,8 @@ pub(super) fn look(question: &HostQuestion, page: &Page, until: Instant) {
     page.blind(blind);
     let (front, direct) = look_at_doors(question, &sockets, &processes, page, until);
     let proxy = front.process.as_ref().filter(|process| !process.is_postgres());
-    let haproxy = proxy.map(|proxy| look_at_proxy(proxy, &front, &sockets, page, until)).unwrap_or_default();
+    let haproxy =
+        proxy.map(|proxy| look_at_proxy(question, proxy, &front, &sockets, page, until)).unwrap_or_default();
     look_at_flows(question, &sockets, &processes, &haproxy, page, until);
     page.step("the postmaster");
     let (question, front, direct, haproxy) = (question, &front, &direct, &haproxy);
@@ -172,6 +173,7 @@ fn look_at_flows(
 
 /// The proxy; and where it is a HAProxy, what its configuration and its stats socket say.
 fn look_at_proxy(
+    question: &HostQuestion,
     proxy: &Process,
     front: &Door,
     sockets: &Sockets,
@@ -189,11 +191,12 @@ fn look_at_proxy(
         page.evidence().proxy_upstream = Some(told(sockets.made(&held)));
         page.evidence().proxy_connecting = told(sockets.attempted(&held));
     }
+    let given = question.proxy_log.as_deref();
     let arguments = procfs::arguments(proxy.pid).unwrap_or_default();
     let cwd = std::fs::read_link(procfs::of(proxy.pid, "cwd")).unwrap_or_else(|_| PathBuf::from("/"));
     if proxy.program == "pgbouncer" {
         page.step("PgBouncer's log");
-        match pooler_log::read(proxy.pid, &arguments, &cwd, clock::now()) {
+        match pooler_log::read(proxy.pid, given, (&arguments, &cwd), clock::now()) {
             Ok(log) => page.evidence().pooler_log = Some(log),
             Err(why) => page.blind(vec![why]),
         }
@@ -219,7 +222,7 @@ fn look_at_proxy(
     }
     page.evidence().haproxy = view;
     page.step("HAProxy's log");
-    match haproxy_log::read(proxy.pid, &configuration.logs, clock::now()) {
+    match haproxy_log::read(proxy.pid, given, &configuration.logs, clock::now()) {
         Ok(log) => page.evidence().haproxy_log = Some(log),
         Err(why) => page.blind(vec![why]),
     }

@@ -37,11 +37,23 @@ enum Goal {
     Elsewhere(String),
 }
 
-/// Reads the end of the log of a HAProxy. `targets` are the addresses of its `log` lines.
+/// Reads the end of the log of a HAProxy: the file that is given, else where `targets` lead, the addresses of its `log`
+/// lines.
 ///
 /// # Errors
 /// Why it was not read, in a sentence for `blind`.
-pub(super) fn read(pid: u32, targets: &[String], now: Timestamp) -> Result<HaproxyLogView, String> {
+pub(super) fn read(
+    pid: u32,
+    given: Option<&Path>,
+    targets: &[String],
+    now: Timestamp,
+) -> Result<HaproxyLogView, String> {
+    if let Some(file) = given {
+        let end = log_end::read(file).map_err(|e| format!("HAProxy's log {}: {e}", file.display()))?;
+        // It may be a syslog daemon's, with others' lines in it.
+        let tagged = view(file, &end, true, now);
+        return Ok(if tagged.lines > 0 { tagged } else { view(file, &end, false, now) });
+    }
     let mut goals: Vec<Goal> = targets.iter().filter(|t| *t != "global").map(|t| goal(t)).collect();
     // Without a log HAProxy still tells of its servers on stderr, where it stays in the foreground.
     goals.push(Goal::Descriptor(2));
@@ -71,10 +83,10 @@ pub(super) fn read(pid: u32, targets: &[String], now: Timestamp) -> Result<Hapro
         match goal {
             Goal::Syslog => {
                 reason
-                    .get_or_insert("HAProxy logs to syslog, and no file of it here has its lines".to_owned());
+                    .get_or_insert("HAProxy logs to syslog, and no file of it here has its lines (platform.proxy_log would name it)".to_owned());
             }
             Goal::Elsewhere(place) => {
-                reason.get_or_insert(format!("HAProxy logs to {place}: no file of this host that is known"));
+                reason.get_or_insert(format!("HAProxy logs to {place}: no file of this host that is known (platform.proxy_log would name it)"));
             }
             Goal::Descriptor(_) => {}
         }
@@ -456,7 +468,7 @@ backend be has no server available!
         ] {
             assert_eq!(goal(address), expected, "{address}");
         }
-        let why = read(u32::MAX, &["10.0.0.9:514".to_owned()], now()).expect_err("no such process");
+        let why = read(u32::MAX, None, &["10.0.0.9:514".to_owned()], now()).expect_err("no such process");
         assert!(why.contains("10.0.0.9:514"), "{why}");
     }
 }

@@ -62,6 +62,8 @@ pub struct HostQuestion {
     pub told_data_directory: Option<PathBuf>,
     /// The server's log, by configuration.
     pub log: Option<PathBuf>,
+    /// The proxy's log, by configuration.
+    pub proxy_log: Option<PathBuf>,
     /// Since when the server's log has a line of its refusal of this walk, which its collector may be about to write.
     pub refused_since: Option<Timestamp>,
     /// True where the ways in were admitted, the server told of itself and the API does not say otherwise: then the look

@@ -39,16 +39,21 @@ const IN_ORDER: [&str; 9] = [
     "successfully sent cancel request",
 ];
 
-/// Reads the end of the log of a PgBouncer. Relative names of its configuration are below `cwd`.
+/// Reads the end of the log of a PgBouncer: the file that is given, else where its configuration puts it. Relative names
+/// there are below `cwd`.
 ///
 /// # Errors
 /// Why it was not read, in a sentence for `blind`.
 pub(super) fn read(
     pid: u32,
-    arguments: &[String],
-    cwd: &Path,
+    given: Option<&Path>,
+    (arguments, cwd): (&[String], &Path),
     now: Timestamp,
 ) -> Result<PoolerLogView, String> {
+    if let Some(file) = given {
+        let end = log_end::read(file).map_err(|e| format!("PgBouncer's log {}: {e}", file.display()))?;
+        return Ok(view(file, &end, now));
+    }
     let place = Place::of_process(pid, cwd);
     let named = configuration(arguments, cwd).and_then(|file| logfile(&place, &file));
     let stderr = std::fs::read_link(procfs::of(pid, "fd/2")).ok();
@@ -352,8 +357,8 @@ mod tests {
         assert_eq!(logfile(&place, &main), Some(folder.path().join("pb.log")));
         std::fs::write(folder.path().join("pb.log"), LOG).expect("a file");
         let now = Timestamp(0);
-        let read = read(u32::MAX, &words("pgbouncer main.ini"), folder.path(), now).expect("a log");
+        let read = read(u32::MAX, None, (&words("pgbouncer main.ini"), folder.path()), now).expect("a log");
         assert_eq!(read.lines, 14);
-        assert!(super::read(u32::MAX, &words("pgbouncer"), folder.path(), now).is_err());
+        assert!(super::read(u32::MAX, None, (&words("pgbouncer"), folder.path()), now).is_err());
     }
 }

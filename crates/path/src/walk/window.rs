@@ -6,7 +6,7 @@ use crate::platform::evidence::HostEvidence;
 use crate::platform::host::{Endpoint, HostQuestion, is_of_this_host, look, may_look, may_look_at};
 use crate::platform::stuck;
 use crate::route::Walked;
-use crate::service::{Service, Window};
+use crate::service::{HostPaths, Service, Window};
 use crate::sql::facts::SqlFacts;
 use pgmedic_model::{Host, Policy, Target};
 use std::net::{IpAddr, SocketAddr};
@@ -98,9 +98,9 @@ pub(super) async fn look_through(service: &Service, ways: &Ways<'_>, until: Inst
         Ok(why) => why,
         Err(why) => return Seen::NotSeen(why),
     };
-    let (data_directory, log) = match &service.window {
-        Window::Host(paths) => (paths.data_directory.clone(), paths.log.clone()),
-        Window::ByItself | Window::Off => (None, None),
+    let HostPaths { data_directory, log, proxy_log } = match &service.window {
+        Window::Host(paths) => paths.clone(),
+        Window::ByItself | Window::Off => HostPaths::default(),
     };
     // A pooler makes up the process id of its key; the server's own word goes before it.
     let told_pid = ways.facts.and_then(|facts| u32::try_from(facts.me.pid).ok());
@@ -125,6 +125,7 @@ pub(super) async fn look_through(service: &Service, ways: &Ways<'_>, until: Inst
             .facts
             .and_then(|facts| facts.storage.data_directory.clone().map(PathBuf::from)),
         log,
+        proxy_log,
         refused_since: ways.front.refused_since().or_else(|| ways.direct.and_then(Walked::refused_since)),
         healthy: ways.healthy,
         doors_alone: false,
