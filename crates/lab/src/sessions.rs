@@ -28,6 +28,8 @@ pub struct Login {
     pub from: Ipv4Addr,
     /// Where to: the server, the proxy, the pooler.
     pub to: SocketAddr,
+    /// From how many machines in turn, with addresses from `from` upwards.
+    pub machines: u8,
 }
 
 impl Login {
@@ -40,7 +42,15 @@ impl Login {
             application: "renderflow-api".to_owned(),
             from: Ipv4Addr::new(127, 0, 0, 9),
             to: (Ipv4Addr::LOCALHOST, postgres.port()).into(),
+            machines: 4,
         }
+    }
+
+    /// The same from one machine alone, at this address.
+    #[must_use]
+    pub fn on_one_machine(mut self, at: Ipv4Addr) -> Self {
+        (self.from, self.machines) = (at, 1);
+        self
     }
 
     /// The same by another name.
@@ -70,7 +80,7 @@ impl Login {
     }
 
     /// Logs in. A server that does not answer within ten seconds is an error.
-    async fn open(&self) -> Result<Client, Refused> {
+    pub(crate) async fn open(&self) -> Result<Client, Refused> {
         let mut config = Config::new();
         config.user(&self.user).dbname(&self.database).password(PASSWORD);
         config.application_name(&self.application);
@@ -88,7 +98,7 @@ impl Login {
 
 /// Why a login did not come about.
 #[derive(Debug)]
-enum Refused {
+pub(crate) enum Refused {
     Io(std::io::Error),
     Server(tokio_postgres::Error),
     Silent,
@@ -169,9 +179,9 @@ impl Sessions {
         Self { clients: Vec::new(), postgres: Arc::clone(postgres), application: login.application.clone() }
     }
 
-    /// Logs in once more. The API has four machines; its sessions come from each in turn.
+    /// Logs in once more. Sessions come from each of the login's machines in turn.
     fn add(&mut self, login: &Login, n: usize) -> Result<(), Refused> {
-        let machine = u8::try_from(n % 4).unwrap_or_default();
+        let machine = u8::try_from(n % usize::from(login.machines.max(1))).unwrap_or_default();
         let [a, b, c, d] = login.from.octets();
         let login = Login { from: Ipv4Addr::new(a, b, c, d + machine), ..login.clone() };
         let client = self.runtime().block_on(login.open())?;

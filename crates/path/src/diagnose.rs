@@ -31,14 +31,15 @@ pub fn latent(evidence: &Evidence) -> Vec<Finding> {
     crate::rooms::causes().filter(|c| c.latent).filter_map(|cause| (cause.find)(evidence)).collect()
 }
 
-/// A finding that another one explains is a symptom; one that worsened another is contributing; the rest are roots.
+/// A finding that another one explains is a symptom; one that worsened another, which it does not explain, is contributing;
+/// the rest are roots.
 fn assign_roles(e: &Evidence, findings: &mut [Finding]) {
     let roles: Vec<(Role, Vec<String>)> = findings
         .iter()
         .map(|f| {
             let role = if findings.iter().any(|g| explains(e, g, f)) {
                 Role::Symptom
-            } else if findings.iter().any(|g| contributes(f, g)) {
+            } else if findings.iter().any(|g| contributes(f, g) && !explains(e, f, g)) {
                 Role::Contributing
             } else {
                 Role::Root

@@ -3,8 +3,11 @@
 use crate::evidence::Evidence;
 use crate::instances;
 use crate::platform::told::{InstanceState, MemberRole};
+use crate::rooms::admission::slots;
 use crate::rooms::app::evidence::HttpOutcome;
 use crate::rooms::server;
+use crate::rooms::sessions::ending;
+use crate::rooms::sessions::ghosts::ghosts;
 use crate::unrecognised::break_of;
 use pgmedic_model::{Finding, Room, Severity, Source};
 
@@ -210,6 +213,18 @@ const EDGES: &[Edge] = &[
         effects: &["proxy-without-backend", "slots-exhausted"],
         when: ALWAYS,
     },
+    Edge {
+        cause: "unauthenticated-flood",
+        effects: &["all-slots-exhausted", "slots-exhausted"],
+        when: ALWAYS,
+    },
+    Edge { cause: "reconnect-storm", effects: SLOT_SYMPTOMS, when: ALWAYS },
+    Edge { cause: "pools-exceed-slots", effects: SLOT_SYMPTOMS, when: ALWAYS },
+    Edge { cause: "self-inflicted", effects: SLOT_SYMPTOMS, when: pgmedic_holds_the_slots },
+    Edge { cause: "ghost-sessions", effects: SLOT_SYMPTOMS, when: ghosts_hold_the_slots },
+    Edge { cause: "ghost-sessions", effects: &["idle-sessions"], when: ghosts_hold_the_slots },
+    Edge { cause: "ghost-sessions", effects: &["idle-in-transaction"], when: a_ghost_has_a_transaction },
+    Edge { cause: "ghost-sessions", effects: &["half-open-session"], when: a_ghost_was_being_answered },
     // In three of five public incidents the slots were full because of locks; ending idle sessions does nothing there.
     Edge { cause: "lock-pile-up", effects: SLOT_SYMPTOMS, when: locks_hold_the_slots },
     Edge { cause: "lock-pile-up", effects: &["readiness-failing", "pool-starved"], when: ALWAYS },
@@ -268,6 +283,14 @@ const DEAD_SERVER: &[&str] = &[
 /// `cause` made each of `worsened` come sooner or weigh more, without being it.
 const CONTRIBUTES: &[(&str, &[&str])] = &[
     ("idle-sessions", SLOT_SYMPTOMS),
+    ("ghost-sessions", SLOT_SYMPTOMS),
+    ("ghost-sessions", &["idle-sessions", "idle-in-transaction", "lock-pile-up"]),
+    ("self-inflicted", SLOT_SYMPTOMS),
+    // A pool grows to its full size while its connections are held up.
+    (
+        "pools-exceed-slots",
+        &["lock-pile-up", "long-queries", "pool-starved", "pool-leak", "idle-in-transaction"],
+    ),
     ("idle-in-transaction", SLOT_SYMPTOMS),
     ("idle-in-transaction", &["lock-pile-up", "lock-table-full"]),
     ("long-queries", SLOT_SYMPTOMS),
@@ -292,6 +315,29 @@ fn locks_hold_the_slots(e: &Evidence) -> bool {
     let all: u64 = backends.iter().map(|g| g.count).sum();
     let waiting: u64 = backends.iter().filter(|g| g.activity.ends_with(" waiting")).map(|g| g.count).sum();
     waiting > 0 && waiting * 5 >= all
+}
+
+/// Other sessions of pgmedic than this walk's make up a fifth or more of the ordinary slots.
+fn pgmedic_holds_the_slots(e: &Evidence) -> bool {
+    e.facts().is_some_and(|f| f.admission.own.saturating_sub(2) * 5 >= f.admission.ordinary().max(1))
+}
+
+/// Sessions whose clients are gone make up a fifth or more of the ordinary slots.
+fn ghosts_hold_the_slots(e: &Evidence) -> bool {
+    let Some(host) = e.host.get() else { return false };
+    slots::count(e).is_some_and(|s| host.mute.len() as u64 * 5 >= s.ordinary.max(1))
+}
+
+/// The machine of a client that answers no more is one to which an answer was on its way.
+fn a_ghost_was_being_answered(e: &Evidence) -> bool {
+    let Some(host) = e.host.get() else { return false };
+    let machine = |end: &str| end.rsplit_once(':').map(|(ip, _)| ip.to_owned());
+    host.unheard.iter().any(|flow| host.mute.iter().any(|m| machine(&m.remote) == machine(&flow.remote)))
+}
+
+/// A session whose client is gone is idle in a transaction.
+fn a_ghost_has_a_transaction(e: &Evidence) -> bool {
+    ghosts(e).into_iter().any(ending::is_idle_in_transaction)
 }
 
 /// The walk met a server that is not the one expected behind the service's name.

@@ -302,6 +302,7 @@ pub(crate) fn log_of(code: &str, message: &str) -> ServerLogView {
             code: Some(SqlState::new(code)),
             message: message.to_owned(),
         }],
+        ..ServerLogView::default()
     }
 }
 

@@ -36,6 +36,8 @@ const MOST_STUCK: usize = 32;
 const OF_THE_STOPPED: Duration = Duration::from_millis(50);
 /// Most servers behind a proxy that are told.
 const MOST_UPSTREAM: usize = 16;
+/// A process that started within this, in clock ticks of 1/100 s, has started lately.
+const LATELY: u64 = 1000;
 /// Postgres' default of superuser_reserved_connections.
 const SUPERUSER_RESERVED: u64 = 3;
 
@@ -156,7 +158,7 @@ fn look_at_flows(
     page: &Page,
     until: Instant,
 ) {
-    if sockets.unheard.is_empty() {
+    if sockets.unheard.is_empty() && sockets.mute.is_empty() {
         return;
     }
     page.step("the connections");
@@ -168,7 +170,9 @@ fn look_at_flows(
         targets: question.targets.iter().copied().chain(servers).collect(),
         own: &question.own,
     };
-    page.evidence().unheard = flows::unheard(sockets, &sought, processes, until);
+    let (unheard, mute) = (flows::unheard(sockets, &sought, processes, until), flows::mute(sockets, &sought));
+    let mut evidence = page.evidence();
+    (evidence.unheard, evidence.mute) = (unheard, mute);
 }
 
 /// The proxy; and where it is a HAProxy, what its configuration and its stats socket say.
@@ -235,8 +239,12 @@ fn tell_postmaster(found: &Postmaster, ground: &Ground<'_>, page: &Page) {
         .into_iter()
         .find(|door| door.process.as_ref().is_some_and(|process| process.pid == found.process.pid));
     let accepted = own_door.and_then(|door| door.listener.as_ref()).map(|l| ground.sockets.accepted(l));
+    let peers = own_door.and_then(|door| door.listener.as_ref()).map(|l| ground.sockets.peers(l));
     let view = procfs::view(&found.process, accepted);
     let children = ground.processes.iter().filter(|p| p.parent == found.process.pid && p.state != 'Z');
+    let since_boot = procfs::ticks_since_boot();
+    let lately = |p: &&Process| since_boot.is_some_and(|now| now.saturating_sub(p.start_ticks) < LATELY);
+    let started_lately = since_boot.map(|_| children.clone().filter(lately).count() as u64);
     let words: Vec<Vec<String>> = children.filter_map(|child| procfs::arguments(child.pid)).collect();
     let titles = titles::read(words.iter().filter_map(|words| words.first()).map(String::as_str));
     // State D is passed through by everybody who reads a disk: here only what was stopped is certain.
@@ -248,6 +256,9 @@ fn tell_postmaster(found: &Postmaster, ground: &Ground<'_>, page: &Page) {
     evidence.postmaster_by = Some(found.by.clone());
     evidence.backends = Some(titles.backends);
     evidence.auxiliaries = titles.auxiliaries;
+    evidence.unstarted = Some(titles.untitled);
+    evidence.started_lately = started_lately;
+    evidence.peers = peers.unwrap_or_default();
     evidence.stuck = stuck;
 }
 

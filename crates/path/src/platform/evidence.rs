@@ -42,6 +42,9 @@ pub struct HostEvidence {
     /// The service's connections with data that nobody acknowledges, the walk's own left out; at most 32.
     #[serde(default)]
     pub unheard: Vec<FlowView>,
+    /// Connections of the service's proxy and server whose clients answer no keepalive probes, at most 500.
+    #[serde(default)]
+    pub mute: Vec<MuteView>,
     /// The process behind the front listener, where it is not the postmaster: a proxy or a pooler.
     pub proxy: Option<ProcessView>,
     /// Where that process has TCP connections of its own making: the servers behind it. None where its descriptors may
@@ -79,6 +82,16 @@ pub struct HostEvidence {
     pub recovery_signal: Option<bool>,
     /// Client backends by their process titles. None where titles were not looked at (the server told by SQL).
     pub backends: Option<Vec<TitleGroup>>,
+    /// Children of the postmaster of whose client no startup packet has come yet. None where titles were not looked at.
+    #[serde(default)]
+    pub unstarted: Option<u64>,
+    /// Children of the postmaster of any kind that were started within the last ten seconds. None where it was not told.
+    #[serde(default)]
+    pub started_lately: Option<u64>,
+    /// The addresses of the clients that are connected to the postmaster, with how many connections each has; the most
+    /// first, at most 10.
+    #[serde(default)]
+    pub peers: Vec<(String, u64)>,
     /// Other children of the postmaster by their titles: `startup recovering 0000…`, `checkpointer`, ….
     pub auxiliaries: Vec<String>,
     /// `max_connections` as the configuration on disk or the command line has it.
@@ -165,6 +178,17 @@ pub struct FlowView {
     pub pid: Option<u32>,
     /// Its `comm`.
     pub program: Option<String>,
+}
+
+/// A connection at rest whose other end does not answer the probes that ask whether it is there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MuteView {
+    /// This end.
+    pub local: String,
+    /// The client.
+    pub remote: String,
+    /// Keepalive probes in a row without an answer.
+    pub probes: u64,
 }
 
 /// A process.
@@ -442,6 +466,9 @@ pub struct ServerLogView {
     pub path: String,
     /// The newest FATAL and PANIC lines and abnormal ends of processes, oldest first, at most 20, masked.
     pub entries: Vec<ServerLogEntry>,
+    /// Logins refused for want of a slot in the three seconds before its newest entry. 0 where its lines have no time.
+    #[serde(default)]
+    pub turned_away: u64,
 }
 
 /// One entry of the server's log.

@@ -1,15 +1,69 @@
 //! Connections of this host on which data is sent and not acknowledged, again and again: their other end is gone, or
 //! the way to it. From the same tables as the listeners (`listeners`). Not in here: what follows from them.
 
-use super::evidence::{FlowEnd, FlowView};
-use super::listeners::{Holders, Sockets, Unheard};
+use super::evidence::{FlowEnd, FlowView, MuteView};
+use super::listeners::{ESTABLISHED, Holders, Listener, Sockets, Unheard, parse_address};
 use super::procfs::Process;
-use std::collections::HashSet;
-use std::net::SocketAddr;
+use std::collections::{HashMap, HashSet};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 /// Most flows that are told.
 const MOST: usize = 32;
+
+/// Most mute connections that are told.
+const MOST_MUTE: usize = 500;
+/// From so many keepalive probes without an answer on, none was lost by chance.
+const PROBES: u64 = 2;
+
+/// A connection at rest whose other end answers no keepalive probes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Mute {
+    local: SocketAddr,
+    remote: SocketAddr,
+    probes: u64,
+}
+
+/// Parses a row of /proc/net/tcp or tcp6 as such (proc_net_tcp.txt of the kernel: `tr` 2 is the keepalive timer; `timeout`
+/// is `icsk_probes_out`, which each probe raises and any answer sets to 0: tcp_timer.c, `tcp_keepalive_timer`).
+pub(super) fn parse_mute(line: &str) -> Option<Mute> {
+    let mut fields = line.split_ascii_whitespace().skip(1);
+    let local = parse_address(fields.next()?)?;
+    let remote = parse_address(fields.next()?)?;
+    let state = u8::from_str_radix(fields.next()?, 16).ok()?;
+    let (_queues, timer) = (fields.next()?, fields.next()?);
+    let (_retransmits, _uid, probes) = (fields.next()?, fields.next()?, fields.next()?.parse().ok()?);
+    let stands = state == ESTABLISHED && timer.starts_with("02:") && probes >= PROBES;
+    stands.then_some(Mute { local, remote, probes })
+}
+
+/// The service's mute connections, by the ports at which its proxy and server listen on this host.
+pub(super) fn mute(sockets: &Sockets, sought: &Sought<'_>) -> Vec<MuteView> {
+    let ours = sockets.mute.iter().filter(|row| sought.ports.contains(&row.local.port()));
+    let view = |row: &Mute| MuteView {
+        local: row.local.to_string(),
+        remote: row.remote.to_string(),
+        probes: row.probes,
+    };
+    ours.take(MOST_MUTE).map(view).collect()
+}
+
+/// Most addresses of clients that are told.
+const MOST_PEERS: usize = 10;
+
+impl Sockets {
+    /// The addresses that the connections accepted from a listener come from, with how many; the most first.
+    pub(super) fn peers(&self, listener: &Listener) -> Vec<(String, u64)> {
+        let mut counts: HashMap<IpAddr, u64> = HashMap::new();
+        for row in self.established.iter().filter(|row| Some(row.local.port()) == listener.port) {
+            *counts.entry(row.remote.ip()).or_default() += 1;
+        }
+        let mut peers: Vec<(String, u64)> = counts.into_iter().map(|(ip, n)| (ip.to_string(), n)).collect();
+        peers.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        peers.truncate(MOST_PEERS);
+        peers
+    }
+}
 
 /// Which flows are the service's.
 pub(super) struct Sought<'a> {
@@ -56,4 +110,46 @@ pub(super) fn unheard(
         }
     };
     found.into_iter().map(view).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Recorded on Linux 6.18: an idle session whose client's packets are dropped, after three keepalive probes; and the
+    /// same while its client answers.
+    #[cfg(target_endian = "little")]
+    #[test]
+    fn a_client_that_answers_no_probes_is_told_by_its_socket() {
+        let row = |tail: &str| {
+            format!("   4: 0100007F:CA9D 0900007F:D904 {tail} 25459 2 00000000daebc2da 20 4 30 10 -1")
+        };
+        let mute =
+            parse_mute(&row("01 00000000:00000000 02:00000060 00000000   101        3")).expect("mute");
+        assert_eq!((mute.remote.to_string().as_str(), mute.probes), ("127.0.0.9:55556", 3));
+        for not in [
+            "01 00000000:00000000 02:00000060 00000000   101        0",
+            "01 00000000:00000000 02:00000060 00000000   101        1",
+            "01 00000010:00000000 01:00000060 00000004   101        3",
+            "08 00000000:00000000 02:00000060 00000000   101        3",
+        ] {
+            assert_eq!(parse_mute(&row(not)), None, "{not}");
+        }
+        assert_eq!(parse_mute("   7: cut"), None);
+    }
+
+    #[test]
+    fn only_connections_at_the_services_ports_are_its_own() {
+        let mute_at = |port: u16| Mute {
+            local: SocketAddr::from(([127, 0, 0, 1], port)),
+            remote: SocketAddr::from(([127, 0, 0, 9], 50_000)),
+            probes: 2,
+        };
+        let mut sockets = Sockets::default();
+        sockets.mute = vec![mute_at(5432), mute_at(6379)];
+        let sought = Sought { ports: HashSet::from([5432]), targets: HashSet::new(), own: &[] };
+        let seen = mute(&sockets, &sought);
+        assert_eq!(seen.len(), 1);
+        assert_eq!((seen[0].remote.as_str(), seen[0].probes), ("127.0.0.9:50000", 2));
+    }
 }

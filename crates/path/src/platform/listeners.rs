@@ -4,6 +4,7 @@
 //! `rx_queue` is the accept queue (`sk_ack_backlog`), `ss -ltn`'s Recv-Q. A connection not yet accepted has inode 0.
 
 use super::evidence::ListenerView;
+use super::flows::{Mute, parse_mute};
 use super::host::Endpoint;
 use super::procfs::{self, Process};
 use std::collections::{HashMap, HashSet};
@@ -15,7 +16,7 @@ use std::time::Instant;
 const TABLE_BYTES: u64 = 16 << 20;
 /// TCP_ESTABLISHED of the kernel's tcp_states.h.
 const SYN_SENT: u8 = 2;
-const ESTABLISHED: u8 = 0x01;
+pub(super) const ESTABLISHED: u8 = 0x01;
 /// This side has closed; its data and its FIN are not acknowledged yet.
 const FIN_WAIT1: u8 = 4;
 /// From so many tries in a row on a connection tries in vain.
@@ -68,6 +69,8 @@ pub(super) struct Sockets {
     connecting: Vec<TcpRow>,
     /// Established or half closed, with data that is not acknowledged.
     pub(super) unheard: Vec<Unheard>,
+    /// Established, at rest, and no answer to keepalive probes.
+    pub(super) mute: Vec<Mute>,
     unix: Vec<UnixRow>,
     /// The tables were read: what is not in them does not listen.
     pub(super) whole: bool,
@@ -107,7 +110,7 @@ impl Listener {
 }
 
 /// Parses `0100007F:1538` or 32 hexadecimal digits and a port. The kernel prints words in the host's byte order.
-fn parse_address(text: &str) -> Option<SocketAddr> {
+pub(super) fn parse_address(text: &str) -> Option<SocketAddr> {
     let (ip, port) = text.split_once(':')?;
     let word = |at: usize| Some(u32::from_str_radix(ip.get(at..at + 8)?, 16).ok()?.to_ne_bytes());
     let ip = match ip.len() {
@@ -197,6 +200,7 @@ impl Sockets {
             established,
             connecting: rows().filter(|row| row.state == SYN_SENT).collect(),
             unheard: tcp.iter().flat_map(|t| t.lines().skip(1)).filter_map(parse_unheard).collect(),
+            mute: tcp.iter().flat_map(|t| t.lines().skip(1)).filter_map(parse_mute).collect(),
             unix: unix.lines().skip(1).filter_map(parse_unix).collect(),
             whole: true,
         }

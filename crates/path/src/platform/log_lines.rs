@@ -6,6 +6,7 @@
 use super::evidence::ServerLogEntry;
 use super::log_end::{Clock, LogEnd};
 use super::log_prefix::{self, Told};
+use crate::log_time::Stamp;
 use pgmedic_model::pooler_words::{Words, says};
 use pgmedic_model::{SqlState, Timestamp, mask};
 use std::collections::HashMap;
@@ -36,6 +37,12 @@ const KEPT: &[Words] = &[
     Words::RecoveryConflict,
     Words::ClientTimedOut,
 ];
+
+/// What a login is told for which there is no slot.
+const CROWD: &[Words] =
+    &[Words::SlotsReserved, Words::TooManyClients, Words::RoleLimit, Words::DatabaseLimit];
+/// How far back such logins are counted, in ms.
+const CROWD_MS: i64 = 3_000;
 
 /// How a log is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,12 +97,24 @@ impl Draft {
 
 /// The entries worth telling of a text, oldest first. `prefix` is the server's `log_line_prefix`.
 pub(super) fn entries(text: &str, format: Format, prefix: &str) -> Vec<ServerLogEntry> {
-    worth_telling(text, None, format, prefix)
+    worth_telling(text, None, format, prefix).0
 }
 
-/// The same of a file's end, whose last change tells the zone of its clock.
-pub(super) fn entries_of_file(end: &LogEnd, format: Format, prefix: &str) -> Vec<ServerLogEntry> {
+/// The same of a file's end, whose last change tells the zone of its clock; and how many logins were refused for want of
+/// a slot in the [`CROWD_MS`] before the newest entry.
+pub(super) fn entries_of_file(end: &LogEnd, format: Format, prefix: &str) -> (Vec<ServerLogEntry>, u64) {
     worth_telling(&end.text, end.written, format, prefix)
+}
+
+/// The logins refused for want of a slot, by the log's own clock, whatever its zone.
+fn turned_away(drafts: &[Draft]) -> u64 {
+    let when = |draft: &Draft| match draft.told.at? {
+        Stamp::Zoned(at) | Stamp::Local(at) => Some(at.0),
+    };
+    let Some(newest) = drafts.iter().rev().find_map(when) else { return 0 };
+    let want = |draft: &&Draft| CROWD.iter().any(|words| says(&draft.message, *words));
+    let lately = |draft: &&Draft| when(draft).is_some_and(|at| newest - at <= CROWD_MS);
+    drafts.iter().rev().filter(want).filter(lately).count() as u64
 }
 
 fn worth_telling(
@@ -103,13 +122,14 @@ fn worth_telling(
     written: Option<Timestamp>,
     format: Format,
     prefix: &str,
-) -> Vec<ServerLogEntry> {
+) -> (Vec<ServerLogEntry>, u64) {
     let all = match format {
         Format::Stderr => stderr(text, prefix),
         Format::Csv => csv(text),
         Format::Json => text.lines().filter_map(json).collect(),
     };
     let clock = Clock::of(all.iter().rev().find_map(|draft| draft.told.at), written);
+    let turned_away = turned_away(&all);
     let mut alike: HashMap<(String, String), usize> = HashMap::new();
     let mut newest: Vec<ServerLogEntry> = all
         .into_iter()
@@ -124,7 +144,7 @@ fn worth_telling(
         .take(MOST_ENTRIES)
         .collect();
     newest.reverse();
-    newest
+    (newest, turned_away)
 }
 
 /// Which part of an entry the following lines belong to.
@@ -316,6 +336,18 @@ mod tests {
     }
 
     #[test]
+    fn logins_without_a_slot_are_counted_in_the_logs_last_seconds() {
+        let refused = "FATAL:  sorry, too many clients already\n";
+        let at =
+            |second: u32, ms: u32, said: &str| format!("2026-11-23 14:00:{second}.{ms:03} UTC [7] {said}");
+        let mut text = at(50, 0, refused);
+        text.extend((0..40).map(|n| at(58, n * 20, refused)));
+        text += &at(59, 0, "FATAL:  password authentication failed for user \"app\"\n");
+        assert_eq!(worth_telling(&text, None, Format::Stderr, log_prefix::DEFAULT).1, 40);
+        assert_eq!(worth_telling(&refused.repeat(40), None, Format::Stderr, "").1, 0, "no line has a time");
+    }
+
+    #[test]
     fn what_the_postmaster_says_before_it_can_log_is_kept() {
         let text = "postgres: could not find the database system
 Expected to find it in the directory \"/data\",
@@ -340,7 +372,7 @@ but could not open file \"/data/global/pg_control\": No such file or directory\n
         let text = "2026-11-23 16:00:05.000 CET [1] FATAL:  a\n2026-11-23 16:00:07.000 CET [2] LOG:  b\n";
         let end = LogEnd { text: text.to_owned(), written: "2026-11-23T15:00:07.100Z".parse().ok() };
         let told = entries_of_file(&end, Format::Stderr, log_prefix::DEFAULT);
-        assert_eq!(told[0].at, "2026-11-23T15:00:05Z".parse().ok());
+        assert_eq!(told.0[0].at, "2026-11-23T15:00:05Z".parse().ok());
     }
 
     #[test]

@@ -33,6 +33,7 @@ pub(crate) async fn observe(platform: &dyn Platform, database: &str, until: Inst
         db_log: seen_as(db_log, |text| ServerLogView {
             path: place("database"),
             entries: log_lines::entries(&text, log_lines::Format::Stderr, log_prefix::DEFAULT),
+            ..ServerLogView::default()
         }),
     }
 }

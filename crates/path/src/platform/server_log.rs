@@ -68,8 +68,8 @@ fn read_once(known: &Known<'_>) -> Result<(ServerLogView, Option<Timestamp>), St
     let (shown, at) = find(known)?;
     let end = log_end::read(&at).map_err(|error| format!("the server's log {}: {error}", shown.display()))?;
     let prefix = known.settings.text("log_line_prefix").unwrap_or(log_prefix::DEFAULT);
-    let entries = log_lines::entries_of_file(&end, Format::of(&shown), prefix);
-    Ok((ServerLogView { path: shown.display().to_string(), entries }, end.written))
+    let (entries, turned_away) = log_lines::entries_of_file(&end, Format::of(&shown), prefix);
+    Ok((ServerLogView { path: shown.display().to_string(), entries, turned_away }, end.written))
 }
 
 /// The log by its configuration, else the one last written to of those that may be it: as it is named, and as it is

@@ -32,6 +32,8 @@ pub(super) struct Titles {
     pub(super) backends: Vec<TitleGroup>,
     /// All others: auxiliaries, walsenders, workers.
     pub(super) auxiliaries: Vec<String>,
+    /// Children without a title yet.
+    pub(super) untitled: u64,
 }
 
 /// Reads the titles of a postmaster's children.
@@ -61,7 +63,7 @@ pub(super) fn read<'a>(titles: impl Iterator<Item = &'a str> + Clone) -> Titles 
         groups.into_iter().map(|(client, count)| client.group(count)).collect();
     backends.sort_by_key(|group| std::cmp::Reverse(group.count));
     backends.truncate(MOST_GROUPS);
-    Titles { backends, auxiliaries }
+    Titles { backends, auxiliaries, untitled }
 }
 
 /// What stands after `postgres: `. None for a child that has not set its title yet.

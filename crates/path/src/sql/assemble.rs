@@ -7,6 +7,7 @@ use super::facts::{
     SessionView, SlotView, SqlFacts, StorageFacts, WaitView,
 };
 use super::locks;
+use super::shown::{bytes, is_true};
 use pgmedic_model::{MaskedSql, Policy, Timestamp};
 use std::collections::{HashMap, HashSet};
 
@@ -18,6 +19,10 @@ const LIMITS: usize = 50;
 /// Most prepared transactions and replication slots that are named.
 const PREPARED: usize = 50;
 const SLOTS: usize = 50;
+
+/// A session that started within this, in ms, has started lately, or just now.
+const LATELY_MS: f64 = 10_000.0;
+const JUST_NOW_MS: f64 = 1_000.0;
 
 /// An active session is worth naming after this, in ms.
 const LONG_ENOUGH_MS: f64 = 1000.0;
@@ -75,6 +80,12 @@ impl Account {
     /// pgmedic's own: this very session, or one of its name.
     fn is_own(&self, row: &SessionRow) -> bool {
         row.application.as_deref() == Some("pgmedic") || row.pid == self.server.pid
+    }
+
+    /// Clients' sessions, pgmedic's own left out, that began within `ms`.
+    fn started_within(&self, ms: f64) -> u64 {
+        let clients = self.sessions.iter().filter(|row| row.is_client() && !self.is_own(row));
+        clients.filter(|row| row.started.is_some_and(|us| self.since(us) < ms)).count() as u64
     }
 
     fn setting(&self, name: &str) -> Option<&str> {
@@ -138,6 +149,8 @@ impl Account {
             reserved: self.number("reserved_connections"),
             client_backends: clients().map(|g| g.count).sum(),
             own: clients().filter(|g| g.own).map(|g| g.count).sum(),
+            started_lately: self.started_within(LATELY_MS),
+            started_just_now: self.started_within(JUST_NOW_MS),
             role_limits: self.role_limits(groups),
             database_limits: self.database_limits(groups),
             groups: largest.into_iter().map(|group| self.group(group)).collect(),
@@ -365,6 +378,7 @@ impl Account {
             backend_start: row.started.map(instant).unwrap_or_default(),
             database: self.name(row.datid.as_deref()),
             client: row.client(),
+            client_port: row.client_port.and_then(|port| u16::try_from(port).ok()),
             backend_type: row.backend_type.clone(),
             application: row.application.clone().unwrap_or_default(),
             role: row.role.clone().unwrap_or_default(),
@@ -434,21 +448,6 @@ fn distinct(pids: &[i32]) -> Vec<i32> {
     pids.iter().copied().filter(|pid| seen.insert(*pid)).collect()
 }
 
-/// Whether a setting's text is true: any beginning of `true` or `yes`, `on`, `1` (`parse_bool`).
-fn is_true(text: &str) -> bool {
-    let text = text.to_ascii_lowercase();
-    !text.is_empty() && ["true", "yes"].iter().any(|word| word.starts_with(&text))
-        || ["on", "1"].contains(&text.as_str())
-}
-
-/// A size as `SHOW` writes it, `1GB`, in bytes; None for -1, which means no limit.
-fn bytes(text: &str) -> Option<u64> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let power = ["B", "kB", "MB", "GB", "TB"].iter().position(|name| *name == unit.trim()).unwrap_or(0);
-    number.parse::<u64>().ok()?.checked_mul(1 << (10 * power))
-}
-
 /// RFC 3339 UTC with microseconds, which Postgres reads back to the same instant.
 fn instant(us: Us) -> String {
     let ms = Timestamp(us.div_euclid(1000)).to_string();
@@ -458,24 +457,6 @@ fn instant(us: Us) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes_and_truths_are_read_as_the_server_writes_them() {
-        for (text, number) in [
-            ("1GB", Some(1 << 30)),
-            ("48MB", Some(48 << 20)),
-            ("0", Some(0)),
-            ("-1", None),
-            ("2TB", Some(2 << 40)),
-        ] {
-            assert_eq!(bytes(text), number, "{text}");
-        }
-        for (text, truth) in
-            [("on", true), ("T", true), ("ye", true), ("1", true), ("off", false), ("", false), ("o", false)]
-        {
-            assert_eq!(is_true(text), truth, "{text}");
-        }
-    }
 
     #[test]
     fn a_policy_without_sense_is_survived() {

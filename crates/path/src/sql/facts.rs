@@ -52,6 +52,12 @@ pub struct AdmissionFacts {
     pub client_backends: u64,
     /// pgmedic's own sessions among them.
     pub own: u64,
+    /// Those, not pgmedic's own, whose `backend_start` lies within the last ten seconds.
+    #[serde(default)]
+    pub started_lately: u64,
+    /// Those among them whose `backend_start` lies within the last second.
+    #[serde(default)]
+    pub started_just_now: u64,
     /// Roles that have a CONNECTION LIMIT, with their use.
     pub role_limits: Vec<LimitFacts>,
     /// Databases that have a CONNECTION LIMIT or refuse connections, with their use.
@@ -177,6 +183,9 @@ pub struct SessionView {
     pub database: String,
     /// `client_addr`; `[local]` for a unix socket.
     pub client: String,
+    /// `client_port`; None for a unix socket.
+    #[serde(default)]
+    pub client_port: Option<u16>,
     /// `state`.
     pub state: Option<String>,
     /// `wait_event_type`.

@@ -18,6 +18,7 @@ pub mod facts;
 pub(crate) mod fuzzing;
 mod locks;
 pub(crate) mod preflight;
+mod shown;
 mod version;
 
 pub use answer::{Account, read};

@@ -17,7 +17,7 @@ use crate::route::{DRAGGED_MS, Deadlines, Door, Walked, Way};
 use crate::service::Service;
 use crate::sql::facts::{SessionView, SqlFacts};
 use pgmedic_model::pooler_words::{Words, meaning};
-use pgmedic_model::{Room, ServerError, SqlState, Target};
+use pgmedic_model::{Policy, Room, ServerError, SqlState, Target};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -102,7 +102,8 @@ pub(super) async fn walk(
     let admitted = facts.is_some() && (direct.is_none() || direct_desk.session.is_some());
     let direct_walked = direct.as_ref().map(|direct| &direct.walked);
     let window = async {
-        let told_well = admitted && !facts.is_some_and(writes_to_nobody);
+        let doubtful = |facts| writes_to_nobody(facts) || may_have_ghosts(facts, &service.policy);
+        let told_well = admitted && !facts.is_some_and(doubtful);
         let healthy = purpose == Purpose::Check && told_well && !slow && api_is_well.await;
         let view = Ways { front: &front.walked, direct: direct_walked, facts, healthy };
         let enough = |facts: &&SqlFacts| healthy && !facts.storage.archives_silently();
@@ -293,6 +294,15 @@ fn is_of_a_stranger(error: &ServerError) -> bool {
 fn writes_to_nobody(facts: &SqlFacts) -> bool {
     let waits = |s: &SessionView| s.wait_event.as_deref() == Some("ClientWrite");
     facts.sessions.sessions.iter().any(|s| waits(s) && s.query_ms.is_some_and(|ms| ms >= 1000.0))
+}
+
+/// True where sessions that have rested for long take a fifth of the ordinary slots: their clients may be gone, which the
+/// sockets of the server's host would tell.
+fn may_have_ghosts(facts: &SqlFacts, policy: &Policy) -> bool {
+    let rested =
+        |s: &&SessionView| s.client_port.is_some() && s.state_ms.is_some_and(|ms| ms >= policy.idle_after_ms);
+    let resting = facts.sessions.sessions.iter().filter(rested).count() as u64;
+    resting > 0 && resting * 5 >= facts.admission.ordinary()
 }
 
 /// True where an error refuses for want of a slot: 53300, or its words where a pooler has put a code of its own on them.

@@ -48,4 +48,16 @@ pub(super) const DRILLS: &[Drill] = &[
         "Nine of ten ordinary slots are taken.",
         faults::slots_nearly_exhausted::inject,
     ),
+    drill(
+        API,
+        "unauthenticated-flood",
+        "Clients connect and say nothing, until the server turns everybody away.",
+        faults::unauthenticated_flood::inject,
+    ),
+    drill(
+        API,
+        "self-inflicted",
+        "Sessions of pgmedic itself take every ordinary slot.",
+        faults::self_inflicted::inject,
+    ),
 ];

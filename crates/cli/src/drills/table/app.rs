@@ -56,4 +56,16 @@ pub(super) const DRILLS: &[Drill] = &[
             faults::readiness_lies::inject,
         )
     },
+    drill(
+        API,
+        "pools-exceed-slots",
+        "Ten instances of the API with a pool of ten each, and a server with 97 slots.",
+        faults::pools_exceed_slots::inject,
+    ),
+    drill(
+        API,
+        "reconnect-storm",
+        "More clients than slots, each of which connects for one question and, refused, tries again almost at once.",
+        faults::reconnect_storm::inject,
+    ),
 ];

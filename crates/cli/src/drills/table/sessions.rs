@@ -52,4 +52,14 @@ pub(super) const DRILLS: &[Drill] = &[
             faults::long_queries::inject(lab, OVER_A_SECOND)
         })
     },
+    Drill {
+        programs: &["iptables"],
+        root: Some("what a client would answer is taken by the host's packet filter"),
+        ..drill(
+            API,
+            "ghost-sessions",
+            "The API's machines vanish without a word, and their sessions keep every ordinary slot.",
+            faults::ghost_sessions::inject,
+        )
+    },
 ];

@@ -138,6 +138,23 @@ pub(crate) fn terminate_active(e: &Evidence, s: &SessionView, remedy: &str, why:
     RemedyPlan::by_hand(remedy, kind_for(s), plan, psql(e, &sql))
 }
 
+/// Ends sessions at rest whose clients are known to be gone, as many as the policy allows. None where all must be left
+/// alone.
+pub(crate) fn terminate_ghosts(e: &Evidence, ghosts: &[&SessionView]) -> Option<RemedyPlan> {
+    let most = e.policy.max_terminations as usize;
+    let chosen: Vec<_> = ghosts.iter().copied().filter(|s| may_end(&e.policy, s)).take(most).collect();
+    if chosen.is_empty() {
+        return None;
+    }
+    let plan = format!(
+        "terminate {} of {} sessions whose clients are gone, and no others",
+        chosen.len(),
+        ghosts.len()
+    );
+    let sql = signal("pg_terminate_backend", &chosen, "state like 'idle%'");
+    Some(RemedyPlan::by_hand("terminate-ghost-sessions", RemedyKind::Sessions, plan, psql(e, &sql)))
+}
+
 /// A migration or a dump in the way is ended by its owner, or with the owner's word.
 fn first_ask(s: &SessionView) -> &'static str {
     if is_upkeep(&s.application) { "ask its owner first; then " } else { "" }

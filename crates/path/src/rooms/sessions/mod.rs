@@ -3,5 +3,6 @@
 
 pub mod causes;
 pub(crate) mod ending;
+pub(crate) mod ghosts;
 pub(crate) mod strain;
 pub(crate) mod waits;

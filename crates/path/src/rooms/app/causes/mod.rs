@@ -7,12 +7,16 @@ pub mod api_not_initialised;
 pub mod api_unreachable;
 pub mod pool_leak;
 pub mod pool_starved;
+pub mod pools_exceed_slots;
 pub mod readiness_failing;
 pub mod readiness_lies;
+pub mod reconnect_storm;
 pub mod stale_pooled_sockets;
 
 /// Every cause of this room.
 pub static ALL: &[&Cause] = &[
+    &reconnect_storm::CAUSE,
+    &pools_exceed_slots::CAUSE,
     &pool_leak::CAUSE,
     &readiness_failing::CAUSE,
     &api_not_initialised::CAUSE,

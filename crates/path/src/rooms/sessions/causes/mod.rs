@@ -2,6 +2,7 @@
 
 use crate::cause::Cause;
 
+pub mod ghost_sessions;
 pub mod idle_in_transaction;
 pub mod idle_sessions;
 pub mod lock_pile_up;
@@ -11,6 +12,7 @@ pub mod unkillable_backend;
 
 /// Every cause of this room.
 pub static ALL: &[&Cause] = &[
+    &ghost_sessions::CAUSE,
     &unkillable_backend::CAUSE,
     &lock_pile_up::CAUSE,
     &orphan_prepared_transaction::CAUSE,
