@@ -248,6 +248,14 @@ impl Api {
         used.map_err(|said| LabError::Sql { statement, said, code: None })
     }
 
+    /// Whether it calls itself ready, with its reason where it does not. Its log tells as much.
+    ///
+    /// # Errors
+    /// Its reason.
+    pub fn is_ready(&self) -> Result<(), String> {
+        self.runtime.block_on(self.state.ready())
+    }
+
     /// So many requests at a time, each followed by another, and waits until as many wait for a connection.
     ///
     /// # Errors

@@ -3,6 +3,9 @@
 use crate::{Guard, Lab, LabError};
 use std::sync::Arc;
 
+/// How many requests have met the dead socket by the time somebody looks.
+const REQUESTS: usize = 6;
+
 /// Injects it.
 ///
 /// # Errors
@@ -12,6 +15,10 @@ pub fn inject(lab: &Lab) -> Result<Guard, LabError> {
     api.use_once()?;
     api.trust_pool(true);
     api.lose_sockets();
+    // A pool that let go of what is dead would be well after the first of them.
+    for _ in 0..REQUESTS {
+        let _refused = api.is_ready();
+    }
     Ok(Guard::undone_by(move || {
         api.trust_pool(false);
         api.restart();
