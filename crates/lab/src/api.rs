@@ -350,7 +350,7 @@ impl State {
         let outcome = outcome.unwrap_or_else(|_| Err("connection timeout: no answer within 1 s".to_owned()));
         match &outcome {
             Ok(()) => self.write("INFO database connected"),
-            Err(reason) => self.write(&format!("ERROR {reason}")),
+            Err(reason) => self.write(&format!("ERROR database query failed: {reason}")),
         }
         outcome
     }
