@@ -92,7 +92,7 @@ fn unnamed(args: &CheckArgs, around: &mut Surroundings) -> Result<Service, Failu
 }
 
 /// A service of which only the way in is known. It is called as its database is.
-fn bare(target: Target) -> Service {
+pub(crate) fn bare(target: Target) -> Service {
     Service {
         name: target.database.clone(),
         target,

@@ -2,10 +2,12 @@
 
 use crate::evidence::Evidence;
 use crate::instances;
+use crate::platform::evidence::FlowEnd;
 use crate::platform::told::{InstanceState, MemberRole};
 use crate::rooms::admission::slots;
 use crate::rooms::app::evidence::HttpOutcome;
 use crate::rooms::server;
+use crate::rooms::sessions::causes::long_queries;
 use crate::rooms::sessions::ending;
 use crate::rooms::sessions::ghosts::ghosts;
 use crate::unrecognised::break_of;
@@ -234,6 +236,11 @@ const EDGES: &[Edge] = &[
         when: a_prepared_transaction_blocks,
     },
     Edge { cause: "orphan-prepared-transaction", effects: SLOT_SYMPTOMS, when: locks_hold_the_slots },
+    // A side that can open no socket reaches the API as little as the database.
+    Edge { cause: "client-descriptors-exhausted", effects: &["api-unreachable"], when: ALWAYS },
+    Edge { cause: "client-ports-exhausted", effects: &["api-unreachable"], when: ALWAYS },
+    // A session that sends to nobody runs its statement until the kernel gives up.
+    Edge { cause: "half-open-session", effects: &["long-queries"], when: the_long_ones_are_unheard },
     Edge { cause: "idle-in-transaction", effects: &["readiness-failing", "pool-starved"], when: ALWAYS },
     Edge { cause: "long-queries", effects: &["readiness-failing", "pool-starved"], when: ALWAYS },
     Edge {
@@ -360,6 +367,17 @@ fn an_instance_starts(e: &Evidence) -> bool {
     let list = instances::of_db(e);
     let is = |state| list.iter().any(|i| i.state == state);
     is(InstanceState::Starting) && !is(InstanceState::Running)
+}
+
+/// Every session with a long statement has a client that acknowledges nothing any more.
+fn the_long_ones_are_unheard(e: &Evidence) -> bool {
+    let unheard = |pid: i32| {
+        let flows = e.host.get().into_iter().flat_map(|host| &host.unheard);
+        flows
+            .filter(|flow| flow.end == FlowEnd::Server)
+            .any(|flow| flow.pid.map(i64::from) == Some(i64::from(pid)))
+    };
+    long_queries::long(e).iter().all(|session| unheard(session.pid))
 }
 
 /// Some session waits for a lock whose holder has no pid.

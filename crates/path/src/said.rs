@@ -62,6 +62,14 @@ pub(crate) fn errors(e: &Evidence) -> impl Iterator<Item = Said<'_>> {
     walked(e).chain(by_checks)
 }
 
+/// The errors that tell of the service's database: those to the service, and what the rescue role hears of the same
+/// database once the service itself is refused for want of a slot, which Postgres looks at first.
+pub(crate) fn errors_of_the_database(e: &Evidence) -> impl Iterator<Item = Said<'_>> {
+    let rescue = e.rescue.get().and_then(|route| route.startup.as_ref());
+    let same = rescue.is_some_and(|startup| startup.database == e.target.database);
+    errors(e).filter(move |said| said.to_the_service() || (said.route == "rescue" && same))
+}
+
 /// Those of the ways in.
 fn walked(e: &Evidence) -> impl Iterator<Item = Said<'_>> {
     e.routes().flat_map(|(route, r)| {

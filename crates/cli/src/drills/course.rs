@@ -7,6 +7,7 @@ use pgmedic_model::{Ms, Report, Role, Status};
 use pgmedic_path::walk::Purpose;
 use pgmedic_path::{Evidence, Service, diagnose, latent, report, veiled, walk_for};
 use serde::Serialize;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// `--timeout` of the walks: long enough for a loaded machine, short enough to wait for a silent peer.
@@ -136,10 +137,7 @@ fn go(drill: &Drill, record: &mut Record, told: &mut dyn FnMut(Step<'_>)) -> Res
     let guard = (drill.inject)(&lab)?;
     told(Step::Broken);
     let from = Instant::now();
-    let broken = match drill.under {
-        [] => check(&service, purpose)?,
-        [program, arguments @ ..] => child::check(&service, lab.folder(), program, arguments)?,
-    };
+    let (_, broken) = walked_under(drill.under, &service, purpose, lab.folder())?;
     record.check_ms = Some(from.elapsed().into());
     record.roots = broken.roots().map(|root| root.cause.clone()).collect();
     told(Step::Found(&broken));
@@ -158,13 +156,29 @@ pub(super) fn walked(service: &Service, purpose: Purpose) -> Result<(Evidence, R
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let evidence = runtime.block_on(walk_for(purpose, service, WALK_WITHIN, &|_| {}));
     runtime.shutdown_background();
-    let evidence = veiled(evidence, service);
+    Ok(diagnosed(veiled(evidence, service), purpose))
+}
+
+/// The same as a process of its own under a command, where there is one.
+pub(super) fn walked_under(
+    under: &[&str],
+    service: &Service,
+    purpose: Purpose,
+    folder: &Path,
+) -> Result<(Evidence, Report), std::io::Error> {
+    match under {
+        [] => walked(service, purpose),
+        under => Ok(diagnosed(child::walked(service, folder, under)?, purpose)),
+    }
+}
+
+fn diagnosed(evidence: Evidence, purpose: Purpose) -> (Evidence, Report) {
     let mut findings = diagnose(&evidence);
     if purpose == Purpose::Preflight {
         findings.extend(latent(&evidence));
     }
     let report = report(&evidence, findings);
-    Ok((evidence, report))
+    (evidence, report)
 }
 
 fn check(service: &Service, purpose: Purpose) -> Result<Report, std::io::Error> {

@@ -72,6 +72,14 @@ impl Drill {
         }
     }
 
+    /// Every root that it may evoke.
+    pub(crate) fn own_roots(&self) -> Vec<&'static str> {
+        match self.found {
+            Found::Beside(other) => vec![self.name, other],
+            _ => vec![self.name, self.root_cause()],
+        }
+    }
+
     /// What its walks are for: a drill of what breaks nothing yet looks ahead as well.
     pub(crate) fn purpose(&self) -> Purpose {
         if self.found == Found::Latent { Purpose::Preflight } else { Purpose::Check }

@@ -5,7 +5,7 @@ use super::course::{self, Outcome, Trouble};
 use super::verdict::{self, Fate};
 use super::{Drill, apart, service};
 use pgmedic_lab::{Guard, Lab, Parts};
-use pgmedic_model::{Ms, Report, Source};
+use pgmedic_model::{Fact, Ms, Report, Source};
 use pgmedic_path::Service;
 use pgmedic_path::walk::Purpose;
 use serde::Serialize;
@@ -39,19 +39,24 @@ pub(crate) struct Record {
 
 /// What shows each fault when it lasts alone, learnt when it is asked for.
 #[derive(Default)]
-pub(crate) struct Proofs(BTreeMap<&'static str, Option<Source>>);
+pub(crate) struct Proofs(BTreeMap<&'static str, Vec<Source>>);
 
 impl Proofs {
-    /// The source of the first fact of the finding that a fault evokes by itself; None where it evoked none.
-    fn of(&mut self, drill: &Drill) -> Option<Source> {
+    /// The sources of the facts of the finding that a fault evokes by itself, its proof first; none where it evoked none.
+    fn of(&mut self, drill: &Drill) -> Vec<Source> {
         let learn = || {
             let record = course::run(drill, &mut |_| {});
             let report = record.report.filter(|_| record.status == Outcome::Passed)?;
             let own = report.findings.iter().find(|finding| finding.cause == drill.name)?;
-            own.evidence.first().map(|fact| fact.source)
+            Some(own.evidence.iter().map(|fact| met(&report, fact)).collect())
         };
-        *self.0.entry(drill.name).or_insert_with(learn)
+        self.0.entry(drill.name).or_insert_with(|| learn().unwrap_or_default()).clone()
     }
+}
+
+/// How a fact was come by. A line that the server wrote during the walk was evoked by it: it is met on the way in.
+fn met(report: &Report, fact: &Fact) -> Source {
+    if fact.source == Source::Log && fact.at >= report.started_at { Source::Startup } else { fact.source }
 }
 
 /// Breaks both at once and judges.
@@ -117,17 +122,18 @@ fn go(pair: [&'static Drill; 2], record: &mut Record, proofs: &mut Proofs) -> Re
     mended
 }
 
-/// Brings both about: the one that is further out on the path first, since it may give back what the other takes (a
-/// pooler that is paused lets go of its slots); where it keeps the other from coming about (nobody gets in any more to
-/// take them), the other way round in a fresh lab.
+/// Brings both about, each in its turn; where the first keeps the second from coming about (nobody gets in any more to
+/// take the slots), the other way round in a fresh lab, unless the first would then undo the second.
 fn broken(pair: [&'static Drill; 2], parts: Parts) -> Result<([&'static Drill; 2], Broken), Trouble> {
     let [a, b] = pair;
-    let outer_first = if a.room() <= b.room() { [a, b] } else { [b, a] };
-    let inner_first = [outer_first[1], outer_first[0]];
-    match brought_about(outer_first, parts) {
-        Ok(broken) => Ok((outer_first, broken)),
-        Err(Trouble::Lab(first)) => match brought_about(inner_first, parts) {
-            Ok(broken) => Ok((inner_first, broken)),
+    let in_turn = if apart::turn(a) <= apart::turn(b) { [a, b] } else { [b, a] };
+    let other_way = [in_turn[1], in_turn[0]];
+    let undone = apart::undoes(in_turn[0], in_turn[1]);
+    match brought_about(in_turn, parts) {
+        Ok(broken) => Ok((in_turn, broken)),
+        Err(Trouble::Lab(first)) if undone => Err(Trouble::Apart(first.to_string())),
+        Err(Trouble::Lab(first)) => match brought_about(other_way, parts) {
+            Ok(broken) => Ok((other_way, broken)),
             Err(second) => Err(Trouble::NotTogether(first.to_string(), second.to_string())),
         },
         Err(other) => Err(other),

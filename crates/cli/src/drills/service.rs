@@ -54,6 +54,9 @@ pub(super) fn of(lab: &Lab, configures: &[Configure]) -> Result<Service, LabErro
     for configure in configures {
         configure(lab, &mut service)?;
     }
+    if let Some(direct) = &mut service.direct {
+        direct.options.clone_from(&service.target.options);
+    }
     Ok(service)
 }
 

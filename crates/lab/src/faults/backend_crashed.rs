@@ -14,6 +14,8 @@ pub fn inject(lab: &Lab) -> Result<Guard, LabError> {
     let (postgres, api) = (Arc::clone(lab.postgres()), Arc::clone(lab.api()?));
     let victim = Sessions::open(&postgres, &Login::of_api(&postgres).named("victim"), 1)?;
     let pid = postgres.value("select pid::text from pg_stat_activity where application_name = 'victim'")?;
+    // A session in its pool, for the crash to end.
+    let _refused = api.is_ready();
     api.trust_pool(true);
     process::send(pid.parse().unwrap_or_default(), Signal::KILL)?;
     postgres.wait_recovered()?;

@@ -91,7 +91,7 @@ pub(super) const DRILLS: &[Drill] = &[
     },
     Drill {
         programs: &["prlimit"],
-        under: &["prlimit", "--nofile=11", "--"],
+        under: &["sh", "-c", WITH_FEW_DESCRIPTORS, "sh"],
         ..drill(PLAIN, "client-descriptors-exhausted", "The check may open no more files.", |_| {
             Ok(Guard::default())
         })
@@ -103,6 +103,10 @@ pub(super) const DRILLS: &[Drill] = &[
         ..drill(PLAIN, "no-route", "The route to the database's address is gone.", faults::no_route::inject)
     },
 ];
+
+/// What this process was given is closed: the limit leaves room for what a check opens before its first socket.
+const WITH_FEW_DESCRIPTORS: &str =
+    "exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-; exec prlimit --nofile=10 -- \"$@\"";
 
 /// In a network namespace of its own every port that the kernel might choose is reserved, then the check runs.
 const WITHOUT_PORTS: &str = "ip link set lo up && echo '40000 40002' > /proc/sys/net/ipv4/ip_local_port_range && \

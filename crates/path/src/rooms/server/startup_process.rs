@@ -5,7 +5,7 @@ use crate::evidence::Evidence;
 use crate::paste;
 use crate::rooms::server::log;
 use pgmedic_model::pooler_words::Words;
-use pgmedic_model::{Fact, RemedyKind, RemedyPlan, Source};
+use pgmedic_model::{Fact, RemedyKind, RemedyPlan, ServerError, Source};
 
 /// The startup process's title and the last line of postmaster.pid, where the host shows them.
 pub(crate) fn progress(e: &Evidence) -> Vec<Fact> {
@@ -19,10 +19,10 @@ pub(crate) fn progress(e: &Evidence) -> Vec<Fact> {
 }
 
 /// Whether what recovers is a standby or a restore, where the host shows it: by its signal file, else by the log. A
-/// server that recovers lets nobody in: where another way is admitted, that one leads elsewhere, and the window shows the
-/// server there.
+/// server that recovers lets nobody in, nor does it look at anybody's password: where another way comes so far, that one
+/// leads elsewhere, and the window shows the server there.
 pub(crate) fn follows_an_archive(e: &Evidence) -> Option<bool> {
-    if e.routes().any(|(_, route)| route.admitted()) {
+    if e.routes().any(|(_, route)| route.admitted() || route.refusal().is_some_and(looks_at_clients)) {
         return Some(true);
     }
     let by_file = e.host.get().and_then(|h| h.recovery_signal);
@@ -31,6 +31,13 @@ pub(crate) fn follows_an_archive(e: &Evidence) -> Option<bool> {
         of.iter().any(|words| log::recent(e, *words).is_some()).then_some(false)
     };
     by_file.or_else(crashed)
+}
+
+/// A refusal for a reason of the client's own. While a server starts, recovers or stops it refuses with 57P03 before it
+/// looks at a client (ProcessStartupPacket, backend_startup.c).
+fn looks_at_clients(error: &ServerError) -> bool {
+    let of_the_client = ["28000", "28P01", "3D000", "42501", "53300", "55000"];
+    error.code.as_ref().is_some_and(|code| of_the_client.iter().any(|own| code.as_str() == *own))
 }
 
 /// What the startup process is at, for a summary: `, recovering 000000010000000000000003`.
@@ -54,7 +61,7 @@ pub(crate) fn data_directory(e: &Evidence) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::fixture::{healthy, window};
+    use crate::evidence::fixture::{healthy, refused, window};
 
     #[test]
     fn where_another_way_is_admitted_the_window_shows_another_server() {
@@ -63,6 +70,11 @@ mod tests {
         assert_eq!(follows_an_archive(&e), Some(true));
         e.front.startup = None;
         assert_eq!(follows_an_archive(&e), Some(false));
+        for (code, follows) in [("28P01", true), ("57P03", false)] {
+            let mut e = refused(code, "so it is");
+            window(&mut e, |host| host.recovery_signal = Some(false));
+            assert_eq!(follows_an_archive(&e), Some(follows), "{code}");
+        }
     }
 
     #[test]

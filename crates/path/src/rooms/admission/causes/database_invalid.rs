@@ -35,7 +35,7 @@ cause! {
 }
 
 fn find(e: &Evidence) -> Option<Finding> {
-    let refused = said::errors(e).find(|s| s.to_the_service() && s.says(Words::DatabaseInvalid))?;
+    let refused = said::errors_of_the_database(e).find(|s| s.says(Words::DatabaseInvalid))?;
     let name = &e.target.database;
     let summary = format!("database {} is invalid: a DROP DATABASE of it was interrupted", identifier(name));
     let look = format!(
@@ -63,6 +63,7 @@ fn find(e: &Evidence) -> Option<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evidence::Seen;
     use crate::evidence::fixture::{healthy, refused};
 
     #[test]
@@ -74,5 +75,16 @@ mod tests {
         let command = &found.remedies[0].command;
         assert!(command.contains("o''neil") && !command.to_lowercase().contains("drop"), "{command}");
         assert!(find(&healthy()).is_none());
+    }
+
+    #[test]
+    fn database_invalid_is_heard_by_the_rescue_role_where_the_slots_are_full() {
+        let mut e = refused("53300", "sorry, too many clients already");
+        let heard = refused("55000", "cannot connect to invalid database \"renderflow\"").front;
+        e.target.database.clone_from(&heard.startup.as_ref().unwrap().database);
+        e.rescue = Seen::Seen(heard);
+        assert!(find(&e).is_some());
+        e.target.database = "another".into();
+        assert!(find(&e).is_none(), "the rescue role goes to a database of its own");
     }
 }

@@ -33,7 +33,7 @@ cause! {
 }
 
 fn find(e: &Evidence) -> Option<Finding> {
-    let refused = said::errors(e).find(|s| s.to_the_service() && s.says(Words::DatabaseNotAccepting))?;
+    let refused = said::errors_of_the_database(e).find(|s| s.says(Words::DatabaseNotAccepting))?;
     let name = identifier(&e.target.database);
     let summary = format!("database {name} refuses every connection: ALLOW_CONNECTIONS is false");
     let lift = format!("alter database {name} allow_connections true");

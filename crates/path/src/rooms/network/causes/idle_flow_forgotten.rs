@@ -10,7 +10,7 @@ use crate::rooms::app::readiness;
 use crate::rooms::server::log;
 use crate::ways::host_and_port;
 use pgmedic_model::pooler_words::Words;
-use pgmedic_model::{Confidence, Finding, RemedyKind, RemedyPlan, Severity};
+use pgmedic_model::{Confidence, Fact, Finding, RemedyKind, RemedyPlan, Severity, Source};
 
 cause! {
     /// Something on the way has forgotten a connection that idled: fresh ones work, old ones do not.
@@ -47,8 +47,10 @@ cause! {
 
 fn find(e: &Evidence) -> Option<Finding> {
     let answered = |q: &crate::evidence::QueryEvidence| matches!(q.outcome, QueryOutcome::Answered(_));
-    e.front.query.as_ref().filter(|q| answered(q))?;
-    by_a_socket(e).or_else(|| by_both_logs(e))
+    let query = e.front.query.as_ref().filter(|q| answered(q))?;
+    let fresh = format!("a fresh connection logs in and is answered in {}", query.elapsed_ms);
+    let fresh = Fact::new(Source::Sql, query.at, e.front.address.as_str(), fresh);
+    by_a_socket(e).or_else(|| by_both_logs(e)).map(|finding| finding.and(fresh))
 }
 
 fn severity(e: &Evidence) -> Severity {

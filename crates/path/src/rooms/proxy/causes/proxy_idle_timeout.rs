@@ -63,6 +63,7 @@ fn find(e: &Evidence) -> Option<Finding> {
     let configured = Fact::new(Source::Host, host.at, "HAProxy's configuration", said).value(idle);
     let mut finding = Finding::new(CAUSE.id, Room::Proxy, severity, confidence, summary, configured)
         .and(lost)
+        .and_all(fresh(e))
         .and_all(logged);
     if confidence != Confidence::Certain {
         finding =
@@ -83,6 +84,13 @@ fn find(e: &Evidence) -> Option<Finding> {
                 "psql \"$DATABASE_URL\" -c 'select 1'   # a fresh connection works",
             )),
     )
+}
+
+/// A fresh session is let in: the way itself is well.
+fn fresh(e: &Evidence) -> Option<Fact> {
+    let startup = e.front.startup.as_ref()?;
+    let (at, place) = (startup.at.plus(startup.elapsed_ms), e.front.address.as_str());
+    Some(Fact::new(Source::Startup, at, place, "a fresh session is let in"))
 }
 
 #[cfg(test)]

@@ -32,8 +32,8 @@ cause! {
 }
 
 fn find(e: &Evidence) -> Option<Finding> {
-    let told =
-        said::errors(e).find(|s| s.error.is(SqlState::OUT_OF_MEMORY) && !s.error.says("shared memory"))?;
+    let told = said::errors(e)
+        .find(|s| s.error.is(SqlState::OUT_OF_MEMORY) && !s.error.says("out of shared memory"))?;
     let severity = if told.to_the_service() { Severity::Critical } else { Severity::Warning };
     let detail =
         told.error.detail.as_deref().map(|d| format!(" ({})", d.trim_end_matches('.'))).unwrap_or_default();
@@ -66,6 +66,10 @@ mod tests {
         assert_eq!((found.len(), found[0].cause.as_str()), (1, "allocation-failed"));
         assert_eq!(found[0].summary, "the server gets no memory from its system: out of memory");
         assert!(find(&refused("53200", "out of shared memory")).is_none());
+        // Recorded on 15.18 under a limit of the address space.
+        let mapped =
+            "could not map shared memory segment \"pg_dynshmem/mmap.1557233076\": Cannot allocate memory";
+        assert!(find(&refused("53200", mapped)).is_some());
         assert!(find(&healthy()).is_none());
     }
 }

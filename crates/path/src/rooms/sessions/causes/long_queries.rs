@@ -36,12 +36,10 @@ cause! {
 }
 
 fn find(e: &Evidence) -> Option<Finding> {
-    let (facts, at, place) = e.told()?;
+    let (_, at, place) = e.told()?;
     let signs = strain::signs(e);
-    let policy = e.policy.long_query_after_ms;
-    let after = if signs.is_empty() { policy } else { policy.min(LONG_UNDER_STRAIN_MS) };
-    let mut long: Vec<_> = facts.sessions.sessions.iter().filter(|s| is_work(s) && age(s) > after).collect();
-    long.sort_by(|a, b| age(b).total_cmp(&age(a)));
+    let after = after(e);
+    let long = long(e);
     let worst = *long.first()?;
     let others = match long.len() {
         1 => String::new(),
@@ -66,6 +64,21 @@ fn find(e: &Evidence) -> Option<Finding> {
 
 fn age(s: &SessionView) -> f64 {
     s.query_ms.unwrap_or(0.0)
+}
+
+/// From which age on a statement is long: sooner where something shows that it is in the way.
+fn after(e: &Evidence) -> f64 {
+    let policy = e.policy.long_query_after_ms;
+    if strain::signs(e).is_empty() { policy } else { policy.min(LONG_UNDER_STRAIN_MS) }
+}
+
+/// The sessions whose statement is long, the longest first.
+pub(crate) fn long(e: &Evidence) -> Vec<&SessionView> {
+    let after = after(e);
+    let sessions = e.facts().into_iter().flat_map(|facts| &facts.sessions.sessions);
+    let mut long: Vec<_> = sessions.filter(|s| is_work(s) && age(s) > after).collect();
+    long.sort_by(|a, b| age(b).total_cmp(&age(a)));
+    long
 }
 
 #[cfg(test)]
