@@ -81,6 +81,9 @@ each! {
     database_missing in PLAIN => "3D000";
     database_not_accepting in PLAIN => "55000";
     slots_exhausted in PLAIN => "53300";
+    self_inflicted in PLAIN => "53300";
+    pools_exceed_slots in PLAIN => "53300";
+    unauthenticated_flood in PLAIN => "53300";
     all_slots_exhausted in PLAIN => "53300";
     role_limit_reached in PLAIN => "53300";
     database_limit_reached in PLAIN => "53300";

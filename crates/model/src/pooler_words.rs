@@ -6,6 +6,8 @@
 pub enum Words {
     /// PgBouncer: the client waited `query_wait_timeout` for a server connection.
     QueryWaitTimeout,
+    /// PgBouncer (1.25+), a notice: the client has waited `query_wait_notify` (5 s) for a server connection.
+    ClientQueued,
     /// PgBouncer: `max_client_conn` reached.
     MaxClientConn,
     /// PgBouncer (1.24+): `max_db_client_connections` or `max_user_client_connections` reached.
@@ -160,12 +162,14 @@ macro_rules! rows {
 /// The table. The first row whose text the message holds wins, so the narrower text stands first.
 pub const TABLE: &[Row] = rows! {
     QueryWaitTimeout: "query_wait_timeout", "PgBouncer 1.18", "query_wait_timeout";
+    ClientQueued: "client being queued", "PgBouncer 1.25", "No server connection available in postgres backend, client being queued";
     MaxClientConn: "no more connections allowed (max_client_conn)", "PgBouncer 1.18", "no more connections allowed (max_client_conn)";
     ClientLimitOfDatabaseOrUser: "client connections exceeded", "PgBouncer 1.24", "client connections exceeded (max_db_client_connections)";
     DatabaseDisabled: "is disabled", "PgBouncer 1.18", "database \"appdb\" is disabled";
     NoSuchDatabase: "no such database", "PgBouncer 1.18", "no such database: nope";
     UnsupportedStartupParameter: "unsupported startup parameter", "PgBouncer 1.18", "unsupported startup parameter: extra_float_digits";
     UnsupportedStartupParameter: "unsupported options startup parameter", "PgBouncer 1.20 to 1.25", "unsupported options startup parameter: only '-c config=val' and '--config=val' are allowed";
+    ServerLoginFailing: "server login has been failing, cached error", "PgBouncer 1.24 and 1.25", "server login has been failing, cached error: connect failed (server_login_retry)";
     ServerLoginFailing: "server login has been failing", "PgBouncer 1.18", "server login has been failing, try again later (server_login_retry)";
     PoolerCannotReach: "closing because: connect failed", "PgBouncer 1.18, log", "closing because: connect failed (age=0s)";
     PoolerCannotReach: "closing because: connect timeout", "PgBouncer 1.12 to 1.25, log (src/janitor.c)", "closing because: connect timeout (age=15s)";

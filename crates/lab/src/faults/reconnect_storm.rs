@@ -1,7 +1,7 @@
 //! More clients than there are slots, each of which connects, asks one thing, hangs up and connects again; whoever is
 //! refused tries again almost at once.
 
-use crate::postgres::{Postgres, Rows};
+use crate::postgres::Postgres;
 use crate::sessions::Login;
 use crate::{Guard, Lab, LabError};
 use std::sync::Arc;
@@ -63,8 +63,8 @@ fn refusals(postgres: &Postgres) -> usize {
 fn quiet(postgres: &Postgres) -> Result<(), LabError> {
     let none = "select count(*) = 0 from pg_stat_activity where application_name = 'renderflow-api' and state = 'active'";
     crate::wait::until("a quiet server", Duration::from_secs(10), || {
-        Ok(match postgres.sql(none) {
-            Ok(rows) if rows == Rows::from([vec![Some("t".to_owned())]]) => Ok(()),
+        Ok(match postgres.value(none) {
+            Ok(quiet) if quiet == "t" => Ok(()),
             Ok(_) => Err("some are left".to_owned()),
             Err(e) => Err(e.to_string()),
         })

@@ -8,6 +8,8 @@ use crate::platform::evidence::{HaproxyRow, HaproxyView, HostEvidence, ListenerV
 use crate::rooms::network::carriage;
 use crate::rooms::network::evidence::{ConnectOutcome, NetworkEvidence};
 use crate::rooms::startup::evidence::StartupOutcome;
+use crate::said;
+use pgmedic_model::pooler_words::Words;
 use pgmedic_model::{Confidence, Fact, Finding, Ms, Room, Severity, Source, Timestamp};
 
 /// The party that is silent.
@@ -325,6 +327,9 @@ pub(crate) fn by_a_pooler(e: &Evidence) -> Option<Fact> {
             &front.address,
             format!("a pooler answers: {why}"),
         ));
+    }
+    if let Some(queued) = said::notices(e).find(|s| s.route == "front" && s.says(Words::ClientQueued)) {
+        return Some(queued.fact());
     }
     if let Some(pooler) = e.pooler.get().filter(|p| p.failure.is_none() && !p.silent) {
         let version = pooler.version.as_deref().unwrap_or("PgBouncer");

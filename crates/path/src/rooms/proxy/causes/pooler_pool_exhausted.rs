@@ -39,7 +39,8 @@ cause! {
 const QUEUED_S: f64 = 1.0;
 
 fn find(e: &Evidence) -> Option<Finding> {
-    let timed_out = e.front.refusal().filter(|r| says(&r.message, Words::QueryWaitTimeout));
+    // At the login it is no full pool: PgBouncer has none of its server's words to welcome a client with.
+    let timed_out = e.front.late_refusal().filter(|r| says(&r.message, Words::QueryWaitTimeout));
     let silent = silence::after_the_login(&e.front);
     let full = e.pooler.get().and_then(|p| Some((p, full_pool(e, p, silent.is_some())?)));
     let (proof, summary, confidence, facts) = match (full, timed_out, silent) {
@@ -55,7 +56,7 @@ fn find(e: &Evidence) -> Option<Finding> {
         (None, _, _) if log::upstream_failure(e).is_some() => return None,
         (None, Some(error), _) => {
             let summary = "PgBouncer let its client wait in vain: no server connection came free".to_owned();
-            (console::refusal_fact(&e.front, error), summary, Confidence::Certain, vec![])
+            (console::refusal_fact(&e.front, error), summary, Confidence::Likely, vec![])
         }
         (None, None, Some(silent)) if behind_a_pooler(e) && !console::paused(e) => {
             let summary = "PgBouncer logs in, and the first query finds no server connection".to_owned();
@@ -68,7 +69,12 @@ fn find(e: &Evidence) -> Option<Finding> {
     let mut finding =
         Finding::new(CAUSE.id, Room::Proxy, Severity::Critical, confidence, summary, proof).and_all(facts);
     if confidence != Confidence::Certain {
-        finding = finding.or_else("pooler-paused", "`SHOW DATABASES` on the console (configure `pooler`)");
+        finding = finding
+            .or_else("pooler-paused", "`SHOW DATABASES` on the console (configure `pooler`)")
+            .or_else(
+                "pooler-upstream-failing",
+                "`SHOW POOLS` on the console: no server connections at all; PgBouncer's log, or a walk around it (`direct`)",
+            );
     }
     if confidence == Confidence::Possible {
         finding = finding.or_else("server-hung", "a walk around the pooler (configure `direct`)");
@@ -87,7 +93,7 @@ fn find(e: &Evidence) -> Option<Finding> {
 
 /// Known to walk through a PgBouncer: by its words, or because its console is configured.
 fn behind_a_pooler(e: &Evidence) -> bool {
-    e.pooler.get().is_some() || e.front.startup.as_ref().is_some_and(|s| s.pooler.is_some())
+    e.pooler.get().is_some() || silence::by_a_pooler(e).is_some()
 }
 
 /// The pool whose queue stands: the target's own first, then the worst of its database.
@@ -149,7 +155,12 @@ mod tests {
 
     #[test]
     fn pooler_pool_exhausted_is_what_a_client_is_told() {
-        assert!(find(&refused("08P01", "query_wait_timeout")).is_some());
+        let mut e = healthy();
+        late(&mut e, "08P01", "query_wait_timeout");
+        let found = find(&e).expect("found");
+        assert_eq!(found.confidence, Confidence::Likely);
+        assert_eq!(found.alternatives[1].cause, "pooler-upstream-failing");
+        assert!(find(&refused("08P01", "query_wait_timeout")).is_none(), "nobody was welcomed");
     }
 
     #[test]

@@ -38,7 +38,7 @@ cause! {
 fn find(e: &Evidence) -> Option<Finding> {
     let finding = match said_in_its_log(e) {
         Some(finding) => finding,
-        None => refused(e).or_else(|| waits_in_vain(e)).or_else(|| {
+        None => refused(e).or_else(|| never_welcomed(e)).or_else(|| waits_in_vain(e)).or_else(|| {
             let silent = weigh(e).filter(|v| v.who == Silent::PoolerUpstream)?;
             Some(silent.into_finding(CAUSE.id, Room::Proxy))
         })?,
@@ -73,6 +73,24 @@ fn said_in_its_log(e: &Evidence) -> Option<Finding> {
 /// True where PgBouncer tells its client of the server behind it.
 fn tells_of_the_server(message: &str) -> bool {
     says(message, Words::ServerLoginFailing) || says(message, Words::ServerConnectionLost)
+}
+
+/// A client waits in vain at its login: PgBouncer has not been let in by the server since it began or reconnected, or it
+/// would welcome the client with what it remembers (`welcome_msg_ready` in its `client.c`).
+fn never_welcomed(e: &Evidence) -> Option<Finding> {
+    let timed_out = e.front.refusal().filter(|r| says(&r.message, Words::QueryWaitTimeout))?;
+    let console_told = e.pooler.get().is_some_and(|p| p.failure.is_none() && !p.silent);
+    if e.front.late_refusal().is_some() || console_told {
+        return None;
+    }
+    let direct = e.direct.get().filter(|d| d.admitted());
+    let around = direct.map_or_else(String::new, |d| format!("; around it {} answers", d.address));
+    let summary =
+        format!("PgBouncer at {} has not been let in by the server behind it{around}", e.front.address);
+    let proof = console::refusal_fact(&e.front, timed_out);
+    let finding = Finding::new(CAUSE.id, Room::Proxy, Severity::Critical, Confidence::Likely, summary, proof);
+    let (paused, full) = ("`SHOW DATABASES` on the console (configure `pooler`)", "`SHOW POOLS` there");
+    Some(finding.or_else("pooler-paused", paused).or_else("pooler-pool-exhausted", full))
 }
 
 /// A client that was let in from memory waits at its query, and the pooler has not one connection to a server.
@@ -121,7 +139,8 @@ mod tests {
     fn pooler_upstream_failing_is_what_the_refusal_says() {
         let said = "server login has been failing, try again later (server_login_retry)";
         assert!(find(&refused("08P01", said)).is_some());
-        assert!(find(&refused("08P01", "query_wait_timeout")).is_none());
+        let never = find(&refused("08P01", "query_wait_timeout")).expect("found");
+        assert_eq!((never.confidence, never.alternatives.len()), (Confidence::Likely, 2));
         assert!(find(&healthy()).is_none());
     }
 

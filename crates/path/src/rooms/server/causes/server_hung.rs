@@ -2,7 +2,7 @@
 
 use crate::cause::Proof;
 use crate::evidence::Evidence;
-use crate::rooms::proxy::silence::{Silent, after_the_login, fact, weigh};
+use crate::rooms::proxy::silence::{Silent, after_the_login, by_a_pooler, fact, weigh};
 use pgmedic_model::{Confidence, Fact, Finding, RemedyKind, RemedyPlan, Room, Severity, Source};
 
 cause! {
@@ -65,7 +65,7 @@ fn stopped_behind_another_failure(e: &Evidence) -> Option<Finding> {
 /// Logged in, and then nothing, with no pooler known of that could be the reason.
 fn silent_after_the_login(e: &Evidence) -> Option<Finding> {
     let silence = after_the_login(&e.front)?;
-    let pooled = e.pooler.get().is_some() || e.front.startup.as_ref().is_some_and(|s| s.pooler.is_some());
+    let pooled = e.pooler.get().is_some() || by_a_pooler(e).is_some();
     if pooled {
         return None;
     }
