@@ -3,7 +3,7 @@
 use crate::evidence::Evidence;
 use crate::explains::{contributes, explains};
 use crate::unrecognised;
-use pgmedic_model::{Finding, Role};
+use pgmedic_model::{Finding, Role, Severity};
 
 /// Every finding of a failure that the evidence shows, with roles: roots first (worst and surest first, then in the order of the
 /// path), then contributing, then symptoms.
@@ -34,7 +34,7 @@ pub fn latent(evidence: &Evidence) -> Vec<Finding> {
 /// A finding that another one explains is a symptom; one that worsened another, which it does not explain, is contributing;
 /// the rest are roots.
 fn assign_roles(e: &Evidence, findings: &mut [Finding]) {
-    let roles: Vec<(Role, Vec<String>)> = findings
+    let roles: Vec<(Role, Severity, Vec<String>)> = findings
         .iter()
         .map(|f| {
             let role = if findings.iter().any(|g| explains(e, g, f)) {
@@ -44,12 +44,15 @@ fn assign_roles(e: &Evidence, findings: &mut [Finding]) {
             } else {
                 Role::Root
             };
-            let effects = findings.iter().filter(|g| explains(e, f, g)).map(|g| g.cause.clone()).collect();
-            (role, effects)
+            let effects = || findings.iter().filter(|g| explains(e, f, g));
+            // What brings about something critical is no less so itself.
+            let severity = effects().map(|g| g.severity).fold(f.severity, Severity::max);
+            (role, severity, effects().map(|g| g.cause.clone()).collect())
         })
         .collect();
-    for (finding, (role, effects)) in findings.iter_mut().zip(roles) {
+    for (finding, (role, severity, effects)) in findings.iter_mut().zip(roles) {
         finding.role = role;
+        finding.severity = severity;
         finding.explains = effects;
     }
 }
