@@ -164,6 +164,8 @@ fn slots_that_are_all_taken_are_told_by_the_check_that_cannot_get_in_either() {
     assert!(root.explains.iter().any(|id| id == "proxy-without-backend"), "{:?}", root.explains);
     guard.remove().unwrap();
     seen.double.beat().unwrap();
+    // The API's next request says in its log that the connections it lost are over.
+    seen.server.lab().api().unwrap().is_ready().unwrap();
     assert_eq!(seen.check().findings, []);
 }
 
@@ -257,6 +259,7 @@ fn needs_root_a_disk_over_the_limit_makes_the_old_generation_look_like_a_dead_pr
     assert!(root.explains.iter().any(|id| id == "proxy-without-backend"), "{:?}", root.explains);
     drop(held);
     seen.double.beat().unwrap();
+    seen.server.lab().api().unwrap().is_ready().unwrap();
     assert_eq!(seen.check().findings, []);
 }
 
