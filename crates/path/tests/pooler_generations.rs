@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
 
+#[expect(dead_code, reason = "the other suite of scripted peers uses the rest")]
 mod scripted;
 
 use pgmedic_path::{diagnose, walk};

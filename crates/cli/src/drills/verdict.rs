@@ -179,8 +179,7 @@ mod tests {
             let found = Finding::new(cause, room, Severity::Critical, Confidence::Certain, "so it is", fact);
             Finding { role: *role, ..found }
         };
-        let report = pgmedic_path::report(e, findings.iter().map(finding).collect());
-        report
+        pgmedic_path::report(e, findings.iter().map(finding).collect())
     }
 
     fn judged(
