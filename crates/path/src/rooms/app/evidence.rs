@@ -89,6 +89,15 @@ pub struct PoolMetrics {
     pub timeouts_total: Option<f64>,
 }
 
+impl PoolMetrics {
+    /// True where it has given out fewer connections than it may have, as far as it tells: what waits in front of it
+    /// waits for one to be opened.
+    #[must_use]
+    pub fn may_grow(&self) -> bool {
+        self.in_use.zip(self.max).is_some_and(|(in_use, max)| in_use < max)
+    }
+}
+
 /// What the API's log says of its database.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LogEvidence {

@@ -6,6 +6,7 @@ use crate::rooms::app::evidence::{LogPattern, PoolMetrics};
 use crate::rooms::app::readiness;
 use crate::rooms::proxy::silence::by_a_pooler;
 use crate::rooms::sessions::ending;
+use crate::rooms::sessions::ghosts::ghosts;
 use crate::sql::facts::{SessionView, SqlFacts};
 use pgmedic_model::{Confidence, Fact, Finding, Ms, RemedyKind, RemedyPlan, Room, Severity, Source};
 
@@ -91,22 +92,27 @@ struct Want {
 }
 
 fn want(e: &Evidence) -> Option<Want> {
+    let told = readiness::told(e).filter(|t| t.failing() && t.about_the_database());
+    let meaning = told.as_ref().and_then(|t| t.meaning());
+    // An API that was told something else, by whatever it asked for a connection, had room for one in its pool.
+    if meaning.is_some_and(|m| !matches!(m, LogPattern::PoolTimeout | LogPattern::ConnectTimeout)) {
+        return None;
+    }
     if let Some(pool) = e.app.metrics.get().filter(|m| m.failure.is_none() && m.waiting.is_some()) {
         return by_metrics(pool);
     }
     // A line of the log alone may be of a minute that is over.
-    let told = readiness::told(e).filter(|t| t.failing() && t.about_the_database())?;
-    let fact = match told.meaning() {
-        Some(LogPattern::PoolTimeout) => told.fact(),
+    let fact = match meaning {
+        Some(LogPattern::PoolTimeout) => told?.fact(),
         Some(_) => return None,
-        None => readiness::logged(e, LogPattern::PoolTimeout)?.1,
+        None => told.and_then(|_| readiness::logged(e, LogPattern::PoolTimeout))?.1,
     };
     Some(Want { fact, in_use: None, all_wait: false })
 }
 
 fn by_metrics(pool: &PoolMetrics) -> Option<Want> {
     let waiting = pool.waiting.filter(|n| *n > 0.0).filter(|_| pool.idle == Some(0.0))?;
-    let out = pool.in_use.filter(|n| *n > 0.0)?;
+    let out = pool.in_use.filter(|n| *n > 0.0).filter(|_| !pool.may_grow())?;
     let gauges = format!("pg_pool_waiting {waiting}, pg_pool_idle 0, pg_pool_in_use {out}");
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a pool's size")]
     let in_use = Some(out as u64);
@@ -117,10 +123,14 @@ fn by_metrics(pool: &PoolMetrics) -> Option<Want> {
     })
 }
 
-/// Sessions of the service's role that have done nothing for long, in a transaction or not.
-fn still<'a>(e: &Evidence, facts: &'a SqlFacts) -> Vec<&'a SessionView> {
+/// Sessions of the service's role that have done nothing for long, in a transaction or not. One whose client is gone is
+/// in no pool that asks for more.
+fn still<'a>(e: &'a Evidence, facts: &'a SqlFacts) -> Vec<&'a SessionView> {
+    let gone: Vec<i32> = ghosts(e).into_iter().map(|s| s.pid).collect();
     let idles = |s: &SessionView| s.state.as_deref() == Some("idle") || ending::is_idle_in_transaction(s);
-    let own = |s: &&SessionView| s.role == e.target.user && !ending::is_upkeep(&s.application);
+    let own = |s: &&SessionView| {
+        s.role == e.target.user && !ending::is_upkeep(&s.application) && !gone.contains(&s.pid)
+    };
     facts.sessions.sessions.iter().filter(own).filter(|s| idles(s) && silent_ms(s) >= STILL_MS).collect()
 }
 
@@ -161,17 +171,22 @@ mod tests {
     use crate::evidence::fixture::{AT, healthy, with_facts};
     use crate::rooms::app::causes::api_not_initialised::tests::{log_line, not_ready};
     use crate::rooms::app::readiness::tests::{answered, ready_says};
+    use crate::rooms::sessions::causes::ghost_sessions::tests::haunted;
     use crate::rooms::sessions::ending::tests::session_of;
     use crate::sql::facts::SessionGroup;
     use pgmedic_model::MaskedSql;
 
     /// So many sessions that have been in a state for so long, and so many at work.
-    fn sessions(state: &str, still: i32, ms: f64, active: u64) -> Evidence {
+    fn sessions(state: &str, still: u16, ms: f64, active: u64) -> Evidence {
         with_facts(|f| {
             let query = MaskedSql::new("select id from jobs where id = 7");
-            f.sessions.sessions = (0..still)
-                .map(|n| SessionView { query: query.clone(), ..session_of(n, state, ms) })
-                .collect();
+            let one = |n: u16| SessionView {
+                query: query.clone(),
+                client: "10.0.0.9".to_owned(),
+                client_port: Some(40_000 + n),
+                ..session_of(i32::from(n), state, ms)
+            };
+            f.sessions.sessions = (0..still).map(one).collect();
             let (role, state) = ("app".to_owned(), Some("active".to_owned()));
             f.admission.groups = vec![SessionGroup { role, state, count: active, ..SessionGroup::default() }];
         })
@@ -213,9 +228,25 @@ mod tests {
         assert!(find(&waiting(sessions("idle", 10, 900_000.0, 10), 3.0)).is_none(), "another instance idles");
         assert!(find(&sessions("idle", 10, 900_000.0, 0)).is_none(), "a pool at rest");
         assert!(find(&healthy()).is_none());
+        let mut growing = waiting(sessions("idle", 97, 900_000.0, 0), 1.0);
+        if let Seen::Seen(pool) = &mut growing.app.metrics {
+            pool.in_use = Some(1.0);
+        }
+        assert!(find(&growing).is_none(), "it waits for a connection to be opened");
+        let mut full = waiting(sessions("idle", 97, 900_000.0, 0), 12.0);
+        ready_says(&mut full, not_ready("FATAL 53300: remaining connection slots are reserved"));
+        assert!(find(&full).is_none(), "it had room for the connection that it was refused");
         let mut pooled = waiting(sessions("idle", 10, 900_000.0, 0), 3.0);
         pooled.front.startup.as_mut().expect("startup").pooler = Some("it says so".into());
         assert!(find(&pooled).is_none());
+    }
+
+    #[test]
+    fn pool_leak_is_not_of_sessions_whose_clients_are_gone() {
+        let mut e = waiting(sessions("idle", 10, 900_000.0, 0), 3.0);
+        assert!(find(&e).is_some());
+        haunted(&mut e, 10);
+        assert!(find(&e).is_none());
     }
 
     #[test]

@@ -41,7 +41,7 @@ cause! {
 
 fn find(e: &Evidence) -> Option<Finding> {
     let pool = e.app.metrics.get().filter(|m| m.failure.is_none())?;
-    let waiting = pool.waiting.filter(|n| *n > 0.0).filter(|_| pool.idle == Some(0.0))?;
+    let waiting = pool.waiting.filter(|n| *n > 0.0).filter(|_| pool.idle == Some(0.0) && !pool.may_grow())?;
     let (facts, at, place) = e.told()?;
     let busy = busy(e, facts);
     let longest = longest(facts);
@@ -156,6 +156,11 @@ mod tests {
     fn pool_starved_is_not_a_busy_pool_that_turns_over() {
         assert!(find(&pool(3.0, 20.0)).is_none());
         assert!(find(&pool(0.0, 4_200.0)).is_none());
+        let mut growing = pool(3.0, 4_200.0);
+        if let Seen::Seen(gauges) = &mut growing.app.metrics {
+            gauges.in_use = Some(9.0);
+        }
+        assert!(find(&growing).is_none(), "they wait for a connection to be opened");
         assert!(find(&healthy()).is_none());
     }
 }
