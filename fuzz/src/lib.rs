@@ -129,6 +129,7 @@ fn service(folder: &Path) -> Service {
         api_log: None,
         window: Window::Off,
         platform: None,
+        hands: None,
         expected: None,
         policy: Policy::default(),
     }

@@ -106,6 +106,7 @@ pub(crate) fn bare(target: Target) -> Service {
         api_log: None,
         window: Window::ByItself,
         platform: None,
+        hands: None,
         expected: None,
         policy: Policy::default(),
     }

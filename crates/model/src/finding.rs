@@ -168,7 +168,7 @@ impl RemedyKind {
 }
 
 /// What would mend a finding.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RemedyPlan {
     /// The remedy's id, `terminate-idle-sessions`.
     pub remedy: String,
@@ -178,8 +178,14 @@ pub struct RemedyPlan {
     pub automatic: bool,
     /// What it would do, in one sentence with numbers.
     pub plan: String,
-    /// A command to paste.
+    /// A command to paste: `pgmedic fix … --only …` where pgmedic can apply it by itself.
     pub command: String,
+    /// The same without pgmedic, where `command` is pgmedic's own.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub by_hand: String,
+    /// What it does, exactly. None where only a person may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<crate::Action>,
 }
 
 impl RemedyPlan {
@@ -191,7 +197,23 @@ impl RemedyPlan {
         plan: impl Into<String>,
         command: impl Into<String>,
     ) -> Self {
-        Self { remedy: remedy.to_owned(), kind, automatic: false, plan: plan.into(), command: command.into() }
+        let (plan, command) = (plan.into(), command.into());
+        Self {
+            remedy: remedy.to_owned(),
+            kind,
+            automatic: false,
+            plan,
+            command,
+            by_hand: String::new(),
+            action: None,
+        }
+    }
+
+    /// The same, where it can be done for a person. Whether it can be here is for `pgmedic_path::able` to say.
+    #[must_use]
+    pub fn doing(mut self, action: crate::Action) -> Self {
+        self.action = Some(action);
+        self
     }
 }
 

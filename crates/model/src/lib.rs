@@ -3,9 +3,11 @@
 //! Everything here is a value. There is no I/O, no async and no clock in this crate: an API that links the pool
 //! compiles it, and a recorded incident is nothing but these values in JSON.
 
+pub mod action;
 pub mod driver_words;
 pub mod errno;
 pub mod finding;
+pub mod fix;
 pub mod haproxy_words;
 pub mod mask;
 pub mod nearest;
@@ -19,8 +21,10 @@ pub mod sqlstate;
 pub mod target;
 pub mod time;
 
+pub use action::{Action, Deed, LimitOf, SessionClass, SessionRef};
 pub use errno::Errno;
 pub use finding::{Alternative, Confidence, Fact, Finding, RemedyKind, RemedyPlan, Role, Severity, Source};
+pub use fix::{FixReport, FixStep, Permit, PlanStep, SessionOutcome, StepOutcome};
 pub use policy::{Policy, Protect};
 pub use report::{Report, RoomReport, Status};
 pub use room::{Room, RoomStatus};

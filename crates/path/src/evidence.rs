@@ -11,7 +11,7 @@ use crate::rooms::proxy::evidence::{PoolerEvidence, ProxyEvidence};
 use crate::rooms::startup::evidence::{StartupEvidence, StartupOutcome};
 use crate::rooms::tls::evidence::TlsEvidence;
 use crate::sql::facts::SqlFacts;
-use pgmedic_model::{Ms, Policy, ServerError, SqlState, SslMode, Timestamp};
+use pgmedic_model::{Deed, Ms, Policy, ServerError, SqlState, SslMode, Timestamp};
 use serde::{Deserialize, Serialize};
 
 #[cfg(test)]
@@ -80,6 +80,9 @@ pub struct Evidence {
     /// What the server's next start would meet, where the walk was asked to look ahead.
     #[serde(default = "not_asked")]
     pub preflight: Seen<Preflight>,
+    /// What could be done for the service by whoever has hands for it. Nothing of it is asked for by a walk.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub offers: Vec<Deed>,
 }
 
 /// In a recording of a pgmedic that did not ask.

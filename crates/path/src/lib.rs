@@ -15,6 +15,7 @@ mod explains;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod hands;
 mod http;
 pub mod identity;
 mod instances;

@@ -1,5 +1,6 @@
 //! What is to be walked: one service, resolved from configuration, a URL or the environment.
 
+use crate::hands::Hands;
 use crate::identity::Expected;
 use crate::platform::Platform;
 use pgmedic_model::{Policy, Target};
@@ -35,6 +36,8 @@ pub struct Service {
     pub window: Window,
     /// What runs the API and the database, where it can be asked.
     pub platform: Option<Arc<dyn Platform>>,
+    /// Who can restart, start and extend, where somebody can. A check makes no use of it.
+    pub hands: Option<Arc<dyn Hands>>,
     /// The server that is expected behind the name. None where it is not known yet.
     pub expected: Option<Expected>,
     /// Thresholds and permissions.

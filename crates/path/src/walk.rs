@@ -93,6 +93,7 @@ pub async fn walk_for(
         host: seen.host,
         platform: platform.unwrap_or_else(panicked),
         preflight: seen.preflight,
+        offers: service.hands.as_ref().map(|hands| hands.offers()).unwrap_or_default(),
     }
 }
 

@@ -57,6 +57,7 @@ impl Config {
             api_log: entry.api_log.clone().map(LogSource::File),
             window: entry.window.clone(),
             platform: entry.asked.as_ref().map(|whom| self.platform(whom, around)).transpose()?,
+            hands: None,
             expected: entry
                 .system_identifier
                 .clone()

@@ -39,6 +39,7 @@ pub(super) fn of(lab: &Lab, configures: &[Configure]) -> Result<Service, LabErro
             proxy_log: None,
         }),
         platform: None,
+        hands: None,
         expected: None,
         policy: Policy::default(),
     };

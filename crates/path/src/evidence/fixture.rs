@@ -57,6 +57,7 @@ pub(crate) fn healthy() -> Evidence {
         host: unseen(),
         platform: unseen(),
         preflight: unseen(),
+        offers: Vec::new(),
     }
 }
 

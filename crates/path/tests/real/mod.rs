@@ -90,6 +90,7 @@ impl Server {
             api_log: None,
             window: Window::ByItself,
             platform: None,
+            hands: None,
             expected: None,
             policy: Policy::default(),
         }

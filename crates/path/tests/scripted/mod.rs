@@ -90,6 +90,7 @@ impl Peer {
             api_log: None,
             window: Window::Off,
             platform: None,
+            hands: None,
             expected: None,
             policy: Policy::default(),
         }

@@ -112,6 +112,7 @@ fn refused(server: &Server, role: &str) -> Evidence {
         api_log: None,
         window: Window::ByItself,
         platform: None,
+        hands: None,
         expected: None,
         policy: Policy::default(),
     };
