@@ -97,7 +97,7 @@ fn by_host(e: &Evidence, host: &HostEvidence) -> Option<Witness> {
         .and_then(|r| r.memory_limit)
         .map(|n| format!(" (limit {})", crate::rooms::storage::volumes::bytes(n)));
     let limit = limit.unwrap_or_default();
-    let of_log = |(entry, fact)| Some((kills.iter().rev().find(|kill| is_of(kill, entry))?, fact));
+    let of_log = |(entry, fact)| Some((kills.iter().rev().find(|kill| is_of(host, kill, entry))?, fact));
     if let Some((kill, fact)) = logged.clone().and_then(of_log) {
         let of = if kill.by_group { format!("its control group{limit}") } else { "the host".to_owned() };
         let pid = kill.pid;
@@ -137,10 +137,13 @@ fn by_host(e: &Evidence, host: &HostEvidence) -> Option<Witness> {
     Some(Witness { confidence: Confidence::Likely, summary, proof: fact, facts: vec![counted] })
 }
 
-/// True where the kernel's record and the server's entry tell of one death: by the pid, or, where the server lives in a pid
-/// namespace of its own, by the time.
-fn is_of(kill: &OomKill, entry: &ServerLogEntry) -> bool {
-    let near = entry.at.is_some_and(|at| (at.0 - kill.at.0).abs() <= SAME_DEATH_MS);
+/// True where the kernel's record and the server's entry tell of one death: by the pid, or, where the server may live in
+/// a pid namespace of its own, by the time.
+fn is_of(host: &HostEvidence, kill: &OomKill, entry: &ServerLogEntry) -> bool {
+    let lock = host.lock_file.as_ref().and_then(|file| file.pid);
+    // The server writes of its postmaster by the pid that it has here.
+    let same_pids = lock.is_some() && lock == host.postmaster.as_ref().map(|p| p.pid);
+    let near = !same_pids && entry.at.is_some_and(|at| (at.0 - kill.at.0).abs() <= SAME_DEATH_MS);
     near || entry.message.contains(&format!("(PID {})", kill.pid))
 }
 
@@ -218,6 +221,19 @@ mod tests {
         assert!(find(&killed(Some(vec![]), 1)).is_none(), "the kernel knows of no kill");
         assert!(find(&killed(Some(vec![(17, 300_000)]), 1)).is_none(), "that was another one");
         assert!(find(&killed(None, 0)).is_none() && find(&healthy()).is_none());
+    }
+
+    #[test]
+    fn out_of_memory_kill_of_another_server_moments_before_proves_nothing() {
+        let with_lock = |pid, kill| {
+            let mut e = killed(Some(vec![(kill, 2_000)]), 1);
+            let crate::evidence::Seen::Seen(host) = &mut e.host else { unreachable!() };
+            host.lock_file = Some(LockFileView { pid: Some(pid), process: None });
+            find(&e).is_some()
+        };
+        assert!(with_lock(1, 17), "in its namespace the postmaster is 1: its pids are not ours");
+        assert!(!with_lock(9, 17), "its pids are ours, and 17 was not the one that the log tells of");
+        assert!(with_lock(9, 4711));
     }
 
     #[test]
