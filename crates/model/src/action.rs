@@ -59,6 +59,9 @@ pub enum Action {
         sessions: Vec<SessionRef>,
         /// Of which class.
         class: SessionClass,
+        /// No more are ended once no more than so many client backends, pgmedic's own not counted, are left.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        down_to: Option<u64>,
     },
     /// PgBouncer's `RESUME`, of one database or of all.
     ResumePooler {
@@ -181,7 +184,7 @@ mod tests {
     fn an_action_reads_back_as_it_was_written() {
         let one = SessionRef { pid: 7, usename: "app".into(), ..SessionRef::default() };
         for action in [
-            Action::Terminate { sessions: vec![one.clone()], class: SessionClass::Idle },
+            Action::Terminate { sessions: vec![one.clone()], class: SessionClass::Idle, down_to: None },
             Action::RestartApi,
             Action::ExtendVolume { volume: "vol_1".into(), from_gb: Some(3), to_gb: 5 },
         ] {

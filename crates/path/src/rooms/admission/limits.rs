@@ -3,10 +3,13 @@
 
 use crate::evidence::Evidence;
 use crate::paste::{identifier, psql};
+use crate::rooms::admission::slots;
 use crate::said;
 use crate::sql::facts::{AdmissionFacts, LimitFacts, SqlFacts};
 use pgmedic_model::pooler_words::Words;
-use pgmedic_model::{Confidence, Fact, Finding, RemedyKind, RemedyPlan, Room, Severity, Source, Timestamp};
+use pgmedic_model::{
+    Action, Confidence, Fact, Finding, LimitOf, RemedyKind, RemedyPlan, Room, Severity, Source, Timestamp,
+};
 
 /// Whose limit.
 pub(crate) struct Limited {
@@ -124,7 +127,7 @@ fn look(e: &Evidence, limited: &Limited, name: &str) -> RemedyPlan {
 fn raise(e: &Evidence, limited: &Limited, l: &LimitFacts) -> RemedyPlan {
     let higher = l.limit + (l.limit / 4).max(5);
     let sql = format!("alter {} {} connection limit {higher}", limited.what, identifier(&l.name));
-    RemedyPlan::by_hand(
+    let raise = RemedyPlan::by_hand(
         "raise-connection-limit",
         RemedyKind::Settings,
         format!(
@@ -132,5 +135,11 @@ fn raise(e: &Evidence, limited: &Limited, l: &LimitFacts) -> RemedyPlan {
             l.limit
         ),
         psql(e, &sql),
-    )
+    );
+    // More sessions for one role are fewer for the others: where the ordinary slots have no room for them, a person decides.
+    let room =
+        slots::count(e).is_some_and(|s| i64::try_from(s.free()).is_ok_and(|free| free >= higher - l.limit));
+    let of = if limited.what == "role" { LimitOf::Role } else { LimitOf::Database };
+    let action = Action::RaiseLimit { of, name: l.name.clone(), from: l.limit, to: higher };
+    if room { raise.doing(action) } else { raise }
 }

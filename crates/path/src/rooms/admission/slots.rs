@@ -4,8 +4,9 @@
 use crate::evidence::Evidence;
 use crate::paste;
 use crate::platform::evidence::TitleGroup;
+use crate::rooms::sessions::ending;
 use crate::sql::facts::SessionGroup;
-use pgmedic_model::{Fact, Ms, RemedyKind, RemedyPlan, Source, Timestamp};
+use pgmedic_model::{Action, Fact, Ms, RemedyKind, RemedyPlan, Source, Timestamp};
 
 /// Slots and their holders. pgmedic's own sessions are not counted. Walsenders have slots of their own since
 /// Postgres 12 (`max_wal_senders`), so they are not among them.
@@ -146,6 +147,16 @@ impl Holder {
     }
 }
 
+impl Holder {
+    /// True for the service's own API, as far as its sessions tell: they are its role's. What another program holds is not
+    /// given back by a restart of the API.
+    fn is_the_apis(&self, e: &Evidence) -> bool {
+        let Some(facts) = e.facts() else { return false };
+        let mut own = facts.admission.groups.iter().filter(|g| name_of(g) == self.name);
+        own.all(|g| g.role == e.target.user && !ending::is_upkeep(&g.application))
+    }
+}
+
 impl Slots {
     /// Ordinary slots that are free.
     pub(crate) const fn free(&self) -> u64 {
@@ -214,7 +225,8 @@ pub(crate) fn restart_holder(e: &Evidence, slots: Option<&Slots>) -> Option<Reme
     let sql = "select application_name, usename, count(*) from pg_stat_activity where backend_type = 'client backend' \
                group by 1, 2 order by 3 desc";
     let watch = format!("{}   # before and after", paste::psql(e, sql));
-    Some(RemedyPlan::by_hand("restart-largest-holder", RemedyKind::AppRestart, plan, watch))
+    let restart = RemedyPlan::by_hand("restart-largest-holder", RemedyKind::AppRestart, plan, watch);
+    Some(if holder.is_the_apis(e) { restart.doing(Action::RestartApi) } else { restart })
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use crate::instances;
 use crate::platform::told::{ByHand, CheckLogin, Instance, InstanceState, MemberRole};
 use crate::rooms::network::evidence::ConnectOutcome;
 use crate::rooms::proxy::evidence::FirstBytes;
-use pgmedic_model::{Confidence, Fact, RemedyKind, RemedyPlan, Source, SqlState};
+use pgmedic_model::{Action, Confidence, Fact, RemedyKind, RemedyPlan, Source, SqlState};
 
 /// A server that is not there.
 pub(crate) struct Gone<'e> {
@@ -135,7 +135,8 @@ impl Gone<'_> {
         } else {
             ("start it, once the reason is known and there is space", &self.by_hand.start)
         };
-        let start = RemedyPlan::by_hand("start-server", RemedyKind::DbRestart, plan, command.as_str());
+        let start = RemedyPlan::by_hand("start-server", RemedyKind::DbRestart, plan, command.as_str())
+            .doing(Action::StartDb);
         [look, start].into_iter().filter(|remedy| !remedy.command.is_empty()).collect()
     }
 }

@@ -5,7 +5,8 @@ use crate::evidence::Evidence;
 use crate::paste::{literal, psql};
 use crate::rooms::admission::slots;
 use crate::sql::facts::{SessionView, SqlFacts};
-use pgmedic_model::{Ms, Policy, RemedyKind, RemedyPlan};
+use pgmedic_model::{Action, Ms, Policy, RemedyKind, RemedyPlan, SessionClass, SessionRef};
+use std::collections::BTreeMap;
 
 /// Applications whose sessions look idle or long and must be left alone: dumps, base backups, failover managers,
 /// exporters, and pgmedic itself. A trailing `*` matches any ending.
@@ -61,11 +62,11 @@ fn signal(function: &str, sessions: &[&SessionView], state: &str) -> String {
     )
 }
 
-/// Ends idle sessions, the longest idle first, and only as many as bring the free slots to policy `keep_free`.
-/// None where slots enough are free, or no session may be ended.
+/// Ends idle sessions of the one application that has most of them, the longest idle first, and only as many as bring the
+/// free slots to policy `keep_free`. None where slots enough are free, or no session may be ended.
 pub(crate) fn terminate_idle(e: &Evidence) -> Option<RemedyPlan> {
     let (facts, slots) = (e.facts()?, slots::count(e)?);
-    let mut idle: Vec<_> = facts.sessions.sessions.iter().filter(|s| idles_too_long(&e.policy, s)).collect();
+    let mut idle = of_the_commonest(facts.sessions.sessions.iter().filter(|s| idles_too_long(&e.policy, s)));
     idle.sort_by(|a, b| b.state_ms.unwrap_or(0.0).total_cmp(&a.state_ms.unwrap_or(0.0)));
     #[expect(
         clippy::cast_possible_truncation,
@@ -83,16 +84,29 @@ pub(crate) fn terminate_idle(e: &Evidence) -> Option<RemedyPlan> {
         return None;
     }
     let plan = format!(
-        "terminate {count} of {all} sessions idle over {}, the longest idle first: frees slots up to {wanted} of {}; \
-         if the count is back within a minute, stop and find the owner",
+        "terminate {count} of {all} sessions idle over {} of {} as {}, the longest idle first: frees slots up to {wanted} of \
+         {}; if the count is back within a minute, stop and find the owner",
         Ms(e.policy.idle_after_ms),
+        application(idle.first()?),
+        idle.first()?.role,
         slots.ordinary
     );
     // Advisory locks are only looked up where somebody waits: the statement itself leaves their holders alone.
     let unlocked = "state = 'idle' and not exists (select from pg_locks l where l.pid = pg_stat_activity.pid and \
                     l.locktype = 'advisory')";
     let sql = signal("pg_terminate_backend", &idle, unlocked);
-    Some(RemedyPlan::by_hand("terminate-idle-sessions", RemedyKind::Sessions, plan, psql(e, &sql)))
+    let end = RemedyPlan::by_hand("terminate-idle-sessions", RemedyKind::Sessions, plan, psql(e, &sql));
+    let down_to = Some(slots.ordinary.saturating_sub(wanted));
+    Some(end.doing(Action::Terminate { sessions: references(&idle), class: SessionClass::Idle, down_to }))
+}
+
+/// Those of the application and role that has most among them.
+fn of_the_commonest<'a>(sessions: impl Iterator<Item = &'a SessionView>) -> Vec<&'a SessionView> {
+    let mut owners: BTreeMap<(&str, &str), Vec<&SessionView>> = BTreeMap::new();
+    for s in sessions {
+        owners.entry((&s.application, &s.role)).or_default().push(s);
+    }
+    owners.into_values().max_by_key(Vec::len).unwrap_or_default()
 }
 
 fn idles_too_long(policy: &Policy, s: &SessionView) -> bool {
@@ -109,13 +123,15 @@ pub(crate) fn terminate_idle_in_transaction(e: &Evidence, s: &SessionView) -> Re
         return ask_owner(e, s);
     }
     let sql = signal("pg_terminate_backend", &[s], "state like 'idle in transaction%'");
+    let class = SessionClass::IdleInTransaction;
     let plan = format!(
         "{}terminate {}: its transaction is rolled back, and what waits for it goes on (to cancel it has no effect \
          while it idles)",
         first_ask(s),
         named(s)
     );
-    RemedyPlan::by_hand("terminate-blocker", kind_for(s), plan, psql(e, &sql))
+    let end = RemedyPlan::by_hand("terminate-blocker", kind_for(s), plan, psql(e, &sql));
+    done_by_us(end, s, Action::Terminate { sessions: references(&[s]), class, down_to: None })
 }
 
 /// Cancels what one session runs; where it must be left alone, its owner is to be asked.
@@ -125,7 +141,8 @@ pub(crate) fn cancel_one(e: &Evidence, s: &SessionView, remedy: &str, why: &str)
     }
     let sql = signal("pg_cancel_backend", &[s], "state = 'active'");
     let plan = format!("{}cancel what {} runs: {why}", first_ask(s), named(s));
-    RemedyPlan::by_hand(remedy, kind_for(s), plan, psql(e, &sql))
+    let cancel = RemedyPlan::by_hand(remedy, kind_for(s), plan, psql(e, &sql));
+    done_by_us(cancel, s, Action::Cancel { sessions: references(&[s]) })
 }
 
 /// Ends one session that is active and cannot be cancelled: it waits for the network, not for its query.
@@ -135,7 +152,9 @@ pub(crate) fn terminate_active(e: &Evidence, s: &SessionView, remedy: &str, why:
     }
     let sql = signal("pg_terminate_backend", &[s], "state = 'active'");
     let plan = format!("{}terminate {}: {why}", first_ask(s), named(s));
-    RemedyPlan::by_hand(remedy, kind_for(s), plan, psql(e, &sql))
+    let end = RemedyPlan::by_hand(remedy, kind_for(s), plan, psql(e, &sql));
+    let class = SessionClass::Active;
+    done_by_us(end, s, Action::Terminate { sessions: references(&[s]), class, down_to: None })
 }
 
 /// Ends sessions at rest whose clients are known to be gone, as many as the policy allows. None where all must be left
@@ -152,7 +171,27 @@ pub(crate) fn terminate_ghosts(e: &Evidence, ghosts: &[&SessionView]) -> Option<
         ghosts.len()
     );
     let sql = signal("pg_terminate_backend", &chosen, "state like 'idle%'");
-    Some(RemedyPlan::by_hand("terminate-ghost-sessions", RemedyKind::Sessions, plan, psql(e, &sql)))
+    let end = RemedyPlan::by_hand("terminate-ghost-sessions", RemedyKind::Sessions, plan, psql(e, &sql));
+    let (sessions, class) = (references(&chosen), SessionClass::Ghost);
+    Some(end.doing(Action::Terminate { sessions, class, down_to: None }))
+}
+
+/// These sessions, as an action names them.
+fn references(sessions: &[&SessionView]) -> Vec<SessionRef> {
+    let one = |s: &&SessionView| SessionRef {
+        pid: s.pid,
+        backend_start: instant(&s.backend_start),
+        application_name: s.application.clone(),
+        usename: s.role.clone(),
+        state: s.state.clone().unwrap_or_default(),
+        state_ms: s.state_ms.unwrap_or(0.0),
+    };
+    sessions.iter().map(one).collect()
+}
+
+/// The remedy as something that pgmedic does, unless its session is one whose owner is to be asked.
+fn done_by_us(remedy: RemedyPlan, s: &SessionView, action: Action) -> RemedyPlan {
+    if is_upkeep(&s.application) { remedy } else { remedy.doing(action) }
 }
 
 /// A migration or a dump in the way is ended by its owner, or with the owner's word.
@@ -181,7 +220,8 @@ pub(crate) fn cancel_long(e: &Evidence, sessions: &[&SessionView], plan: &str) -
         return None;
     }
     let sql = signal("pg_cancel_backend", &chosen, "state = 'active'");
-    Some(RemedyPlan::by_hand("cancel-long-queries", RemedyKind::Sessions, plan, psql(e, &sql)))
+    let cancel = RemedyPlan::by_hand("cancel-long-queries", RemedyKind::Sessions, plan, psql(e, &sql));
+    Some(cancel.doing(Action::Cancel { sessions: references(&chosen) }))
 }
 
 /// How long a statement is long, in ms, while somebody is kept waiting.
@@ -207,8 +247,12 @@ pub(crate) fn is_idle_in_transaction(s: &SessionView) -> bool {
 
 /// `pid 4242 (renderflow-api as app)`.
 pub(crate) fn named(s: &SessionView) -> String {
-    let application = if s.application.is_empty() { "no application_name" } else { &s.application };
-    format!("pid {} ({application} as {})", s.pid, s.role)
+    format!("pid {} ({} as {})", s.pid, application(s), s.role)
+}
+
+/// Its application_name, or words for none.
+fn application(s: &SessionView) -> &str {
+    if s.application.is_empty() { "no application_name" } else { &s.application }
 }
 
 /// The session with this pid, where it is among those looked at.
@@ -252,7 +296,15 @@ pub(crate) mod tests {
         });
         e.policy.protect.roles = vec!["billing".into()];
         let plan = terminate_idle(&e).unwrap();
-        assert!(plan.plan.starts_with("terminate 20 of 55 sessions idle over 10 min"), "{}", plan.plan);
+        assert!(
+            plan.plan.starts_with("terminate 20 of 55 sessions idle over 10 min of renderflow-api as app"),
+            "{}",
+            plan.plan
+        );
+        let Some(Action::Terminate { sessions, down_to, .. }) = &plan.action else {
+            panic!("it is done by us")
+        };
+        assert_eq!((sessions.len(), sessions[0].pid, *down_to), (20, 55, Some(77)));
         assert!(plan.command.contains("in ((55, '2026-11-23 02:00:00.123456+00'::timestamptz), (54,"));
         assert!(!plan.command.contains("(35,"));
         assert!(plan.command.contains("and state = 'idle' and not exists (select from pg_locks"));

@@ -8,7 +8,7 @@ use crate::platform::told::{Instance, MemberRole, PlatformEvidence, PlatformVolu
 use crate::rooms::server::log;
 use crate::said::{self, Said};
 use pgmedic_model::pooler_words::{Words, says};
-use pgmedic_model::{Fact, RemedyKind, RemedyPlan, Source, SqlState};
+use pgmedic_model::{Action, Fact, RemedyKind, RemedyPlan, Source, SqlState};
 use std::borrow::Cow;
 
 /// Less than this is nothing: a checkpoint's or a login's small files no longer find room.
@@ -266,7 +266,7 @@ pub(crate) fn extend_by(e: &Evidence, v: Option<&VolumeView>, command: &str) -> 
     let gb = gb.map(|gb| e.policy.max_volume_gb.map_or(gb, |most| gb.min(most)));
     let size = gb.map_or_else(|| "SIZE_GB".to_owned(), |gb| gb.to_string());
     let from = v.map(|v| format!(" from {}", bytes(v.total_bytes))).unwrap_or_default();
-    RemedyPlan::by_hand(
+    let extend = RemedyPlan::by_hand(
         "extend-volume",
         RemedyKind::Storage,
         format!("extend the volume{from} to {size} GB; Postgres goes on by itself, no restart"),
@@ -276,7 +276,22 @@ pub(crate) fn extend_by(e: &Evidence, v: Option<&VolumeView>, command: &str) -> 
             ),
             command => command.replace("{size_gb}", &size),
         },
-    )
+    );
+    let to = v.zip(gb).filter(|(v, gb)| gb.saturating_mul(1_000_000_000) > v.total_bytes);
+    match to {
+        Some((v, to_gb)) => extend.doing(Action::ExtendVolume {
+            volume: id(e, command).unwrap_or_else(|| mount(v).to_owned()),
+            from_gb: Some(v.total_bytes / 1_000_000_000),
+            to_gb,
+        }),
+        None => extend,
+    }
+}
+
+/// What the platform knows the volume by that is extended by this command.
+fn id(e: &Evidence, command: &str) -> Option<String> {
+    let list = e.platform.get()?.volumes.get()?;
+    list.iter().find(|v| !command.is_empty() && v.extend_by == command).map(|v| v.id.clone())
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use crate::evidence::{Evidence, QueryEvidence, QueryOutcome};
 use crate::paste::argument;
 use crate::rooms::app::evidence::LogPattern;
 use crate::rooms::app::readiness;
-use pgmedic_model::{Confidence, Fact, Finding, RemedyKind, RemedyPlan, Room, Severity, Source};
+use pgmedic_model::{Action, Confidence, Fact, Finding, RemedyKind, RemedyPlan, Room, Severity, Source};
 
 cause! {
     /// The path to the database is healthy; only the API, which holds on to what is past, is not.
@@ -66,7 +66,7 @@ fn find(e: &Evidence) -> Option<Finding> {
                 RemedyKind::AppRestart,
                 "reset the API's pool: restart its instances one at a time, leave the database alone",
                 command,
-            )),
+            ).doing(Action::RestartApi)),
     )
 }
 

@@ -5,7 +5,7 @@ use crate::evidence::Evidence;
 use crate::paste::argument;
 use crate::rooms::app::evidence::LogPattern;
 use crate::rooms::app::readiness;
-use pgmedic_model::{Confidence, Finding, RemedyKind, RemedyPlan, Room, Severity};
+use pgmedic_model::{Action, Confidence, Finding, RemedyKind, RemedyPlan, Room, Severity};
 
 cause! {
     /// The API serves requests, but never made its connection pool: `Database not initialised`.
@@ -51,12 +51,15 @@ fn find(e: &Evidence) -> Option<Finding> {
     Some(
         Finding::new(CAUSE.id, Room::App, Severity::Critical, confidence, summary, proof)
             .and_all(facts)
-            .mended_by(RemedyPlan::by_hand(
-                "restart-api",
-                RemedyKind::AppRestart,
-                "once its database can be reached, restart the API, one instance at a time",
-                command,
-            )),
+            .mended_by(
+                RemedyPlan::by_hand(
+                    "restart-api",
+                    RemedyKind::AppRestart,
+                    "once its database can be reached, restart the API, one instance at a time",
+                    command,
+                )
+                .doing(Action::RestartApi),
+            ),
     )
 }
 

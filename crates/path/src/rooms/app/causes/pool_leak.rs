@@ -8,7 +8,7 @@ use crate::rooms::proxy::silence::by_a_pooler;
 use crate::rooms::sessions::ending;
 use crate::rooms::sessions::ghosts::ghosts;
 use crate::sql::facts::{SessionView, SqlFacts};
-use pgmedic_model::{Confidence, Fact, Finding, Ms, RemedyKind, RemedyPlan, Room, Severity, Source};
+use pgmedic_model::{Action, Confidence, Fact, Finding, Ms, RemedyKind, RemedyPlan, Room, Severity, Source};
 
 /// A pool in front of which requests wait uses a connection again within milliseconds. One that has been still for this
 /// long, in ms, is not in the pool.
@@ -161,7 +161,7 @@ fn restart() -> RemedyPlan {
         "restart one instance of the API and see its requests served before the next; then find who keeps the connections",
         "select pid, client_addr, state, now() - state_change as unused, left(query, 80) from pg_stat_activity where state \
          like 'idle%' order by state_change;   -- before and after",
-    )
+    ).doing(Action::RestartApi)
 }
 
 #[cfg(test)]

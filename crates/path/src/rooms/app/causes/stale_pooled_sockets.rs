@@ -5,7 +5,7 @@ use crate::evidence::{Evidence, QueryOutcome};
 use crate::paste::argument;
 use crate::rooms::app::evidence::LogPattern;
 use crate::rooms::app::readiness;
-use pgmedic_model::{Confidence, Fact, Finding, Ms, RemedyKind, RemedyPlan, Room, Severity, Source};
+use pgmedic_model::{Action, Confidence, Fact, Finding, Ms, RemedyKind, RemedyPlan, Room, Severity, Source};
 
 cause! {
     /// The API's pool hands out connections that were closed or reset while they idled.
@@ -88,12 +88,17 @@ fn find(e: &Evidence) -> Option<Finding> {
             )
         },
     );
-    Some(finding.mended_by(RemedyPlan::by_hand(
-        "recycle-pool",
-        RemedyKind::AppRestart,
-        "retry; if it goes on failing, restart the API's instances one at a time",
-        command,
-    )))
+    Some(
+        finding.mended_by(
+            RemedyPlan::by_hand(
+                "recycle-pool",
+                RemedyKind::AppRestart,
+                "retry; if it goes on failing, restart the API's instances one at a time",
+                command,
+            )
+            .doing(Action::RestartApi),
+        ),
+    )
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::rooms::app::readiness;
 use crate::rooms::server::log;
 use crate::ways::host_and_port;
 use pgmedic_model::pooler_words::Words;
-use pgmedic_model::{Confidence, Fact, Finding, RemedyKind, RemedyPlan, Severity, Source};
+use pgmedic_model::{Action, Confidence, Fact, Finding, RemedyKind, RemedyPlan, Severity, Source};
 
 cause! {
     /// Something on the way has forgotten a connection that idled: fresh ones work, old ones do not.
@@ -110,6 +110,7 @@ fn reset(e: &Evidence) -> RemedyPlan {
             argument(host)
         ),
     )
+    .doing(Action::RestartApi)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use super::console;
 use crate::cause::Proof;
 use crate::evidence::Evidence;
 use pgmedic_model::pooler_words::{Words, says};
-use pgmedic_model::{Confidence, Finding, RemedyKind, RemedyPlan, Room, Severity};
+use pgmedic_model::{Action, Confidence, Finding, RemedyKind, RemedyPlan, Room, Severity};
 
 cause! {
     /// PgBouncer refuses new clients of this database: it is disabled on the console.
@@ -51,12 +51,12 @@ fn find(e: &Evidence) -> Option<Finding> {
     let finding =
         Finding::new(CAUSE.id, Room::Proxy, Severity::Critical, Confidence::Certain, summary, proof);
     let plan = format!("enable {database} once you know why it was disabled");
-    Some(finding.mended_by(RemedyPlan::by_hand(
-        "enable-pooler-database",
-        RemedyKind::Sessions,
-        plan,
-        command,
-    )))
+    Some(
+        finding.mended_by(
+            RemedyPlan::by_hand("enable-pooler-database", RemedyKind::Sessions, plan, command)
+                .doing(Action::EnablePooler { database: database.to_owned() }),
+        ),
+    )
 }
 
 #[cfg(test)]

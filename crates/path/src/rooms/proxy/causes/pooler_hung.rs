@@ -3,7 +3,7 @@
 use crate::cause::Proof;
 use crate::evidence::Evidence;
 use crate::rooms::proxy::silence::{Silent, weigh};
-use pgmedic_model::{Finding, RemedyKind, RemedyPlan, Room};
+use pgmedic_model::{Action, Finding, RemedyKind, RemedyPlan, Room};
 
 cause! {
     /// PgBouncer hangs: it is connected to and never answers.
@@ -39,12 +39,17 @@ fn find(e: &Evidence) -> Option<Finding> {
             format!("ps -o pid,stat,wchan:32,pcpu,cmd -p {pid}; kill -CONT {pid}   # else restart it alone")
         },
     );
-    Some(verdict.into_finding(CAUSE.id, Room::Proxy).mended_by(RemedyPlan::by_hand(
-        "restart-pooler",
-        RemedyKind::ProxyRestart,
-        "restart PgBouncer's process, not the database",
-        command,
-    )))
+    Some(
+        verdict.into_finding(CAUSE.id, Room::Proxy).mended_by(
+            RemedyPlan::by_hand(
+                "restart-pooler",
+                RemedyKind::ProxyRestart,
+                "restart PgBouncer's process, not the database",
+                command,
+            )
+            .doing(Action::RestartProxy),
+        ),
+    )
 }
 
 #[cfg(test)]

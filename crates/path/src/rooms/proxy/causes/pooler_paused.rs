@@ -3,7 +3,7 @@
 use super::console;
 use crate::cause::Proof;
 use crate::evidence::Evidence;
-use pgmedic_model::{Confidence, Finding, RemedyKind, RemedyPlan, Room, Severity};
+use pgmedic_model::{Action, Confidence, Finding, RemedyKind, RemedyPlan, Room, Severity};
 
 cause! {
     /// PgBouncer's pool for this database is paused: clients log in and their queries wait for ever.
@@ -42,12 +42,17 @@ fn find(e: &Evidence) -> Option<Finding> {
     );
     let finding = Finding::new(CAUSE.id, Room::Proxy, severity, Confidence::Certain, summary, proof)
         .and_all(console::waiting(pooler, &database.name));
-    Some(finding.mended_by(RemedyPlan::by_hand(
-        "resume-pooler",
-        RemedyKind::Sessions,
-        format!("resume {} once the maintenance that it was paused for is over", database.name),
-        console::command(pooler, &format!("RESUME {}", console::identifier(&database.name))),
-    )))
+    Some(
+        finding.mended_by(
+            RemedyPlan::by_hand(
+                "resume-pooler",
+                RemedyKind::Sessions,
+                format!("resume {} once the maintenance that it was paused for is over", database.name),
+                console::command(pooler, &format!("RESUME {}", console::identifier(&database.name))),
+            )
+            .doing(Action::ResumePooler { database: Some(database.name.clone()) }),
+        ),
+    )
 }
 
 #[cfg(test)]

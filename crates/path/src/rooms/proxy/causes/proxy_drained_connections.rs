@@ -5,7 +5,7 @@ use crate::evidence::Evidence;
 use crate::rooms::app::readiness;
 use crate::rooms::proxy::log::event;
 use pgmedic_model::haproxy_words::HaproxyWords;
-use pgmedic_model::{Confidence, Fact, Finding, Ms, RemedyKind, RemedyPlan, Room, Severity, Source};
+use pgmedic_model::{Action, Confidence, Fact, Finding, Ms, RemedyKind, RemedyPlan, Room, Severity, Source};
 
 cause! {
     /// The proxy was restarted or reloaded, and the connections that went through it were cut.
@@ -92,7 +92,7 @@ fn recycle() -> RemedyPlan {
         RemedyKind::AppRestart,
         "retry; where it goes on failing, restart the API's instances one at a time; then max_lifetime below the drain",
         "psql \"$DATABASE_URL\" -c 'select 1'   # a fresh connection works",
-    )
+    ).doing(Action::RestartApi)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use crate::cause::Proof;
 use crate::evidence::Evidence;
 use crate::rooms::proxy::silence::{Silent, weigh};
-use pgmedic_model::{Finding, RemedyKind, RemedyPlan, Room};
+use pgmedic_model::{Action, Finding, RemedyKind, RemedyPlan, Room};
 
 cause! {
     /// The proxy in front of the database hangs: it is connected to and never answers.
@@ -42,12 +42,17 @@ fn find(e: &Evidence) -> Option<Finding> {
             )
         },
     );
-    Some(verdict.into_finding(CAUSE.id, Room::Proxy).mended_by(RemedyPlan::by_hand(
-        "restart-proxy",
-        RemedyKind::ProxyRestart,
-        "restart the proxy's process, not the database; the database's own sessions live on",
-        command,
-    )))
+    Some(
+        verdict.into_finding(CAUSE.id, Room::Proxy).mended_by(
+            RemedyPlan::by_hand(
+                "restart-proxy",
+                RemedyKind::ProxyRestart,
+                "restart the proxy's process, not the database; the database's own sessions live on",
+                command,
+            )
+            .doing(Action::RestartProxy),
+        ),
+    )
 }
 
 #[cfg(test)]

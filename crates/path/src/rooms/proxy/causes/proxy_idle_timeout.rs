@@ -5,7 +5,7 @@ use crate::evidence::Evidence;
 use crate::rooms::app::readiness;
 use crate::rooms::proxy::log::endings;
 use pgmedic_model::haproxy_words::Ended;
-use pgmedic_model::{Confidence, Fact, Finding, Ms, RemedyKind, RemedyPlan, Room, Severity, Source};
+use pgmedic_model::{Action, Confidence, Fact, Finding, Ms, RemedyKind, RemedyPlan, Room, Severity, Source};
 
 cause! {
     /// The proxy closes sessions that idle, and the API meets dead connections in its pool.
@@ -82,7 +82,7 @@ fn find(e: &Evidence) -> Option<Finding> {
                 RemedyKind::AppRestart,
                 "restart the API's instances one at a time, if requests go on failing",
                 "psql \"$DATABASE_URL\" -c 'select 1'   # a fresh connection works",
-            )),
+            ).doing(Action::RestartApi)),
     )
 }
 

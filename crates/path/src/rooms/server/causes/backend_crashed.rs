@@ -7,7 +7,7 @@ use crate::rooms::app::readiness;
 use crate::rooms::server::log;
 use crate::said::{self, Said};
 use pgmedic_model::pooler_words::Words;
-use pgmedic_model::{Confidence, Finding, RemedyKind, RemedyPlan, Room, Severity, SqlState};
+use pgmedic_model::{Action, Confidence, Finding, RemedyKind, RemedyPlan, Room, Severity, SqlState};
 
 cause! {
     /// A process of the server crashed or was killed: the server ended every session and recovers.
@@ -66,7 +66,7 @@ fn restart_api(e: &Evidence) -> Option<RemedyPlan> {
         "the server is up again and the API is not: its pool may keep the sessions that ended; if it does not come back \
          within half a minute, restart its instances one at a time",
         format!("curl -sS -i -m 5 {}   # after each instance that you restart", argument(&told.ready.url)),
-    ))
+    ).doing(Action::RestartApi))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use crate::rooms::server::gone::{self, Gone, nobody_there};
 use crate::rooms::server::{log, startup_process};
 use crate::said;
 use pgmedic_model::pooler_words::{self, Words};
-use pgmedic_model::{Confidence, Fact, Finding, RemedyKind, RemedyPlan, Room, Severity, Source};
+use pgmedic_model::{Action, Confidence, Fact, Finding, RemedyKind, RemedyPlan, Room, Severity, Source};
 
 cause! {
     /// The server is down: its postmaster is gone.
@@ -103,7 +103,7 @@ fn on_its_host(e: &Evidence) -> Option<Finding> {
                 RemedyKind::DbRestart,
                 "start it, once the reason is known and there is space",
                 format!("pg_ctl -D {data} -w -l /tmp/start.log start   # as postgres; or systemctl start postgresql"),
-            )),
+            ).doing(Action::StartDb)),
     )
 }
 

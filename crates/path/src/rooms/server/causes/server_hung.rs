@@ -3,7 +3,8 @@
 use crate::cause::Proof;
 use crate::evidence::Evidence;
 use crate::rooms::proxy::silence::{Silent, after_the_login, by_a_pooler, fact, weigh};
-use pgmedic_model::{Confidence, Fact, Finding, RemedyKind, RemedyPlan, Room, Severity, Source};
+use crate::rooms::server::startup_process;
+use pgmedic_model::{Action, Confidence, Fact, Finding, RemedyKind, RemedyPlan, Room, Severity, Source};
 
 cause! {
     /// The postmaster hangs: the kernel takes connections for it, and nobody answers.
@@ -43,12 +44,20 @@ fn find(e: &Evidence) -> Option<Finding> {
         || "ps -o pid,stat,wchan:32,cmd -C postgres; ss -ltn   # on the database's host".to_owned(),
         |pid| format!("ps -o pid,stat,wchan:32,cmd -p {pid}; cat /proc/pressure/io; kill -CONT {pid}   # if stat is T"),
     );
-    Some(finding.mended_by(RemedyPlan::by_hand(
+    let wake = RemedyPlan::by_hand(
         "wake-postmaster",
         RemedyKind::Advice,
         "see why the postmaster does not run: continue it if it was stopped, mend the storage if it is stuck",
         look,
-    )))
+    );
+    let data = startup_process::data_directory(e);
+    let restart = RemedyPlan::by_hand(
+        "restart-database",
+        RemedyKind::DbRestart,
+        "last: restart the database; every session ends, and it recovers before it lets anybody in",
+        format!("pg_ctl -D {data} -m immediate -w restart   # as postgres; or systemctl restart postgresql"),
+    );
+    Some(finding.mended_by(wake).mended_by(restart.doing(Action::RestartDb)))
 }
 
 /// The window shows a stopped postmaster although something in front of it fails first.

@@ -6,7 +6,7 @@ use crate::platform::evidence::VolumeUse;
 use crate::rooms::server::{log, startup_process};
 use crate::rooms::storage::volumes;
 use pgmedic_model::pooler_words::{Words, says};
-use pgmedic_model::{Confidence, Finding, RemedyKind, RemedyPlan, Room, Severity};
+use pgmedic_model::{Action, Confidence, Finding, RemedyKind, RemedyPlan, Room, Severity};
 
 cause! {
     /// The volume of pg_wal is full: the server stops with a PANIC and cannot start until there is space.
@@ -60,7 +60,8 @@ fn find(e: &Evidence) -> Option<Finding> {
         RemedyKind::DbRestart,
         "once there is space: start the server, it recovers by itself",
         format!("df -h {data}/pg_wal && pg_ctl -D {data} -w start   # as postgres"),
-    );
+    )
+    .doing(Action::StartDb);
     let finding = Finding::new(
         CAUSE.id,
         Room::Storage,
