@@ -130,6 +130,7 @@ fn service(folder: &Path) -> Service {
         window: Window::Off,
         platform: None,
         hands: None,
+        named: false,
         expected: None,
         policy: Policy::default(),
     }

@@ -107,6 +107,7 @@ pub(crate) fn bare(target: Target) -> Service {
         window: Window::ByItself,
         platform: None,
         hands: None,
+        named: false,
         expected: None,
         policy: Policy::default(),
     }

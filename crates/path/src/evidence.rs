@@ -46,6 +46,9 @@ pub struct Evidence {
     pub pgmedic: String,
     /// The service's name.
     pub service: String,
+    /// The service stands in a configuration under that name.
+    #[serde(default)]
+    pub named: bool,
     /// When the walk began.
     pub started_at: Timestamp,
     /// How long the whole walk took.

@@ -15,12 +15,14 @@ mod explains;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod gates;
 pub mod hands;
 mod http;
 pub mod identity;
 mod instances;
 mod log_time;
 mod paste;
+pub mod plan;
 pub mod platform;
 pub mod preflight;
 pub mod record;

@@ -1,6 +1,7 @@
 //! Evidence and findings on one page: the ten rooms with a line each, the verdict, and what could not be seen. Pure.
 
 use crate::evidence::{Evidence, RouteEvidence, Seen};
+use crate::plan::marked;
 use crate::rooms::app::readiness;
 use crate::unrecognised::{Break, break_of};
 use pgmedic_model::{Finding, Ms, Report, Room, RoomReport, RoomStatus, Severity, Status};
@@ -10,6 +11,7 @@ mod said;
 /// The report of a walk.
 #[must_use]
 pub fn report(e: &Evidence, findings: Vec<Finding>) -> Report {
+    let findings = marked(e, findings);
     let broken = break_of(&e.front);
     let path = Room::ALL.into_iter().map(|room| room_report(e, room, broken.as_ref(), &findings)).collect();
     let direct = e.direct.get().map(|route| direct_path(route, &findings)).unwrap_or_default();

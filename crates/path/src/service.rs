@@ -13,6 +13,8 @@ use std::sync::Arc;
 pub struct Service {
     /// Its name.
     pub name: String,
+    /// It stands in a configuration under that name. Else it is called as its database is.
+    pub named: bool,
     /// The way in that the API takes.
     pub target: Target,
     /// A role that may use reserved slots.

@@ -78,6 +78,7 @@ pub async fn walk_for(
         schema: Evidence::SCHEMA.to_owned(),
         pgmedic: env!("CARGO_PKG_VERSION").to_owned(),
         service: service.name.clone(),
+        named: service.named,
         started_at: watch.at,
         elapsed_ms: watch.elapsed(),
         timeout_ms: timeout.into(),

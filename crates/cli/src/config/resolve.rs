@@ -58,6 +58,7 @@ impl Config {
             window: entry.window.clone(),
             platform: entry.asked.as_ref().map(|whom| self.platform(whom, around)).transpose()?,
             hands: None,
+            named: true,
             expected: entry
                 .system_identifier
                 .clone()

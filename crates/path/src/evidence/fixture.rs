@@ -58,6 +58,7 @@ pub(crate) fn healthy() -> Evidence {
         platform: unseen(),
         preflight: unseen(),
         offers: Vec::new(),
+        named: false,
     }
 }
 

@@ -91,6 +91,7 @@ impl Peer {
             window: Window::Off,
             platform: None,
             hands: None,
+            named: true,
             expected: None,
             policy: Policy::default(),
         }
