@@ -5,6 +5,7 @@
 use crate::evidence::{Evidence, Seen};
 use crate::preflight::{BaseBackup, Preflight};
 use crate::rooms::server::causes::{server_recovering, server_starting};
+use crate::rooms::server::gone::lets_in;
 use crate::rooms::storage::volumes;
 use pgmedic_model::{Action, Finding};
 
@@ -193,9 +194,7 @@ fn nobody_runs(e: &Evidence) -> Gate {
     let postmaster = e.host.get().and_then(|host| host.postmaster.as_ref()).filter(|p| p.state != 'Z');
     let state = match postmaster {
         Some(p) => State::Closed(format!("process {} is there", p.pid)),
-        None if e.routes().any(|(_, route)| route.admitted()) => {
-            State::Closed("the server lets clients in".to_owned())
-        }
+        None if lets_in(e) => State::Closed("the server lets clients in".to_owned()),
         None => State::Open,
     };
     Gate::new("no server runs", state)

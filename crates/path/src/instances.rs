@@ -3,6 +3,7 @@
 
 use crate::evidence::Evidence;
 use crate::platform::told::{CheckLogin, Checked, Instance, InstanceState, MemberRole, PlatformEvidence};
+use crate::rooms::server::gone::lets_in;
 use pgmedic_model::{Fact, Ms, ServerError, Source, Timestamp};
 
 /// A check's word that is older than this, in ms, proves nothing by itself.
@@ -114,7 +115,7 @@ pub(crate) fn check_fact<T>(e: &Evidence, i: &Instance, checked: &Checked<T>, sa
 /// What the servers said to the platform's own checks, freshly, where no way leads in and no primary lets its check in.
 /// What they say of the check's own role is not of the service.
 pub(crate) fn refusals(e: &Evidence) -> impl Iterator<Item = (&str, &ServerError, Timestamp)> {
-    let shut = !e.routes().any(|(_, route)| route.admitted()) && !of_db(e).iter().any(is_primary_and_answers);
+    let shut = !lets_in(e) && !of_db(e).iter().any(is_primary_and_answers);
     let of_the_role = |error: &ServerError| {
         error
             .code

@@ -6,6 +6,7 @@
 #[macro_use]
 mod cause;
 
+pub mod apply;
 pub mod aside;
 pub mod clock;
 pub mod diagnose;

@@ -6,6 +6,7 @@ use crate::instances;
 use crate::platform::told::{ByHand, CheckLogin, Instance, InstanceState, MemberRole};
 use crate::rooms::network::evidence::ConnectOutcome;
 use crate::rooms::proxy::evidence::FirstBytes;
+use crate::rooms::proxy::silence::by_a_pooler;
 use pgmedic_model::{Action, Confidence, Fact, RemedyKind, RemedyPlan, Source, SqlState};
 
 /// A server that is not there.
@@ -93,6 +94,13 @@ fn nothing_listens(e: &Evidence) -> Option<Gone<'_>> {
         by_hand: &i.by_hand,
         within: true,
     })
+}
+
+/// Some way in was let in by the server itself. A pooler in front welcomes its clients by what it remembers of a server.
+pub(crate) fn lets_in(e: &Evidence) -> bool {
+    let pooled = by_a_pooler(e).is_some();
+    e.routes()
+        .any(|(name, route)| route.facts().is_some() || (route.admitted() && !(pooled && name == "front")))
 }
 
 /// A server, and not only a pooler in front of it, has answered on this way: PgBouncer's own errors have 08P01.

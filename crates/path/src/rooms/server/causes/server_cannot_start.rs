@@ -3,6 +3,7 @@
 use crate::cause::Proof;
 use crate::evidence::Evidence;
 use crate::platform::evidence::HostEvidence;
+use crate::rooms::server::gone::lets_in;
 use crate::rooms::server::{log, startup_process};
 use pgmedic_model::{Confidence, Fact, Finding, RemedyKind, RemedyPlan, Room, Severity, Source};
 
@@ -36,7 +37,7 @@ cause! {
 }
 
 fn find(e: &Evidence) -> Option<Finding> {
-    if e.routes().any(|(_, route)| route.admitted()) {
+    if lets_in(e) {
         return None;
     }
     let host = e.host.get().filter(|h| nobody_runs(h))?;

@@ -2,7 +2,7 @@
 
 use crate::cause::Proof;
 use crate::evidence::Evidence;
-use crate::rooms::server::gone::{self, Gone, nobody_there};
+use crate::rooms::server::gone::{self, Gone, lets_in, nobody_there};
 use crate::rooms::server::{log, startup_process};
 use crate::said;
 use pgmedic_model::pooler_words::{self, Words};
@@ -61,7 +61,7 @@ fn as_the_platform_tells(e: &Evidence, gone: Gone<'_>) -> Finding {
 
 /// By this host's window, or by a backend that outlived it.
 fn on_its_host(e: &Evidence) -> Option<Finding> {
-    if e.routes().any(|(_, route)| route.admitted()) {
+    if lets_in(e) {
         return None;
     }
     let exit =
@@ -147,6 +147,18 @@ mod tests {
             ));
         });
         e
+    }
+
+    #[test]
+    fn server_down_behind_a_pooler_that_still_welcomes_its_clients() {
+        let mut e = healthy();
+        e.front.query = None;
+        e.direct =
+            crate::evidence::Seen::Seen(unconnected(&[(ADDRESS, ConnectOutcome::Refused, Some(111))]).front);
+        let mut e = on_its_host(e, None);
+        assert!(find(&e).is_none(), "what let us in may be the server");
+        e.front.startup.as_mut().expect("startup").pooler = Some("it says so".into());
+        assert_eq!(find(&e).expect("found").confidence, Confidence::Certain);
     }
 
     #[test]

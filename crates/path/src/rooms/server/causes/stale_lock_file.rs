@@ -4,6 +4,7 @@ use crate::cause::Proof;
 use crate::evidence::Evidence;
 use crate::paste::argument;
 use crate::platform::evidence::{HostEvidence, LockFileView};
+use crate::rooms::server::gone::lets_in;
 use crate::rooms::server::{log, startup_process};
 use pgmedic_model::pooler_words::Words;
 use pgmedic_model::{Confidence, Fact, Finding, RemedyKind, RemedyPlan, Room, Severity, Source};
@@ -39,7 +40,7 @@ cause! {
 }
 
 fn find(e: &Evidence) -> Option<Finding> {
-    if e.routes().any(|(_, route)| route.admitted()) {
+    if lets_in(e) {
         return None;
     }
     let host = e.host.get().filter(|h| h.postmaster.as_ref().is_none_or(|p| p.state == 'Z'))?;

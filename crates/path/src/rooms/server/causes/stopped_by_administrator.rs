@@ -2,7 +2,7 @@
 
 use crate::cause::Proof;
 use crate::evidence::Evidence;
-use crate::rooms::server::gone::{self, nobody_there};
+use crate::rooms::server::gone::{self, lets_in, nobody_there};
 use crate::rooms::server::{log, startup_process};
 use crate::said;
 use pgmedic_model::pooler_words::Words;
@@ -76,7 +76,7 @@ fn told(e: &Evidence) -> Option<Finding> {
 
 /// Nobody was in to be told: the server's host and log show that it was stopped and stays so.
 fn stays_stopped(e: &Evidence) -> Option<Finding> {
-    if e.routes().any(|(_, route)| route.admitted()) {
+    if lets_in(e) {
         return None;
     }
     let host = e.host.get().filter(|h| h.postmaster.as_ref().is_none_or(|p| p.state == 'Z'))?;

@@ -1,0 +1,166 @@
+//! The statements that signal sessions. Each finds its sessions anew and signals only those that are still what was looked
+//! at: identity, class and every line of "what no remedy may ever do" stand in the same statement as the signal.
+//!
+//! Names are found in `pg_catalog` alone (`search_path`, with `pg_temp` last), so that nothing in the way of a hostile
+//! database stands in for them. Not in here: sending.
+
+use crate::paste::literal;
+use pgmedic_model::{Policy, SessionClass, SessionRef};
+
+/// Sent in front of each, in the same message and so in the same transaction.
+const PREFIX: &str = "set local search_path to pg_catalog, pg_temp; ";
+
+/// The advisory lock under which signals are sent: who does not get it signals nobody (`pgmd`, 1).
+const LOCK: &str = "1885826404, 1";
+
+/// What is done to sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Signal {
+    /// `pg_cancel_backend`.
+    Cancel,
+    /// `pg_terminate_backend`, of sessions of this class.
+    Terminate(SessionClass),
+}
+
+impl Signal {
+    const fn function(self) -> &'static str {
+        match self {
+            Self::Cancel => "pg_cancel_backend",
+            Self::Terminate(_) => "pg_terminate_backend",
+        }
+    }
+
+    /// What the session's state must still be.
+    const fn state(self) -> &'static str {
+        match self {
+            Self::Cancel | Self::Terminate(SessionClass::Active) => "a.state = 'active'",
+            Self::Terminate(SessionClass::Idle) => "a.state = 'idle'",
+            Self::Terminate(SessionClass::IdleInTransaction) => {
+                "a.state in ('idle in transaction', 'idle in transaction (aborted)')"
+            }
+            Self::Terminate(SessionClass::Ghost) => {
+                "a.state in ('idle', 'idle in transaction', 'idle in transaction (aborted)')"
+            }
+        }
+    }
+}
+
+/// `values` of the sessions: pid, backend_start, application, role, and for how long each had been in its state, in ms.
+fn chosen(sessions: &[SessionRef]) -> String {
+    let one = |s: &SessionRef| {
+        format!(
+            "({}, {}::timestamptz, {}, {}, {:.3}::float8)",
+            s.pid,
+            literal(&s.backend_start),
+            literal(&s.application_name),
+            literal(&s.usename),
+            s.state_ms.max(0.0)
+        )
+    };
+    sessions.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+/// True in the statement for a session that is the one that was looked at and has not moved since: whatever it did would
+/// have set `state_change` anew.
+const SAME: &str = "a.pid = c.pid and a.backend_start = c.born and a.application_name = c.application \
+                    and a.usename = c.role and extract(epoch from clock_timestamp() - a.state_change) * 1000 >= c.ms - 1";
+
+/// Signals these sessions. Gives a row of `pid, signalled` for each that was; none where another pgmedic holds the lock.
+pub(super) fn signal(how: Signal, sessions: &[SessionRef], policy: &Policy) -> String {
+    // What is cancelled goes on living, with its advisory locks.
+    let unlocked = match how {
+        Signal::Cancel => "",
+        Signal::Terminate(_) => {
+            " and not exists (select from pg_locks l where l.pid = a.pid and l.locktype = 'advisory')"
+        }
+    };
+    format!(
+        "{PREFIX}with mine as materialized (select pg_try_advisory_xact_lock({LOCK}) as got), \
+         c(pid, born, application, role, ms) as (values {}) \
+         select a.pid, {}(a.pid) from pg_stat_activity a join c on {SAME} join pg_roles r on r.oid = a.usesysid, mine \
+         where mine.got and {} and a.backend_type = 'client backend' and a.pid <> pg_backend_pid() \
+         and not r.rolsuper and not r.rolreplication and a.application_name not like 'pgmedic%'{unlocked}{}",
+        chosen(sessions),
+        how.function(),
+        how.state(),
+        protected(policy)
+    )
+}
+
+/// What is left of them: a row of `pid` for each that is still there (for cancelled ones: still at that statement), and
+/// in every row how many client backends there are, pgmedic's own not counted. One row at least, whose pid is null.
+pub(super) fn left(how: Signal, sessions: &[SessionRef]) -> String {
+    let still = match how {
+        Signal::Cancel => SAME.to_owned() + " and a.state = 'active'",
+        Signal::Terminate(_) => "a.pid = c.pid and a.backend_start = c.born".to_owned(),
+    };
+    format!(
+        "{PREFIX}with c(pid, born, application, role, ms) as (values {}), n as (select count(*) as clients from \
+         pg_stat_activity where backend_type = 'client backend' and application_name not like 'pgmedic%') \
+         select s.pid, n.clients from n left join (select a.pid from pg_stat_activity a join c on {still}) s on true",
+        chosen(sessions)
+    )
+}
+
+/// Who is never ended, by the policy. A trailing `*` matches any ending.
+fn protected(policy: &Policy) -> String {
+    let mut text = String::new();
+    for (column, patterns) in
+        [("a.application_name", &policy.protect.applications), ("a.usename::text", &policy.protect.roles)]
+    {
+        for pattern in patterns {
+            text += &match pattern.strip_suffix('*') {
+                Some(stem) => format!(" and not starts_with({column}, {})", literal(stem)),
+                None => format!(" and {column} <> {}", literal(pattern)),
+            };
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pgmedic_model::Protect;
+
+    fn session(application: &str) -> SessionRef {
+        SessionRef {
+            pid: 7,
+            backend_start: "2026-11-23 02:00:00.123456+00".into(),
+            application_name: application.into(),
+            usename: "app".into(),
+            state: "idle".into(),
+            state_ms: 700_000.5,
+        }
+    }
+
+    #[test]
+    fn a_hostile_name_stays_a_name() {
+        let protect = Protect { applications: vec!["bill'*".into()], roles: vec!["repl\\".into()] };
+        let policy = Policy { protect, ..Policy::default() };
+        let sql =
+            signal(Signal::Terminate(SessionClass::Idle), &[session("x'); drop table jobs; --")], &policy);
+        assert!(sql.contains("'x''); drop table jobs; --'"), "{sql}");
+        assert!(sql.contains("starts_with(a.application_name, 'bill''')"), "{sql}");
+        assert!(sql.contains("a.usename::text <> E'repl\\\\'"), "{sql}");
+    }
+
+    #[test]
+    fn every_line_of_the_law_stands_in_the_statement() {
+        let sql =
+            signal(Signal::Terminate(SessionClass::IdleInTransaction), &[session("api")], &Policy::default());
+        for line in [
+            "a.backend_start = c.born",
+            "a.backend_type = 'client backend'",
+            "not r.rolsuper",
+            "not r.rolreplication",
+            "not like 'pgmedic%'",
+            "locktype = 'advisory'",
+            "pg_try_advisory_xact_lock",
+            "a.state in ('idle in transaction'",
+            "700000.500::float8",
+        ] {
+            assert!(sql.contains(line), "{line} is missing: {sql}");
+        }
+    }
+}
