@@ -13,6 +13,7 @@ pub mod diagnose;
 pub mod events;
 pub mod evidence;
 mod explains;
+pub mod fix;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -21,6 +22,7 @@ pub mod hands;
 mod http;
 pub mod identity;
 mod instances;
+pub mod journal;
 mod log_time;
 mod paste;
 pub mod plan;

@@ -19,8 +19,8 @@ pub struct Permits {
     pub asks: bool,
     /// Only this remedy.
     pub only: Option<String>,
-    /// What the record says was done for this incident, or begun: remedy and target.
-    pub done: Vec<(String, String)>,
+    /// What the record says was done for this incident, or begun: remedy and target; None for whatever the target.
+    pub done: Vec<(String, Option<String>)>,
     /// Sessions that this fix has ended so far.
     pub ended: u64,
 }
@@ -145,7 +145,8 @@ fn permit(e: &Evidence, f: &Finding, remedy: &RemedyPlan, target: &str, permits:
     if let Some(why) = over_the_cap(e, action, permits.ended) {
         return Permit::Closed(why);
     }
-    if permits.done.iter().any(|(id, on)| *id == remedy.remedy && on == target) {
+    let again = |on: &Option<String>| on.as_deref().is_none_or(|on| on == target);
+    if permits.done.iter().any(|(id, on)| *id == remedy.remedy && again(on)) {
         return Permit::Done(
             "it was done for this incident already, or begun: look before it is done again".into(),
         );

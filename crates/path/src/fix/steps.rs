@@ -1,0 +1,192 @@
+//! One step of a fix: written down, taken target by target, written down again, and looked at until it shows or has had
+//! its time. Not in here: which step is next.
+
+use super::look::Look;
+use super::{Fix, News};
+use crate::apply::{self, Came, orders};
+use crate::clock::Stopwatch;
+use crate::hands::Order;
+use crate::journal::Event;
+use pgmedic_model::{Action, Deed, FixStep, PlanStep, StepOutcome};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Time between two looks.
+const STEP: Duration = Duration::from_millis(250);
+/// How long a restarted instance of the API may take to be ready before the next is touched.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+/// How long other causes may still be around once the step's own is gone, before the next step is planned.
+const GRACE: Duration = Duration::from_secs(2);
+
+impl Fix<'_> {
+    /// Takes a step and gives the walk that shows what it came to.
+    pub(super) async fn take(&mut self, step: &PlanStep, look: &Look) -> Look {
+        self.company.told(&News::Begun(step));
+        let watch = Stopwatch::start();
+        let came = match &step.action {
+            Some(action) => self.act(step, action, look).await,
+            None => Came::to(StepOutcome::Refused, "only a person can do it"),
+        };
+        self.permits.ended += came.sessions.iter().filter(|s| s.terminated).count() as u64;
+        let patience =
+            if came.outcome == StepOutcome::Applied { Self::patience(step.kind) } else { Duration::ZERO };
+        let after = self.until_it_shows(step, patience).await;
+        let ended = FixStep {
+            remedy: step.remedy.clone(),
+            kind: step.kind,
+            cause: step.cause.clone(),
+            target: step.target.clone(),
+            outcome: came.outcome,
+            detail: came.detail,
+            at: watch.at,
+            elapsed_ms: watch.elapsed(),
+            sessions: came.sessions,
+            request_ids: came.request_ids,
+            undo: step.undo.clone().filter(|_| came.outcome == StepOutcome::Applied),
+        };
+        self.company.told(&News::Ended(&ended));
+        self.steps.push(ended);
+        after
+    }
+
+    async fn act(&mut self, step: &PlanStep, action: &Action, look: &Look) -> Came {
+        match orders(self.service, action).await {
+            Err(why) => Came::to(StepOutcome::Refused, why),
+            Ok(None) => {
+                if !self.write_intent(step, action, None) {
+                    return self.not_begun();
+                }
+                let came = apply::apply(self.service, &look.evidence, action).await;
+                self.write_outcome(step, &came);
+                came
+            }
+            Ok(Some(orders)) => self.by_hands(step, action, orders, look).await,
+        }
+    }
+
+    /// Each target on its own, in order; the first that does not come back is the last that is touched.
+    async fn by_hands(&mut self, step: &PlanStep, action: &Action, orders: Vec<Order>, look: &Look) -> Came {
+        let begun = self.begun_on(action);
+        let (all, mut said, mut ids, mut restart) = (orders.len(), Vec::new(), Vec::new(), false);
+        let orders: Vec<Order> = orders.into_iter().filter(|o| !begun.contains(&o.target().id)).collect();
+        if orders.is_empty() {
+            return Came::to(
+                StepOutcome::NotNeeded,
+                "each of them was done for this incident already, or begun",
+            );
+        }
+        let (left, mut outcome) = (orders.len(), StepOutcome::Applied);
+        for (number, order) in orders.iter().enumerate() {
+            if let Some(why) = Self::barred(look, action).filter(|_| number == 0) {
+                return Came::to(StepOutcome::Refused, why);
+            }
+            if !self.write_intent(step, action, Some(&order.target().id)) {
+                return self.not_begun();
+            }
+            let came = apply::order(self.service, order).await;
+            self.write_outcome(step, &came);
+            outcome = came.outcome;
+            restart |= came.needs_restart;
+            said.push(came.detail);
+            ids.extend(came.request_ids);
+            let more = number + 1 < left;
+            if outcome != StepOutcome::Applied || (more && self.stopped()) {
+                break;
+            }
+            if more && order.deed() == Deed::RestartApi && !self.is_ready_again().await {
+                let left = left - number - 1;
+                said.push(format!(
+                    "it is not ready after {} s: the other {left} are not touched",
+                    READY_WITHIN.as_secs()
+                ));
+                outcome = StepOutcome::Failed;
+                break;
+            }
+        }
+        if left < all {
+            said.push(format!("{} of {all} were done before", all - left));
+        }
+        if restart {
+            said.push("it takes effect only after its instance is restarted".to_owned());
+        }
+        Came { request_ids: ids, needs_restart: restart, ..Came::to(outcome, said.join("; ")) }
+    }
+
+    /// Whether the API says that it is ready, within its time. Where it is not asked, the platform's word is all there is.
+    async fn is_ready_again(&self) -> bool {
+        if self.service.ready.is_none() {
+            return true;
+        }
+        let until = Instant::now() + READY_WITHIN;
+        while Instant::now() < until {
+            let look = Look::at(self.service, self.options.timeout).await;
+            if !crate::rooms::app::readiness::failing(&look.evidence)
+                && look.evidence.app.ready.get().is_some()
+            {
+                return true;
+            }
+            tokio::time::sleep(STEP).await;
+        }
+        false
+    }
+
+    /// Walks until the service is well, the step's cause has gone, or its time is over.
+    async fn until_it_shows(&self, step: &PlanStep, patience: Duration) -> Look {
+        let (until, mut gone) = (Instant::now() + patience, None);
+        loop {
+            let look = Look::at(self.service, self.options.timeout).await;
+            let now = Instant::now();
+            if !look.finds(&step.cause) {
+                gone.get_or_insert(now);
+            }
+            let others = gone.is_some_and(|since: Instant| now - since >= GRACE);
+            let well = look.is_well() && (!self.only_warnings || gone.is_some());
+            if well || others || now >= until || self.stopped() {
+                return look;
+            }
+            tokio::time::sleep(STEP).await;
+        }
+    }
+
+    /// True where it is on disk that this is about to be done.
+    fn write_intent(&mut self, step: &PlanStep, action: &Action, on: Option<&str>) -> bool {
+        self.step += 1;
+        let intent = Event::Intent {
+            step: self.step,
+            remedy: step.remedy.clone(),
+            kind: step.kind,
+            cause: step.cause.clone(),
+            target: step.target.clone(),
+            action: action.clone(),
+            on: on.map(str::to_owned),
+        };
+        self.write(intent)
+    }
+
+    fn write_outcome(&mut self, step: &PlanStep, came: &Came) {
+        let undo = step.undo.clone().filter(|_| came.outcome == StepOutcome::Applied);
+        self.write(Event::Outcome {
+            step: self.step,
+            outcome: came.outcome,
+            detail: came.detail.clone(),
+            sessions: came.sessions.clone(),
+            request_ids: came.request_ids.clone(),
+            undo,
+        });
+    }
+
+    fn write(&mut self, event: Event) -> bool {
+        match self.journal.append(&self.incident, event) {
+            Ok(()) => true,
+            Err(trouble) => {
+                self.trouble = Some(trouble);
+                false
+            }
+        }
+    }
+
+    fn not_begun(&self) -> Came {
+        let why = self.trouble.as_ref().map_or_else(String::new, ToString::to_string);
+        Came::to(StepOutcome::Refused, format!("not begun: {why}"))
+    }
+}
