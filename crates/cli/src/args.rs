@@ -1,6 +1,7 @@
 //! The command line: verbs, options, and help that teaches. Parsed without effects.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use pgmedic_model::RemedyKind;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -24,6 +25,10 @@ pub(crate) struct Cli {
 pub(crate) enum Verb {
     /// Walk to the database and say where the path breaks, and why
     Check(Box<CheckArgs>),
+    /// Mend what is found: plan, ask, apply, and prove it by walking again
+    Fix(Box<FixArgs>),
+    /// The record: what was found, what was done, and what came of it
+    Incidents(IncidentsArgs),
     /// Break a throwaway Postgres for real, and hold the diagnosis to what was broken
     Drill(crate::commands::drill::Args),
     /// What a cause means, what proves it, what mends it, what prevents it
@@ -125,6 +130,85 @@ pub(crate) struct Sides {
     /// Do not look at this host's processes, listeners, disks and logs
     #[arg(long)]
     pub(crate) no_window: bool,
+}
+
+/// `pgmedic fix`.
+#[derive(Debug, Args)]
+#[command(after_help = crate::help::FIX)]
+pub(crate) struct FixArgs {
+    /// A service of pgmedic.toml, or a connection string (a postgres:// URL or key=value pairs)
+    #[arg(value_name = "SERVICE|URL")]
+    pub(crate) what: Option<String>,
+    /// Show the plan and its blast radius, and do nothing
+    #[arg(long, conflicts_with = "yes")]
+    pub(crate) plan: bool,
+    /// Do not ask: apply what is allowed
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Kinds that may be applied; with --yes the default is the policy's `auto`, else sessions
+    #[arg(long, value_name = "KIND,…", value_delimiter = ',', value_parser = kind)]
+    pub(crate) allow: Vec<RemedyKind>,
+    /// This remedy and no other
+    #[arg(long, value_name = "REMEDY")]
+    pub(crate) only: Option<String>,
+    /// How it is written
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub(crate) format: FixFormat,
+    /// The longest that each walk may take
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = timeout)]
+    pub(crate) timeout: Duration,
+    /// For how long the service must stay well before it counts as mended
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = crate::config::units::duration)]
+    pub(crate) stable: Duration,
+    /// The configuration instead of ./pgmedic.toml
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) sides: Sides,
+}
+
+/// How a fix is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FixFormat {
+    /// For a person, as it happens
+    Human,
+    /// One document, schema pgmedic.fix/1
+    Json,
+}
+
+/// `pgmedic incidents`.
+#[derive(Debug, Args)]
+#[command(after_help = crate::help::INCIDENTS)]
+pub(crate) struct IncidentsArgs {
+    #[command(subcommand)]
+    pub(crate) what: Option<IncidentsVerb>,
+    /// How it is written
+    #[arg(long, value_name = "FORMAT", default_value = "human", global = true)]
+    pub(crate) format: PageFormat,
+}
+
+/// What to show of the record.
+#[derive(Debug, Subcommand)]
+pub(crate) enum IncidentsVerb {
+    /// Every incident on a line, the newest last (the default)
+    List,
+    /// One incident: timeline, evidence, actions, outcome
+    Show {
+        /// Its id, or as much of its beginning as tells it apart; without one, the newest
+        #[arg(value_name = "ID")]
+        id: Option<String>,
+    },
+}
+
+/// A kind of remedy by its name.
+fn kind(text: &str) -> Result<RemedyKind, String> {
+    let kinds = RemedyKind::ALL;
+    kinds.into_iter().find(|kind| kind.as_str() == text).ok_or_else(|| {
+        let all: Vec<_> = kinds.iter().map(|kind| kind.as_str()).collect();
+        let near = pgmedic_model::nearest::nearest(text, all.iter().copied());
+        let near = near.map_or_else(String::new, |near| format!("; nearest: {near}"));
+        format!("a kind is one of {}{near}", all.join(", "))
+    })
 }
 
 /// `pgmedic explain`.

@@ -5,6 +5,8 @@ Examples:
   pgmedic check                               what is configured here
   pgmedic check postgres://app@db:5432/shop   any database, nothing configured
   pgmedic check shop --format json | jq .status
+  pgmedic fix shop --plan                     what would mend it, and whom it
+                                              would touch
   pgmedic explain slots-exhausted             what it is, proves it, mends it
   pgmedic drill slots-exhausted               see it happen, to a throwaway
 
@@ -13,6 +15,8 @@ With neither SERVICE nor URL, check takes the only service of ./pgmedic.toml
 
 Exit codes:
   check   0 ok   1 warning   2 critical   3 unknown
+  fix     0 well, and proved so   1 not well, and nothing more is allowed
+          2 tried, and not well
   drill   0 every fault was found   1 one was not
   all     64 bad usage   78 bad configuration   70 a defect in pgmedic
           130, 143 stopped by SIGINT, SIGTERM
@@ -25,7 +29,8 @@ Environment:
   PGCHANNELBINDING
                  as libpq reads them; so are ~/.pgpass, ~/.pg_service.conf
   PGMEDIC_STATE XDG_STATE_HOME
-                 where it is remembered which server each service has
+                 where it is remembered which server each service has,
+                 and where the record of incidents is
   NO_COLOR CLICOLOR CLICOLOR_FORCE COLUMNS LC_ALL LC_CTYPE LANG TERM
                  how the report looks
   FLY_API_TOKEN FLY_FLAPS_BASE_URL FLY_API_BASE_URL
@@ -54,6 +59,37 @@ in your shell's history: rather use ~/.pgpass, PGPASSWORD or pgmedic.toml.
 Exit codes:
   0 ok   1 warning   2 critical   3 unknown
   64 bad usage   78 bad configuration   70 a defect in pgmedic";
+
+pub(crate) const FIX: &str = "\
+Examples:
+  pgmedic fix shop --plan                  what would be done, and to whom
+  pgmedic fix shop                         ask about each step, then do it
+  pgmedic fix shop --yes                   what policy.auto allows, else sessions
+  pgmedic fix shop --yes --allow sessions,app-restart,storage
+  pgmedic fix shop --only terminate-idle-sessions --yes
+  pgmedic fix shop --yes --format json | jq .recovered
+
+Kinds, least disruptive first: advice, sessions, settings, storage,
+app-restart, proxy-restart, db-restart. Each is allowed by its name: to allow
+storage does not allow a restart. A closed gate (no space, a broken
+pg_hba.conf, a base backup, …) is opened by no option.
+
+Every action is written into the record before it is taken, and again when
+its outcome is known (pgmedic incidents). A second pgmedic on one service
+does nothing. Ctrl-C finishes the step in hand and begins no other.
+
+Exit codes:
+  0   well at the end, and proved so by walking again
+  1   not well, and nothing more is allowed: the plan is printed
+  2   tried, and not well
+  64 bad usage   78 bad configuration   70 a defect in pgmedic";
+
+pub(crate) const INCIDENTS: &str = "\
+Examples:
+  pgmedic incidents                            every incident on a line
+  pgmedic incidents show                       the newest one
+  pgmedic incidents show 20261126T0312 --format markdown > post-mortem.md
+  pgmedic incidents --format json | jq '.incidents[].causes'";
 
 pub(crate) const EXPLAIN: &str = "\
 Examples:

@@ -1,11 +1,10 @@
 //! Which server each service has, remembered from walk to walk in `identity.json`. Only services of a `pgmedic.toml` are
 //! remembered, each by the file and the name that it has there. Not in here: what another server means (`wrong-server`).
 
-use crate::args::CheckArgs;
 use crate::failure::Failure;
 use crate::output;
 use crate::render::text::visible;
-use crate::select;
+use crate::select::{self, Whom};
 use crate::surroundings::Surroundings;
 use pgmedic_model::Timestamp;
 use pgmedic_path::identity::{Expected, Known, first_met, is_identifier, of_the_front};
@@ -63,14 +62,14 @@ impl Memory {
     /// # Errors
     /// Where a server is to be accepted for what is no service of a configuration, or for a service that pins its own.
     pub(crate) fn of(
-        args: &CheckArgs,
+        whom: Whom<'_>,
+        accept: bool,
         service: &mut Service,
         around: &Surroundings,
     ) -> Result<Self, Failure> {
-        let accept = args.accept_identity;
         let refused = |why: &str| Err(Failure::Usage(format!("--accept-identity: {why}")));
         let nothing = Self { place: None, accept, known: None };
-        let Some(config) = select::home(args) else {
+        let Some(config) = select::home(whom) else {
             return if accept {
                 refused("only a service of pgmedic.toml is remembered")
             } else {

@@ -1,6 +1,6 @@
 //! Which service is meant: by name, by URL, the only one configured, `DATABASE_URL`, or libpq's environment.
 
-use crate::args::{CheckArgs, Sides};
+use crate::args::{CheckArgs, FixArgs, Sides};
 use crate::config::Config;
 use crate::config::{http_url, nameserver};
 use crate::failure::Failure;
@@ -12,6 +12,29 @@ use pgmedic_path::Service;
 use pgmedic_path::service::{LogSource, Window};
 use std::path::{Path, PathBuf};
 
+/// What a command line says of whom it means.
+#[derive(Clone, Copy)]
+pub(crate) struct Whom<'a> {
+    /// A service or a connection string.
+    what: Option<&'a str>,
+    /// `--config`.
+    config: Option<&'a Path>,
+    /// What else to look at.
+    sides: &'a Sides,
+}
+
+impl<'a> From<&'a CheckArgs> for Whom<'a> {
+    fn from(args: &'a CheckArgs) -> Self {
+        Self { what: args.what.as_deref(), config: args.config.as_deref(), sides: &args.sides }
+    }
+}
+
+impl<'a> From<&'a FixArgs> for Whom<'a> {
+    fn from(args: &'a FixArgs) -> Self {
+        Self { what: args.what.as_deref(), config: args.config.as_deref(), sides: &args.sides }
+    }
+}
+
 /// The configuration that is read where none is named.
 const DEFAULT: &str = "pgmedic.toml";
 
@@ -19,8 +42,8 @@ const DEFAULT: &str = "pgmedic.toml";
 ///
 /// # Errors
 /// Where none is meant, or what is meant cannot be read.
-pub(crate) fn service(args: &CheckArgs, around: &mut Surroundings) -> Result<Service, Failure> {
-    let mut service = match args.what.as_deref() {
+pub(crate) fn service(args: Whom<'_>, around: &mut Surroundings) -> Result<Service, Failure> {
+    let mut service = match args.what {
         Some(url) if is_connection_string(url) => {
             if args.config.is_some() {
                 return Err(Failure::Usage("either a URL or --config, not both".to_owned()));
@@ -30,13 +53,13 @@ pub(crate) fn service(args: &CheckArgs, around: &mut Surroundings) -> Result<Ser
         Some(name) => named(name, &configured(args)?, around)?,
         None => unnamed(args, around)?,
     };
-    apply(&args.sides, &mut service, around)?;
+    apply(args.sides, &mut service, around)?;
     Ok(service)
 }
 
 /// The configuration: the one named, else ./pgmedic.toml where there is one.
-fn configured(args: &CheckArgs) -> Result<Option<Config>, Failure> {
-    match &args.config {
+fn configured(args: Whom<'_>) -> Result<Option<Config>, Failure> {
+    match args.config {
         Some(path) => Ok(Some(Config::load(path)?)),
         None if Path::new(DEFAULT).exists() => Ok(Some(Config::load(Path::new(DEFAULT))?)),
         None => Ok(None),
@@ -44,11 +67,11 @@ fn configured(args: &CheckArgs) -> Result<Option<Config>, Failure> {
 }
 
 /// The file that the service stands in, where it is one of a `pgmedic.toml`.
-pub(crate) fn home(args: &CheckArgs) -> Option<PathBuf> {
-    if args.what.as_deref().is_some_and(is_connection_string) {
+pub(crate) fn home(args: Whom<'_>) -> Option<PathBuf> {
+    if args.what.is_some_and(is_connection_string) {
         return None;
     }
-    args.config.clone().or_else(|| Some(PathBuf::from(DEFAULT)).filter(|path| path.exists()))
+    args.config.map(Path::to_path_buf).or_else(|| Some(PathBuf::from(DEFAULT)).filter(|path| path.exists()))
 }
 
 fn named(name: &str, config: &Option<Config>, around: &mut Surroundings) -> Result<Service, Failure> {
@@ -67,7 +90,7 @@ fn named(name: &str, config: &Option<Config>, around: &mut Surroundings) -> Resu
     Err(Failure::Usage(format!("no service {shown}; there is {}{near}", names.join(", "))))
 }
 
-fn unnamed(args: &CheckArgs, around: &mut Surroundings) -> Result<Service, Failure> {
+fn unnamed(args: Whom<'_>, around: &mut Surroundings) -> Result<Service, Failure> {
     if let Some(config) = configured(args)? {
         let names: Vec<&str> = config.names().collect();
         if let [name] = names.as_slice()

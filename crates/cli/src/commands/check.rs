@@ -39,11 +39,11 @@ pub(crate) fn run(args: &CheckArgs, color: When) -> Result<i32, Failure> {
 /// touched; one that cannot be finished costs a word, not the diagnosis.
 fn live(args: &CheckArgs) -> Result<Evidence, Failure> {
     let mut around = Surroundings::default();
-    let mut service = select::service(args, &mut around)?;
+    let mut service = select::service(args.into(), &mut around)?;
     for note in &around.notes {
         output::stderr(&format!("pgmedic: {}\n", render::text::visible(note)));
     }
-    let mut memory = Memory::of(args, &mut service, &around)?;
+    let mut memory = Memory::of(args.into(), args.accept_identity, &mut service, &around)?;
     let recording = args.record.as_deref().map(Recording::begin).transpose()?;
     if args.sides.api_log.as_deref() == Some(Path::new("-")) {
         service.api_log = Some(LogSource::Text(stdin::piped(args.timeout / 2)));

@@ -4,3 +4,5 @@ pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod drill;
 pub(crate) mod explain;
+pub(crate) mod fix;
+pub(crate) mod incidents;

@@ -1,6 +1,8 @@
 //! From a report to text: a screen, a document, a line, a page. Nothing here judges; what is shown is in the report.
 
+pub(crate) mod fix;
 mod human;
+pub(crate) mod incidents;
 pub(crate) mod json;
 mod markdown;
 pub(crate) mod nagios;
