@@ -121,12 +121,12 @@ pub async fn fix(
     };
     let last = fix.run(look).await;
     fix.close(&last);
-    report.steps = std::mem::take(&mut fix.steps);
     report.recovered = fix.recovered(&last);
     report.recovered_after_ms = fix.well_after.filter(|_| report.recovered);
     report.stable_ms = report.recovered.then(|| options.stable.into());
     report.summary = fix.verdict(&last);
-    report.incident = Some(fix.incident.clone());
+    report.steps = fix.steps;
+    report.incident = Some(fix.incident);
     report.elapsed_ms = watch.elapsed();
     report.after = Some(last.report);
     Ok(report)
