@@ -118,8 +118,11 @@ fn begun(entry: &Entry) -> Incident {
 fn take(incident: &mut Incident, entry: &Entry) {
     match entry.event.clone() {
         Event::Opened { causes, report } | Event::Resumed { causes, report } => {
-            incident.causes.extend(causes);
-            incident.causes.dedup();
+            for cause in causes {
+                if !incident.causes.contains(&cause) {
+                    incident.causes.push(cause);
+                }
+            }
             incident.before.get_or_insert(*report);
             (incident.recovered, incident.summary) = (None, "open".to_owned());
         }
@@ -152,6 +155,7 @@ fn take(incident: &mut Incident, entry: &Entry) {
                 (found.interrupted, found.detail) = (true, detail);
             }
         }
+        Event::Left { summary } => incident.summary = summary,
         Event::Closed { recovered, summary, report } => {
             (incident.recovered, incident.summary, incident.after) =
                 (Some(recovered), summary, Some(*report));
@@ -159,15 +163,15 @@ fn take(incident: &mut Incident, entry: &Entry) {
     }
 }
 
-/// The incident that goes on with these root causes: the last one, where it has one of them, or was never closed, and is
-/// recent enough.
+/// The incident that goes on with these root causes: the last one, where it has one of them, or did not end well, and is
+/// recent enough. The root of a service that is still ill may be called by another name when it is looked at again.
 #[must_use]
 pub fn same<'i>(list: &'i [Incident], causes: &[String], now: Timestamp) -> Option<&'i Incident> {
     let last = list.last()?;
     let (age, shares) = (now.0 - last.last_at.0, causes.iter().any(|c| last.causes.contains(c)));
     let goes_on = match last.recovered {
         None => age <= SAME_OPEN,
-        Some(_) => shares && age <= SAME,
+        Some(recovered) => (shares || !recovered) && age <= SAME,
     };
     goes_on.then_some(last)
 }

@@ -9,10 +9,11 @@ pub mod incidents;
 use crate::clock;
 use pgmedic_model::{Action, RemedyKind, Report, SessionOutcome, StepOutcome, Timestamp};
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// The folder in the state's.
@@ -99,6 +100,11 @@ pub enum Event {
         /// What is known.
         detail: String,
     },
+    /// The fix was stopped before its end; the incident stays open.
+    Left {
+        /// The verdict.
+        summary: String,
+    },
     /// The fix ended.
     Closed {
         /// The service was well, and proved so.
@@ -154,13 +160,21 @@ impl Journal {
     /// # Errors
     /// Where another pgmedic has it open, or it cannot be read or written.
     pub fn open(state: &Path, service: &str, home: &str) -> Result<Self, JournalError> {
-        let folder = state.join(FOLDER);
-        let path = folder.join(format!("{service}-{:08x}.jsonl", fnv(home)));
+        let path = place(state, service, home);
         let failed = |error| JournalError::Io { path: path.display().to_string(), error };
+        let folder = state.join(FOLDER);
         DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(failed)?;
         let mut file = open(&path).map_err(failed)?;
         let busy = || JournalError::Busy { service: service.to_owned(), path: path.display().to_string() };
-        flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|_| busy())?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => return Err(busy()),
+            Err(error) => return Err(failed(error.into())),
+        }
+        // Whoever had it may have put it aside in between: then another file has this name, and its own lock.
+        if !is_still(&file, &path) {
+            return Err(busy());
+        }
         let (entries, torn) = read(&mut file).map_err(failed)?;
         if torn {
             // The line that a crash cut short stays, and the next begins on one of its own.
@@ -210,6 +224,29 @@ impl Journal {
         (self.file, self.entries) = (file, Vec::new());
         Ok(())
     }
+}
+
+/// A service's journal. Names are made such that they stay in the folder; what tells services apart is the hash.
+fn place(state: &Path, service: &str, home: &str) -> PathBuf {
+    let plain = |c: char| if c.is_alphanumeric() || "-_".contains(c) { c } else { '_' };
+    let name: String = service.chars().take(40).map(plain).collect();
+    state.join(FOLDER).join(format!("{name}-{:08x}.jsonl", fnv(&format!("{home}\0{service}"))))
+}
+
+/// True where the file is the one that has this name.
+fn is_still(file: &File, path: &Path) -> bool {
+    let which = |meta: std::fs::Metadata| (meta.dev(), meta.ino());
+    file.metadata().map(which).ok() == std::fs::metadata(path).map(which).ok()
+}
+
+/// True where the record tells of an incident of this service that was not closed: its fix was cut off, stopped, or is at
+/// work. Nothing is written, made or locked.
+#[must_use]
+pub fn is_left_open(state: &Path, service: &str, home: &str) -> bool {
+    let read = File::open(place(state, service, home)).and_then(|mut file| read(&mut file));
+    read.is_ok_and(|(entries, _)| {
+        incidents::incidents(&entries).last().is_some_and(|i| i.recovered.is_none())
+    })
 }
 
 /// Reads every journal of a state folder, without locking: a line that is being written is left out.
