@@ -46,7 +46,7 @@ fn bad_usage_is_64_and_says_what_would_be_right() {
     for (arguments, said) in [
         (vec![], "a verb is missing"),
         (vec!["chekc"], "no verb \"chekc\"; nearest: check"),
-        (vec!["fix"], "`pgmedic fix` is not built yet"),
+        (vec!["watch"], "`pgmedic watch` is not built yet"),
         (vec!["watch", "--help"], "`pgmedic watch` is not built yet"),
         (vec!["audit", "shop"], "`pgmedic audit` is not built yet"),
         (vec!["check", "--formt", "json"], "--format"),

@@ -152,6 +152,8 @@ fn mend(
     let outcome = runtime.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt()).map_err(broken)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(broken)?;
+        // A terminal that is gone: a lost ssh connection does not cut a step in half.
+        let mut hangup = signal(SignalKind::hangup()).map_err(broken)?;
         let mut mending = std::pin::pin!(fix(service, &options, &mut record, company));
         loop {
             tokio::select! {
@@ -159,6 +161,7 @@ fn mend(
                 biased;
                 _ = interrupt.recv() => leave(&stop, "SIGINT", 130)?,
                 _ = terminate.recv() => leave(&stop, "SIGTERM", 143)?,
+                _ = hangup.recv() => leave(&stop, "SIGHUP", 129)?,
                 outcome = &mut mending => return Ok(outcome),
             }
         }

@@ -141,6 +141,24 @@ fn ctrl_c_during_a_step_lets_it_end_and_begins_no_other() {
     assert_eq!((again.exit, api.count("restart_api")), (Some(1), 1), "{}", again.all());
 }
 
+#[test]
+fn a_terminal_that_goes_away_during_a_step_lets_it_end_too() {
+    let shop = Shop::new();
+    let api = Api::of(&shop, "touch begun; while [ ! -e go ]; do sleep 0.02; done");
+    let mut fix = shop.command(&["--yes", "--allow", "app-restart"]).spawn().unwrap();
+    let begun = api.file("begun");
+    wait::until_true("the step", Duration::from_secs(10), || begun.exists()).unwrap();
+    pgmedic_lab::process::send(fix.id(), rustix::process::Signal::HUP).unwrap();
+    std::fs::write(api.file("go"), "").unwrap();
+    assert_eq!(fix.wait().unwrap().code(), Some(2), "no signal ended it");
+    let list = shop.incidents();
+    assert_eq!(
+        (&list[0]["steps"][0]["outcome"], api.count("restart_api")),
+        (&"applied".into(), 1),
+        "{list:#}"
+    );
+}
+
 /// Until the evidence is old, with the question on the screen.
 fn think(from: Instant) {
     while from.elapsed() < Duration::from_millis(10_300) {

@@ -160,3 +160,19 @@ fn upkeep_and_holders_of_advisory_locks_are_let_be_however_long_they_idle() {
     assert!(harm.is_empty(), "{harm:?}: {}", ran.all());
     drop(held);
 }
+
+#[test]
+fn on_another_server_than_the_one_that_is_meant_nothing_is_touched() {
+    let shop = Shop::with_slots(20);
+    let _held = full(&shop);
+    let all = shop.there(EVERYBODY);
+    shop.configure("system_identifier = \"7412345678901234567\"", "", "idle_after = \"200ms\"");
+    let ran = shop.fix(&["--allow", "sessions,settings,db-restart"]);
+    assert_eq!((ran.exit, ended(&ran.json())), (Some(1), 0), "{}", ran.all());
+    assert_eq!(shop.there(EVERYBODY), all);
+    // The same with the identifier that it has.
+    let own = shop.lab.postgres().value("select system_identifier from pg_control_system()").unwrap();
+    shop.configure(&format!("system_identifier = \"{own}\""), "", "idle_after = \"200ms\"");
+    let ran = shop.fix(&[]);
+    assert_eq!((ran.exit, ended(&ran.json())), (Some(0), 4), "{}", ran.all());
+}

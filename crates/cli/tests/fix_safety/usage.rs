@@ -116,7 +116,7 @@ fn no_secret_is_in_any_output_record_or_process_list() {
     let api = Api::of(
         &shop,
         &format!(
-            "touch begun; while [ ! -e go ]; do sleep 0.02; done; echo 'password={PASSWORD} postgres://u:{PASSWORD}@h/d'; exit 4"
+            "touch begun; while [ ! -e go ]; do sleep 0.02; done; echo '{PASSWORD} is what I was given; password={PASSWORD} postgres://u:{PASSWORD}@h/d'; exit 4"
         ),
     );
     let url = shop.url(ROLE, DATABASE);

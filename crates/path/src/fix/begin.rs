@@ -3,7 +3,7 @@
 
 use super::look::Look;
 use super::{Company, News};
-use crate::journal::incidents::{Incident, done, incidents, same};
+use crate::journal::incidents::{Incident, done, ended, incidents, same};
 use crate::journal::{Event, Journal, JournalError};
 use crate::service::Service;
 use pgmedic_model::FixReport;
@@ -14,6 +14,8 @@ pub(super) struct Begun {
     /// Steps that it has had.
     pub(super) steps: u64,
     pub(super) done: Vec<(String, Option<String>)>,
+    /// Sessions that the fix which this one goes on with has ended, or may have.
+    pub(super) ended: u64,
 }
 
 /// Opens an incident, or goes on with the one that this is; steps that were cut off are said to have been.
@@ -27,19 +29,20 @@ pub(super) fn begin(
     let list = incidents(journal.entries());
     let (causes, report) = (look.root_causes(), Box::new(look.report.clone()));
     let Some(going_on) = same(&list, &causes, now) else {
-        journal.make_room()?;
+        journal.make_room(None)?;
         let stamp: String = now.to_string().chars().filter(|c| c.is_ascii_alphanumeric()).take(15).collect();
         let taken = list.iter().filter(|i| i.id.starts_with(&stamp)).count();
         let more = if taken == 0 { String::new() } else { format!("-{}", taken + 1) };
         let id = format!("{stamp}-{}{more}", service.name);
         journal.append(&id, Event::Opened { causes, report })?;
-        return Ok(Begun { id, steps: 0, done: Vec::new() });
+        return Ok(Begun { id, steps: 0, done: Vec::new(), ended: 0 });
     };
     company.told(&News::Resumed(going_on));
+    journal.make_room(Some(&going_on.id))?;
     say_what_was_cut_off(journal, going_on)?;
     journal.append(&going_on.id, Event::Resumed { causes, report })?;
     let steps = going_on.steps.iter().map(|s| s.step).max().unwrap_or(0);
-    Ok(Begun { id: going_on.id.clone(), steps, done: done(going_on, now) })
+    Ok(Begun { id: going_on.id.clone(), steps, done: done(going_on, now), ended: ended(going_on) })
 }
 
 fn say_what_was_cut_off(journal: &mut Journal, incident: &Incident) -> Result<(), JournalError> {

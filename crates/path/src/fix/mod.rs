@@ -105,7 +105,7 @@ pub async fn fix(
     }
     let mut journal = record()?;
     let incident = begin(&mut journal, service, &look, company)?;
-    permits.done = incident.done;
+    (permits.done, permits.ended) = (incident.done, incident.ended);
     report.plan = plan(&look.evidence, &look.findings, &permits);
     company.told(&News::Planned(&report.plan));
     let mut fix = Fix {

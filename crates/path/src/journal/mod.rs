@@ -209,20 +209,62 @@ impl Journal {
         Ok(())
     }
 
-    /// Puts a journal aside that has grown large, where no incident in it is open.
+    /// Puts a journal aside that has grown large. What was begun in the incident that goes on is taken along: it must not
+    /// scroll out of what is read.
     ///
     /// # Errors
     /// Where it cannot be written.
-    pub fn make_room(&mut self) -> Result<(), JournalError> {
+    pub fn make_room(&mut self, going_on: Option<&str>) -> Result<(), JournalError> {
         let failed = |error| JournalError::Io { path: self.path.display().to_string(), error };
         if self.file.metadata().map_err(failed)?.len() < LARGE {
             return Ok(());
         }
-        std::fs::rename(&self.path, self.path.with_extension("1.jsonl")).map_err(failed)?;
-        let file = open(&self.path).map_err(failed)?;
-        flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|e| failed(e.into()))?;
-        (self.file, self.entries) = (file, Vec::new());
+        let (mut kept, mut opened) = (Vec::new(), false);
+        for entry in self.entries.iter().filter(|entry| going_on == Some(entry.incident.as_str())) {
+            match entry.event {
+                Event::Opened { .. } | Event::Resumed { .. } if opened => {}
+                Event::Opened { .. } | Event::Resumed { .. } => {
+                    opened = true;
+                    kept.push(entry.clone());
+                }
+                Event::Closed { .. } | Event::Left { .. } => {}
+                Event::Intent { .. } | Event::Outcome { .. } | Event::Interrupted { .. } => {
+                    kept.push(entry.clone())
+                }
+            }
+        }
+        self.file = self.begin_anew(&kept).map_err(failed)?;
+        self.entries = kept;
         Ok(())
+    }
+
+    /// A file with these entries in the journal's place, locked; the one before is put aside. There is one of that name at
+    /// every moment.
+    fn begin_anew(&self, kept: &[Entry]) -> std::io::Result<File> {
+        let (new, aside) = (self.path.with_extension("new"), self.path.with_extension("1.jsonl"));
+        remove(&new)?;
+        let mut file = open(&new)?;
+        flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        for entry in kept {
+            let mut line = serde_json::to_vec(entry)?;
+            line.push(b'\n');
+            file.write_all(&line)?;
+        }
+        file.sync_all()?;
+        remove(&aside)?;
+        std::fs::hard_link(&self.path, &aside)?;
+        std::fs::rename(&new, &self.path)?;
+        if let Some(folder) = self.path.parent() {
+            File::open(folder)?.sync_all()?;
+        }
+        Ok(file)
+    }
+}
+
+fn remove(path: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 
@@ -330,6 +372,36 @@ mod tests {
         assert!(Journal::open(folder.path(), "shop", "b").is_ok(), "another configuration's");
         drop(first);
         assert!(Journal::open(folder.path(), "shop", "a").is_ok());
+    }
+
+    #[test]
+    fn what_was_begun_does_not_scroll_away_however_often_its_incident_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut journal = Journal::open(folder.path(), "shop", "a").unwrap();
+        let report = Box::new(crate::report(&crate::evidence::fixture::healthy(), Vec::new()));
+        let causes = vec!["x".repeat(100_000)];
+        journal.append("i1", Event::Opened { causes: causes.clone(), report: report.clone() }).unwrap();
+        let intent = Event::Intent {
+            step: 1,
+            remedy: "restart-api".into(),
+            kind: RemedyKind::AppRestart,
+            cause: "x".into(),
+            target: "the API".into(),
+            action: Action::RestartApi,
+            on: Some("m1".into()),
+        };
+        journal.append("i1", intent).unwrap();
+        for _ in 0..3 * MOST / 100_000 {
+            journal.make_room(Some("i1")).unwrap();
+            journal.append("i1", Event::Resumed { causes: causes.clone(), report: report.clone() }).unwrap();
+        }
+        assert!(journal.file.metadata().unwrap().len() <= LARGE + 200_000);
+        drop(journal);
+        let journal = Journal::open(folder.path(), "shop", "a").unwrap();
+        let list = incidents::incidents(journal.entries());
+        assert_eq!(incidents::begun_on(&list[0], &Action::RestartApi), ["m1"]);
+        let all = incidents::incidents(&read_all(folder.path()).unwrap());
+        assert_eq!((all.len(), all[0].steps.len()), (1, 1), "told by two journals, done once");
     }
 
     #[test]
