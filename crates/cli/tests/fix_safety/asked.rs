@@ -1,13 +1,13 @@
 //! A person at a terminal: says yes, no, nothing, hangs up, interrupts at the question and during a step, and answers late.
 
 use crate::api::Api;
-use crate::scene::Shop;
+use crate::scene::{Shop, held};
 use pgmedic_lab::postgres::{PASSWORD, ROLE};
 use pgmedic_lab::wait;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use std::fs::File;
 use std::io::{Read, Write};
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -157,6 +157,34 @@ fn a_terminal_that_goes_away_during_a_step_lets_it_end_too() {
         (&"applied".into(), 1),
         "{list:#}"
     );
+}
+
+#[test]
+fn a_second_interrupt_leaves_at_once_and_the_next_fix_says_what_was_cut_off() {
+    let shop = Shop::new();
+    let api = Api::of(&shop, "touch begun; while [ ! -e go ]; do sleep 0.02; done");
+    let mut fix = shop.command(&["--yes", "--format", "json", "--allow", "app-restart"]);
+    let fix = fix.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let begun = api.file("begun");
+    wait::until_true("the step", Duration::from_secs(10), || begun.exists()).unwrap();
+    let pid = fix.id();
+    let interrupt = || pgmedic_lab::process::send(pid, rustix::process::Signal::INT);
+    interrupt().unwrap();
+    // Until it is gone: two that come together are one.
+    let gone =
+        || interrupt().is_err() || std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|c| c.is_empty());
+    wait::until_true("the end", Duration::from_secs(10), gone).unwrap();
+    let ran = held(fix.wait_with_output().unwrap().into());
+    assert_eq!((ran.exit, &ran.json()["kind"]), (Some(130), &"interrupted".into()), "{}", ran.all());
+    let again = shop.fix(&["--allow", "app-restart"]);
+    assert_eq!((again.exit, api.count("restart_api")), (Some(1), 1), "{}", again.all());
+    assert_eq!(shop.incidents()[0]["steps"][0]["interrupted"], true);
+    // The command went on by itself, and the fix after it finds the service well and closes what was left.
+    std::fs::write(api.file("go"), "").unwrap();
+    let mended = api.file("mended");
+    wait::until_true("the command's end", Duration::from_secs(10), || mended.exists()).unwrap();
+    assert_eq!(shop.fix(&[]).exit, Some(0));
+    assert_eq!(api.count("restart_api"), 1);
 }
 
 /// Until the evidence is old, with the question on the screen.

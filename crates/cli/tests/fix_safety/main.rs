@@ -2,7 +2,7 @@
 //! "what no remedy may ever do", and counts the sessions that should have been let be and were not. Not in here: forged
 //! evidence and scripted hands (`path`'s tests `fix`).
 
-#![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
 #[path = "../support/mod.rs"]
 mod support;
