@@ -54,6 +54,23 @@ impl Gate {
 /// The gates in front of an action. Empty for what needs none.
 #[must_use]
 pub fn of(e: &Evidence, action: &Action) -> Vec<Gate> {
+    let mut gates = vec![own_server(e)];
+    gates.extend(before(e, action));
+    gates
+}
+
+/// Nothing is mended on another server than the service's: its sessions, its disk and its restarts are somebody else's.
+fn own_server(e: &Evidence) -> Gate {
+    let state = match crate::identity::stranger(e) {
+        None => State::Open,
+        Some(_) => State::Closed(
+            "another one answers behind the name (wrong-server): look at `pgmedic check`, or --accept-identity".to_owned(),
+        ),
+    };
+    Gate::new("the service's own server", state)
+}
+
+fn before(e: &Evidence, action: &Action) -> Vec<Gate> {
     match action {
         Action::RestartDb => vec![
             space(e),
@@ -248,6 +265,16 @@ mod tests {
         let told = bars(&refused("57P03", "odd"), &Action::RestartDb);
         assert!(told.len() >= 6 && told.iter().all(|t| t.contains("counts as closed")), "{told:?}");
         assert!(barred(&refused("57P03", "odd"), &Action::StartDb).is_some());
+    }
+
+    #[test]
+    fn on_another_server_than_the_services_nothing_is_done() {
+        use crate::identity::tests::{ANOTHER, answered_by, expecting};
+        let e = expecting(answered_by(ANOTHER));
+        for action in [Action::RestartApi, Action::Cancel { sessions: Vec::new() }, Action::StartDb] {
+            assert!(barred(&e, &action).expect("barred").contains("wrong-server"), "{action:?}");
+        }
+        assert_eq!(barred(&healthy(), &Action::RestartApi), None);
     }
 
     #[test]
