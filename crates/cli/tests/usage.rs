@@ -46,7 +46,12 @@ fn bad_usage_is_64_and_says_what_would_be_right() {
     for (arguments, said) in [
         (vec![], "a verb is missing"),
         (vec!["chekc"], "no verb \"chekc\"; nearest: check"),
-        (vec!["fix"], "`pgmedic fix` is not built yet"),
+        (vec!["watch"], "`pgmedic watch` is not built yet"),
+        (vec!["fix", "--allow", "resart"], "nearest: "),
+        (vec!["fix", "postgres://h/d"], "nobody is there to be asked"),
+        (vec!["fix", "postgres://h/d", "--yes", "--plan"], "cannot be used with"),
+        (vec!["fix", "postgres://h/d", "--yes", "--only", "No Such"], "cannot be a remedy's name"),
+        (vec!["incidents", "show", "nope"], "no incident \"nope\""),
         (vec!["watch", "--help"], "`pgmedic watch` is not built yet"),
         (vec!["audit", "shop"], "`pgmedic audit` is not built yet"),
         (vec!["check", "--formt", "json"], "--format"),
