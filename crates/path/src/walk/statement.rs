@@ -2,13 +2,17 @@
 
 use super::budget::Budget;
 use crate::evidence::{QueryEvidence, QueryOutcome};
-use crate::rooms::startup::session::{Answer, Reply, Session};
-use crate::sql::{self, Account};
+use crate::rooms::startup::session::{ANSWER_LIMIT, Answer, Limits, Reply, Session};
+use crate::rooms::startup::wire::{NOTICE_LIMIT, readable};
+use crate::sql::{self, Account, ReadError};
 use pgmedic_model::{Policy, ServerError, SqlState};
 use std::panic::{AssertUnwindSafe, UnwindSafe, catch_unwind};
 
 /// The oldest server whose account pgmedic knows how to ask for.
 pub(super) const OLDEST: u32 = 120_000;
+
+/// The account is held meanwhile: the locks get half of its room. The statement asks for 1,100 rows at most.
+const LOCKS: Limits = Limits { rows: usize::MAX, bytes: ANSWER_LIMIT / 2 };
 
 /// 55P03 lock_not_available: `lock_timeout`.
 const LOCK_NOT_AVAILABLE: &str = "55P03";
@@ -40,10 +44,11 @@ pub(super) async fn ask(
         Ok(mut account) => {
             if account.wants_locks() {
                 let locks = statement(sql::lock_statement(account.sees_all()));
-                let answer = session.simple_query(&locks, deadline).await;
+                let answer = session.simple_query_within(&locks, LOCKS, deadline).await;
                 elapsed_ms.0 += answer.elapsed_ms.0;
                 received_bytes += answer.received_bytes;
                 notices.extend(answer.notices);
+                notices.truncate(NOTICE_LIMIT);
                 add_locks(&mut account, answer.reply);
             }
             assembled(account, policy)
@@ -54,6 +59,7 @@ pub(super) async fn ask(
                 life.at = at;
                 life.refused = Some(error);
                 life.notices.splice(0..0, notices);
+                life.notices.truncate(NOTICE_LIMIT);
                 return life;
             }
             QueryOutcome::Error(error)
@@ -82,7 +88,7 @@ fn is_timeout(error: &ServerError) -> bool {
 /// `select 1`, with why no more was asked or answered.
 async fn sign_of_life(session: &mut Session, budget: &Budget, why: String) -> QueryEvidence {
     let sql = if session.bounded { "SELECT 1" } else { "ROLLBACK; SELECT 1" };
-    let answer = session.simple_query(sql, budget.sign_of_life()).await;
+    let answer = session.simple_query_within(sql, Limits::SMALL, budget.sign_of_life()).await;
     let Answer { at, elapsed_ms, reply, notices, received_bytes } = answer;
     let outcome = match rows(reply) {
         Ok(rows) if rows == [[Some("1".to_owned())]] => QueryOutcome::Alive(why),
@@ -109,14 +115,19 @@ pub(super) fn rows(reply: Reply) -> Result<Rows, QueryOutcome> {
 fn account(reply: Reply) -> Result<Account, QueryOutcome> {
     let rows = rows(reply)?;
     let account = unharmed(|| sql::read(rows))?;
-    account.map_err(|error| QueryOutcome::Unreadable(error.to_string()))
+    account.map_err(unreadable)
+}
+
+/// What is wrong with an answer, in words that may quote it.
+fn unreadable(error: ReadError) -> QueryOutcome {
+    QueryOutcome::Unreadable(readable(error.to_string().as_bytes()))
 }
 
 /// Adds the locks to an account, or why they were not told: the account stands without them.
 fn add_locks(account: &mut Account, reply: Reply) {
     let added = rows(reply).and_then(|rows| {
         let added = unharmed(AssertUnwindSafe(|| account.add_locks(&rows)))?;
-        added.map_err(|error| QueryOutcome::Unreadable(error.to_string()))
+        added.map_err(unreadable)
     });
     if let Err(outcome) = added {
         account.locks_not_seen(match outcome {
