@@ -35,6 +35,20 @@ pub struct StartupEvidence {
     /// Why the peer is known to be a pooler, where it is: it refused a startup parameter as PgBouncer does, ….
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pooler: Option<String>,
+    /// Bytes that came since the StartupMessage was sent.
+    #[serde(default)]
+    pub received_bytes: u64,
+}
+
+impl StartupEvidence {
+    /// How it was waited in vain: in silence, or while bytes came that made no whole answer.
+    #[must_use]
+    pub fn waited(&self, waiting_for: &str) -> String {
+        match self.received_bytes {
+            0 => format!("silence: waited {} for {waiting_for}", self.elapsed_ms),
+            bytes => format!("{bytes} bytes came, and no whole {waiting_for} within {}", self.elapsed_ms),
+        }
+    }
 }
 
 /// What the server asked for.
