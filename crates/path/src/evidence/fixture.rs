@@ -91,6 +91,7 @@ pub(crate) fn admitted(address: &str) -> RouteEvidence {
             authenticated: true,
             outcome: StartupOutcome::Ready,
             notices: Vec::new(),
+            product: None,
             received_bytes: 300,
             server_version: Some("15.18".to_owned()),
             in_hot_standby: Some(false),

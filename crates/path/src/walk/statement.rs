@@ -17,21 +17,26 @@ const LOCKS: Limits = Limits { rows: usize::MAX, bytes: ANSWER_LIMIT / 2 };
 /// 55P03 lock_not_available: `lock_timeout`.
 const LOCK_NOT_AVAILABLE: &str = "55P03";
 
+/// How a server introduced itself.
+#[derive(Clone, Copy)]
+pub(super) struct Introduced<'a> {
+    /// `server_version`.
+    pub(super) version: Option<&'a str>,
+    /// What it is, where it is no Postgres.
+    pub(super) product: Option<&'a str>,
+}
+
 /// Asks the server for its account of itself. `only` where there is no other way to ask on.
 pub(super) async fn ask(
     session: &mut Session,
-    server_version: Option<&str>,
+    introduced: Introduced<'_>,
     policy: &Policy,
     budget: &Budget,
     only: bool,
 ) -> QueryEvidence {
     // A pooler may tell no version, or its own; the oldest statement runs on all that follow.
-    let version = server_version.and_then(sql::version_num).unwrap_or(OLDEST);
-    if version < OLDEST {
-        let why = format!(
-            "the server says version {}, and pgmedic reads 12 and later",
-            server_version.unwrap_or("?")
-        );
+    let version = introduced.version.and_then(sql::version_num).unwrap_or(OLDEST);
+    if let Some(why) = unread(introduced, version) {
         return sign_of_life(session, budget, why).await;
     }
     let deadline = budget.statement(only);
@@ -67,6 +72,17 @@ pub(super) async fn ask(
         Err(outcome) => outcome,
     };
     QueryEvidence { at, elapsed_ms, outcome, notices, refused: None, received_bytes, aftermath: None }
+}
+
+/// Why a server's account of itself is none that pgmedic reads, if it is none.
+fn unread(introduced: Introduced<'_>, version: u32) -> Option<String> {
+    if let Some(product) = introduced.product {
+        return Some(format!(
+            "the server is {product}, no Postgres; pgmedic reads no account of its sessions and slots"
+        ));
+    }
+    let said = introduced.version.filter(|_| version < OLDEST)?;
+    Some(format!("the server says version {said}, and pgmedic reads 12 and later"))
 }
 
 /// The statement with pgmedic's own bounds around it, for a peer that did not take them at startup. The transaction

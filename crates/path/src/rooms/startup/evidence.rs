@@ -24,6 +24,9 @@ pub struct StartupEvidence {
     pub notices: Vec<ServerError>,
     /// `server_version` as the server told it.
     pub server_version: Option<String>,
+    /// What the server is where it is no Postgres and says so by a setting of its own: `CockroachDB (crdb_version …)`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub product: Option<String>,
     /// `in_hot_standby` (Postgres 14+).
     pub in_hot_standby: Option<bool>,
     /// `default_transaction_read_only` (Postgres 14+).

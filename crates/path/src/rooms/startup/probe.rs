@@ -140,6 +140,7 @@ fn blank(target: &Target, watch: Stopwatch) -> StartupEvidence {
         outcome: StartupOutcome::Closed,
         notices: Vec::new(),
         server_version: None,
+        product: None,
         in_hot_standby: None,
         default_transaction_read_only: None,
         is_superuser: None,
@@ -230,6 +231,12 @@ impl Hall<'_> {
         let on = Some(value == "on");
         match name {
             "server_version" => self.evidence.server_version = Some(shown(value)),
+            // Each tells every client that it is there (`statusReportParams` of CockroachDB's pgwire; Amazon's ODBC driver
+            // reads the other).
+            "crdb_version" => self.evidence.product = Some(format!("CockroachDB ({name} {})", shown(value))),
+            "padb_version" => {
+                self.evidence.product = Some(format!("Amazon Redshift ({name} {})", shown(value)));
+            }
             "in_hot_standby" => self.evidence.in_hot_standby = on,
             "default_transaction_read_only" => self.evidence.default_transaction_read_only = on,
             "is_superuser" => self.evidence.is_superuser = on,
