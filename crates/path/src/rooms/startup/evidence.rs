@@ -86,7 +86,7 @@ pub enum StartupOutcome {
     Closed,
     /// The peer reset the connection.
     Reset,
-    /// Nothing (more) came before the deadline.
+    /// No whole message (more) before the deadline; `received_bytes` says whether anything came.
     Silent {
         /// What was waited for: `authentication request`, `answer to the password`, `ready for query`.
         waiting_for: String,
