@@ -44,9 +44,10 @@ pub(crate) fn run(args: &FixArgs, color: When) -> Result<i32, Failure> {
     let mut company: Box<dyn Company> =
         if human { Box::new(Asking::new(look)) } else { Box::new(Quiet::new(asks)) };
     let state = around.state_folder();
-    let home =
-        select::home(args.into()).map(|path| path.canonicalize().unwrap_or(path).display().to_string());
-    let outcome = mend(args, &service, asks, state, &home.unwrap_or_default(), company.as_mut());
+    let home = select::home(args.into())
+        .map(|path| path.canonicalize().unwrap_or(path).display().to_string())
+        .unwrap_or_else(|| service.target.display());
+    let outcome = mend(args, &service, asks, state, &home, company.as_mut());
     let report = match outcome? {
         Ok(report) => report,
         // Nothing was begun: another pgmedic is at it, or there is nowhere to write.

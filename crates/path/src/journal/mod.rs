@@ -149,13 +149,15 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Opens a service's journal. `home` tells services of one name apart: the configuration that it stands in.
+    /// Opens a service's journal. `home` tells services of one name apart: the configuration
+    /// that it stands in, else the address of its database.
     ///
     /// # Errors
     /// Where another pgmedic has it open, or it cannot be read or written.
     pub fn open(state: &Path, service: &str, home: &str) -> Result<Self, JournalError> {
         let folder = state.join(FOLDER);
-        let path = folder.join(format!("{service}-{:08x}.jsonl", fnv(home)));
+        let path =
+            folder.join(format!("{}-{:08x}.jsonl", plain(service), fnv(&format!("{home}\n{service}"))));
         let failed = |error| JournalError::Io { path: path.display().to_string(), error };
         DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(failed)?;
         let mut file = open(&path).map_err(failed)?;
@@ -253,6 +255,12 @@ fn read(file: &mut File) -> std::io::Result<(Vec<Entry>, bool)> {
     Ok((entries, bytes.last().is_some_and(|byte| *byte != b'\n')))
 }
 
+/// A service's name as a part of a file's name: one that is called as its database is may have any characters.
+fn plain(name: &str) -> String {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    name.chars().map(|c| if fits(c) { c } else { '_' }).take(64).collect()
+}
+
 /// FNV-1a, 32 bits: enough to tell a host's few configurations apart.
 fn fnv(text: &str) -> u32 {
     text.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
@@ -293,6 +301,15 @@ mod tests {
         assert!(Journal::open(folder.path(), "shop", "b").is_ok(), "another configuration's");
         drop(first);
         assert!(Journal::open(folder.path(), "shop", "a").is_ok());
+    }
+
+    #[test]
+    fn a_name_of_any_characters_stays_in_the_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["../../etc/x", "a/b", &"é".repeat(300), "", "."] {
+            let journal = Journal::open(folder.path(), name, "a").unwrap();
+            assert_eq!(journal.path.parent().unwrap(), folder.path().join(FOLDER), "{name}");
+        }
     }
 
     #[test]
