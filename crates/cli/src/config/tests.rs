@@ -61,6 +61,10 @@ fn hands_offer_what_commands_and_the_platform_can_do() {
     let host = "kind = \"host\"\nrestart_db = [\"systemctl\", \"restart\", \"postgresql\"]\n\
                 extend_volume = [\"lvextend\", \"-L{size_gb}G\"]";
     assert_eq!(offers(host), Some(("host", vec![Deed::RestartDb, Deed::ExtendVolume])));
+    let fly =
+        "kind = \"fly\"\ndb = \"renderflow-db\"\nrestart_proxy = [\"fly\", \"machine\", \"restart\", \"x\"]";
+    let deeds = [Deed::RestartProxy, Deed::StartDb, Deed::RestartDb, Deed::ExtendVolume];
+    assert_eq!(offers(fly), Some(("fly", deeds.to_vec())));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use super::{Config, Entry};
 use crate::surroundings::Surroundings;
 use pgmedic_model::Secret;
 use pgmedic_path::hands::Hands;
+use pgmedic_path::hands::fly::FlyHands;
 use pgmedic_path::hands::host::Commands;
 use pgmedic_path::platform::Platform;
 use pgmedic_path::platform::docker::Docker;
@@ -48,7 +49,10 @@ impl Config {
     pub(super) fn acquainted(&self, entry: &Entry, around: &Surroundings) -> Result<Acquainted, ConfigError> {
         let Acquainted { platform, hands } = match &entry.asked {
             None => Acquainted::default(),
-            Some(Whom::Fly(keys)) => Acquainted::of(self.fly(keys, around)?),
+            Some(Whom::Fly(keys)) => {
+                let fly = self.fly(keys, around)?;
+                Acquainted { hands: Some(Arc::new(FlyHands::new(Arc::clone(&fly)))), platform: Some(fly) }
+            }
             Some(Whom::Kubernetes(keys)) => Acquainted::of(self.kubernetes(keys, around)?),
             Some(Whom::Docker(names, host)) => Acquainted::of(self.docker(names, host.as_ref(), around)?),
             Some(Whom::Systemd(names)) => {
@@ -66,7 +70,7 @@ impl Config {
     }
 
     /// Fly. Its own variables (flyctl's) stand in for keys that are not there.
-    fn fly(&self, keys: &FlyKeys, around: &Surroundings) -> Result<Arc<dyn Platform>, ConfigError> {
+    fn fly(&self, keys: &FlyKeys, around: &Surroundings) -> Result<Arc<Fly>, ConfigError> {
         let variable = |name: &str| around.variable(name).filter(|text| !text.is_empty());
         let token = match &keys.token {
             Some(at) => Some(self.fetched("token", at, around)?),
@@ -142,7 +146,7 @@ impl Config {
         names: &Names,
         host: Option<&At<String>>,
         around: &Surroundings,
-    ) -> Result<Arc<dyn Platform>, ConfigError> {
+    ) -> Result<Arc<Docker>, ConfigError> {
         let variable = |name: &str| around.variable(name).filter(|text| !text.is_empty());
         let docker = |host: &str| Docker::new(host, names.api.clone(), names.db.clone());
         let connected = match (host, variable(DOCKER_HOST)) {

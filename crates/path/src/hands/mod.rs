@@ -3,6 +3,8 @@
 //!
 //! Not in here: whether something may be done (`plan`, `gates`), and that it is written down before (`fix`).
 
+mod answer;
+pub mod fly;
 pub mod host;
 mod running;
 

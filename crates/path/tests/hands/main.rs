@@ -1,0 +1,7 @@
+//! What all hands keep: the same demands on each, against a double of its own or the real thing.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod contract;
+mod fly;
+mod fly_acts;
+mod host;
