@@ -65,6 +65,19 @@ fn hands_offer_what_commands_and_the_platform_can_do() {
         "kind = \"fly\"\ndb = \"renderflow-db\"\nrestart_proxy = [\"fly\", \"machine\", \"restart\", \"x\"]";
     let deeds = [Deed::RestartProxy, Deed::StartDb, Deed::RestartDb, Deed::ExtendVolume];
     assert_eq!(offers(fly), Some(("fly", deeds.to_vec())));
+    let deeds = vec![Deed::RestartApi, Deed::RestartProxy];
+    assert_eq!(
+        offers("kind = \"docker\"\napi = \"web\"\nproxy = \"haproxy\""),
+        Some(("docker", deeds.clone()))
+    );
+    assert_eq!(offers("kind = \"systemd\"\napi = \"web\"\nproxy = \"haproxy\""), Some(("systemd", deeds)));
+    assert_eq!(
+        offers("kind = \"systemd\"\nproxy = \"haproxy\""),
+        Some(("systemd", vec![Deed::RestartProxy]))
+    );
+    let deeds = vec![Deed::StartDb, Deed::RestartDb, Deed::ExtendVolume];
+    let docker = "kind = \"docker\"\ndb = \"db\"\nextend_volume = [\"lvextend\", \"-L{size_gb}G\"]";
+    assert_eq!(offers(docker), Some(("docker", deeds)));
 }
 
 #[test]

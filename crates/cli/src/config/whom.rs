@@ -8,8 +8,10 @@ use super::{Config, Entry};
 use crate::surroundings::Surroundings;
 use pgmedic_model::Secret;
 use pgmedic_path::hands::Hands;
+use pgmedic_path::hands::docker::DockerHands;
 use pgmedic_path::hands::fly::FlyHands;
 use pgmedic_path::hands::host::Commands;
+use pgmedic_path::hands::systemd::SystemdHands;
 use pgmedic_path::platform::Platform;
 use pgmedic_path::platform::docker::Docker;
 use pgmedic_path::platform::fly::{Fly, FlyPlaces};
@@ -54,9 +56,15 @@ impl Config {
                 Acquainted { hands: Some(Arc::new(FlyHands::new(Arc::clone(&fly)))), platform: Some(fly) }
             }
             Some(Whom::Kubernetes(keys)) => Acquainted::of(self.kubernetes(keys, around)?),
-            Some(Whom::Docker(names, host)) => Acquainted::of(self.docker(names, host.as_ref(), around)?),
+            Some(Whom::Docker(names, host)) => {
+                let docker = self.docker(names, host.as_ref(), around)?;
+                let hands = DockerHands::new(Arc::clone(&docker), names.proxy.clone());
+                Acquainted { hands: Some(Arc::new(hands)), platform: Some(docker) }
+            }
             Some(Whom::Systemd(names)) => {
-                Acquainted::of(Arc::new(Systemd::new(names.api.clone(), names.db.clone())))
+                let systemd = Systemd::new(names.api.clone(), names.db.clone());
+                let hands = SystemdHands::new(systemd.clone(), names.proxy.clone());
+                Acquainted { hands: Some(Arc::new(hands)), platform: Some(Arc::new(systemd)) }
             }
         };
         let commands = Commands::new(entry.commands.iter().cloned())

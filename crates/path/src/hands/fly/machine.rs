@@ -84,7 +84,7 @@ impl Errand<'_> {
             Err(undone) => Err(undone),
         };
         let remark = self.give_back(lease).await;
-        Ok(self.with_remark(done, remark)?)
+        self.with_remark(done, remark)
     }
 
     /// What was done, with what is to be known about the lease, and all ids.
