@@ -176,7 +176,7 @@ impl Drop for Volume {
 }
 
 /// Mounts what is mounted again, with other options.
-fn remount(path: &Path, options: &str) -> Result<(), LabError> {
+pub(crate) fn remount(path: &Path, options: &str) -> Result<(), LabError> {
     let mut mount = Command::new(programs::find("mount")?);
     let options = format!("remount,{options}");
     process::run("mount", mount.arg("-o").arg(options).arg(path)).map(drop)

@@ -15,7 +15,7 @@ mod whom;
 use document::{At, Document, Section};
 pub(crate) use error::ConfigError;
 use error::Show;
-use pgmedic_model::Policy;
+use pgmedic_model::{Deed, Policy};
 use pgmedic_path::service::Window;
 pub(crate) use resolve::{http_url, nameserver};
 use std::net::SocketAddr;
@@ -44,6 +44,7 @@ struct Entry {
     api_log: Option<PathBuf>,
     window: Window,
     asked: Option<platform::Whom>,
+    commands: Vec<(Deed, Vec<String>)>,
     system_identifier: Option<String>,
     policy: Policy,
 }
@@ -155,6 +156,7 @@ fn entry(section: &Section<'_, '_>, folder: &Path) -> Result<Entry, ConfigError>
         metrics: section.string("metrics")?,
         window: platform.window,
         asked: platform.asked,
+        commands: platform.commands,
         system_identifier: section.read("system_identifier", identifier)?,
         policy: policy::read(section)?,
         name,

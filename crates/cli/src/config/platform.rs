@@ -1,20 +1,25 @@
 //! `[service.platform]`: who can restart, extend, and read logs, disks and listeners.
 //!
-//! All of it is checked. `check` heeds what opens a window on this host and whom to ask; the commands are for `fix`.
+//! All of it is checked. What opens a window on this host and whom to ask is for every walk; the commands and `proxy` are
+//! for whoever mends. Not in here: making a platform or hands of it (`whom`).
 
 use super::document::{At, Document, Section};
 use super::error::{ConfigError, Show};
 use super::resolve::{http_url, is_reference};
+use pgmedic_model::Deed;
+use pgmedic_path::hands::host;
 use pgmedic_path::service::{HostPaths, Window};
 use std::path::{Path, PathBuf};
 
-/// What `check` takes from the section.
+/// What the section says.
 #[derive(Default)]
 pub(super) struct Platform {
     pub(super) window: Window,
     pub(super) api_log: Option<PathBuf>,
     /// Whom else to ask.
     pub(super) asked: Option<Whom>,
+    /// Commands, each an argument list.
+    pub(super) commands: Vec<(Deed, Vec<String>)>,
 }
 
 /// A platform that is asked, its secrets not fetched yet.
@@ -30,15 +35,18 @@ pub(super) enum Whom {
     Systemd(Names),
 }
 
-/// `api` and `db`.
+/// `api`, `db` and `proxy`.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Names {
     pub(super) api: Option<String>,
     pub(super) db: Option<String>,
+    /// The proxy or pooler: nobody asks about it, it can be restarted.
+    pub(super) proxy: Option<String>,
 }
 
 impl Names {
-    fn is_empty(&self) -> bool {
+    /// Nobody is there to ask about.
+    fn tells_nothing(&self) -> bool {
         self.api.is_none() && self.db.is_none()
     }
 }
@@ -90,21 +98,24 @@ const KINDS: [(&str, Kind); 5] = [
 ];
 
 const NAMES: [&str; 2] = ["api", "db"];
+const PROXY: [&str; 1] = ["proxy"];
 const FLY: [&str; 3] = ["token", "api_url", "logs_url"];
 const DOCKER: [&str; 1] = ["docker_host"];
 const KUBERNETES: [&str; 4] = ["namespace", "kubeconfig", "context", "token"];
 const PATHS: [&str; 4] = ["data_directory", "log", "proxy_log", "api_log"];
-const COMMANDS: [&str; 5] = ["restart_api", "restart_proxy", "restart_db", "start_db", "extend_volume"];
+const DEEDS: [Deed; 5] =
+    [Deed::RestartApi, Deed::RestartProxy, Deed::RestartDb, Deed::StartDb, Deed::ExtendVolume];
 
 pub(super) fn read(service: &Section<'_, '_>, folder: &Path) -> Result<Platform, ConfigError> {
     let all: Vec<&str> = ["kind"]
         .into_iter()
         .chain(NAMES)
+        .chain(PROXY)
         .chain(FLY)
         .chain(DOCKER)
         .chain(KUBERNETES)
         .chain(PATHS)
-        .chain(COMMANDS)
+        .chain(DEEDS.map(host::key))
         .collect();
     let Some(section) = service.table("platform", "[service.platform]", &all)? else {
         return Ok(Platform::default());
@@ -113,31 +124,33 @@ pub(super) fn read(service: &Section<'_, '_>, folder: &Path) -> Result<Platform,
         let problem = "[service.platform] has no kind: fly, docker, kubernetes, systemd or host";
         section.document.error(section.span.clone(), problem, Show::KeysOnly)
     })?;
-    let mut keys = vec!["kind"];
+    // Commands go before what a platform would do by itself, whichever it is.
+    let mut keys: Vec<&str> = ["kind"].into_iter().chain(DEEDS.map(host::key)).collect();
     match kind {
         Kind::Fly => keys.extend(NAMES.into_iter().chain(FLY)),
-        Kind::Docker => keys.extend(NAMES.into_iter().chain(DOCKER)),
-        Kind::Kubernetes => keys.extend(NAMES.into_iter().chain(KUBERNETES)),
-        Kind::Units => keys.extend(NAMES.into_iter().chain(PATHS)),
-        Kind::Host => keys.extend(PATHS.into_iter().chain(COMMANDS)),
+        Kind::Docker => keys.extend(NAMES.into_iter().chain(PROXY).chain(DOCKER)),
+        Kind::Kubernetes => keys.extend(NAMES.into_iter().chain(PROXY).chain(KUBERNETES)),
+        Kind::Units => keys.extend(NAMES.into_iter().chain(PROXY).chain(PATHS)),
+        Kind::Host => keys.extend(PATHS),
     }
     // A key of another kind would be heeded by nobody.
     let section = service.table("platform", "a [service.platform] of this kind", &keys)?.unwrap_or(section);
     let name = |key: &str| Ok::<_, ConfigError>(section.string(key)?.map(|at| at.value));
-    let names = Names { api: name("api")?, db: name("db")? };
+    let names = Names { api: name("api")?, db: name("db")?, proxy: name("proxy")? };
     let asked = match kind {
         Kind::Fly => Some(Whom::Fly(fly(&section)?)),
-        Kind::Docker if names.is_empty() => {
+        Kind::Docker if names.tells_nothing() => {
             let problem = "[service.platform] names neither api nor db: the containers or compose services to ask about";
             return Err(section.document.error(section.span.clone(), problem, Show::KeysOnly));
         }
         Kind::Docker => Some(Whom::Docker(names, section.string("docker_host")?)),
         Kind::Kubernetes => Some(Whom::Kubernetes(kubernetes(&section, names, folder)?)),
-        Kind::Units if !names.is_empty() => Some(Whom::Systemd(names)),
+        Kind::Units if !(names.tells_nothing() && names.proxy.is_none()) => Some(Whom::Systemd(names)),
         Kind::Units | Kind::Host => None,
     };
-    for key in COMMANDS {
-        command(&section, key)?;
+    let mut commands = Vec::new();
+    for deed in DEEDS {
+        commands.extend(command(&section, deed)?.map(|list| (deed, list)));
     }
     let path = |key: &str| match section.string(key)? {
         Some(at) => existing(section.document, folder, key, &at).map(Some),
@@ -152,7 +165,7 @@ pub(super) fn read(service: &Section<'_, '_>, folder: &Path) -> Result<Platform,
         Kind::Fly | Kind::Docker | Kind::Kubernetes => Window::ByItself,
         Kind::Units | Kind::Host => Window::Host(paths),
     };
-    Ok(Platform { window, api_log: path("api_log")?, asked })
+    Ok(Platform { window, api_log: path("api_log")?, asked, commands })
 }
 
 /// The keys of Fly.
@@ -199,7 +212,7 @@ fn check_token(section: &Section<'_, '_>, token: Option<&At<String>>) -> Result<
 
 /// The keys of Kubernetes.
 fn kubernetes(section: &Section<'_, '_>, names: Names, folder: &Path) -> Result<KubernetesKeys, ConfigError> {
-    if names.is_empty() {
+    if names.tells_nothing() {
         let problem = "[service.platform] names neither api nor db: the workloads to ask about";
         return Err(section.document.error(section.span.clone(), problem, Show::KeysOnly));
     }
@@ -214,15 +227,14 @@ fn kubernetes(section: &Section<'_, '_>, names: Names, folder: &Path) -> Result<
 }
 
 /// A command is an argument list, never a shell line.
-fn command(section: &Section<'_, '_>, key: &str) -> Result<(), ConfigError> {
-    let arguments = section.strings(key)?;
-    match arguments.first() {
-        Some(program) if program.value.is_empty() => Err(section.document.error(
-            program.span.clone(),
-            format!("{key} names no program"),
-            Show::KeysOnly,
-        )),
-        _ => Ok(()),
+fn command(section: &Section<'_, '_>, deed: Deed) -> Result<Option<Vec<String>>, ConfigError> {
+    let found = section.strings(host::key(deed))?;
+    let Some(first) = found.first() else { return Ok(None) };
+    let span = first.span.clone();
+    let list: Vec<String> = found.into_iter().map(|at| at.value).collect();
+    match host::check(deed, &list) {
+        Ok(()) => Ok(Some(list)),
+        Err(problem) => Err(section.document.error(span, problem, Show::KeysOnly)),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::document::At;
 use super::error::{ConfigError, Show};
+use super::whom::Acquainted;
 use super::{Config, Entry};
 use crate::surroundings::Surroundings;
 use pgmedic_model::{Target, TargetError};
@@ -44,6 +45,7 @@ impl Config {
                 |problem| self.document().error(at.span.clone(), format!("{key}: {problem}"), Show::KeysOnly);
             http_url(&text).map_err(problem)
         };
+        let Acquainted { platform, hands } = self.acquainted(entry, around)?;
         Ok(Service {
             name: entry.name.value.clone(),
             target: database,
@@ -56,8 +58,8 @@ impl Config {
             resolve_here: entry.resolve_here,
             api_log: entry.api_log.clone().map(LogSource::File),
             window: entry.window.clone(),
-            platform: entry.asked.as_ref().map(|whom| self.platform(whom, around)).transpose()?,
-            hands: None,
+            platform,
+            hands,
             named: true,
             expected: entry
                 .system_identifier

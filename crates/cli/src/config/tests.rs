@@ -48,6 +48,39 @@ fn the_kind_of_platform_is_the_one_that_is_asked() {
 }
 
 #[test]
+fn hands_offer_what_commands_and_the_platform_can_do() {
+    let offers = |section: &str| {
+        let text = format!(
+            "[[service]]\nname = \"a\"\ndatabase = \"postgres://u@h/d\"\n[service.platform]\n{section}\n"
+        );
+        let hands = service(&text, "a").unwrap_or_else(|error| panic!("{error}")).hands;
+        hands.map(|hands| (hands.kind(), hands.offers()))
+    };
+    assert_eq!(offers("kind = \"host\""), None);
+    assert_eq!(offers("kind = \"systemd\""), None);
+    let host = "kind = \"host\"\nrestart_db = [\"systemctl\", \"restart\", \"postgresql\"]\n\
+                extend_volume = [\"lvextend\", \"-L{size_gb}G\"]";
+    assert_eq!(offers(host), Some(("host", vec![Deed::RestartDb, Deed::ExtendVolume])));
+    let fly =
+        "kind = \"fly\"\ndb = \"renderflow-db\"\nrestart_proxy = [\"fly\", \"machine\", \"restart\", \"x\"]";
+    let deeds = [Deed::RestartProxy, Deed::StartDb, Deed::RestartDb, Deed::ExtendVolume];
+    assert_eq!(offers(fly), Some(("fly", deeds.to_vec())));
+    let deeds = vec![Deed::RestartApi, Deed::RestartProxy];
+    assert_eq!(
+        offers("kind = \"docker\"\napi = \"web\"\nproxy = \"haproxy\""),
+        Some(("docker", deeds.clone()))
+    );
+    assert_eq!(offers("kind = \"systemd\"\napi = \"web\"\nproxy = \"haproxy\""), Some(("systemd", deeds)));
+    assert_eq!(
+        offers("kind = \"systemd\"\nproxy = \"haproxy\""),
+        Some(("systemd", vec![Deed::RestartProxy]))
+    );
+    let deeds = vec![Deed::StartDb, Deed::RestartDb, Deed::ExtendVolume];
+    let docker = "kind = \"docker\"\ndb = \"db\"\nextend_volume = [\"lvextend\", \"-L{size_gb}G\"]";
+    assert_eq!(offers(docker), Some(("docker", deeds)));
+}
+
+#[test]
 fn every_mistake_has_its_place_and_the_nearest_word() {
     let head = "[[service]]\nname = \"a\"\ndatabase = \"postgres://u@h/d\"\n";
     for (tail, said) in [
@@ -134,6 +167,18 @@ fn every_mistake_has_its_place_and_the_nearest_word() {
         (
             "[service.platform]\nkind = \"host\"\nlog = \"/nowhere/log\"",
             "pgmedic.toml:6:7: log: /nowhere/log cannot be reached",
+        ),
+        (
+            "[service.platform]\nkind = \"host\"\nextend_volume = [\"lvextend\", \"-L\", \"+10G\"]",
+            "pgmedic.toml:6:18: extend_volume has no {size_gb} among its arguments",
+        ),
+        (
+            "[service.platform]\nkind = \"docker\"\ndb = \"db\"\nrestart_proxy = [\"\"]",
+            "pgmedic.toml:7:18: restart_proxy names no program",
+        ),
+        (
+            "[service.platform]\nkind = \"fly\"\ndb = \"a\"\nproxy = \"haproxy\"",
+            "pgmedic.toml:7:1: unknown key proxy in a [service.platform] of this kind",
         ),
         (
             "[service.platform]\nkind = \"host\"\nstart_db = \"pg_ctl start\"",

@@ -1,12 +1,17 @@
-//! From the keys of `[service.platform]` to a platform that can be asked: secrets fetched, environment variables heeded
-//! that stand in for keys. Not in here: the keys (`platform`).
+//! From the keys of `[service.platform]` to a platform that can be asked and to hands that can act: secrets fetched,
+//! environment variables heeded that stand in for keys. Not in here: the keys (`platform`).
 
-use super::Config;
 use super::document::At;
 use super::error::{ConfigError, Show};
 use super::platform::{FlyKeys, KubernetesKeys, Names, Whom};
+use super::{Config, Entry};
 use crate::surroundings::Surroundings;
 use pgmedic_model::Secret;
+use pgmedic_path::hands::Hands;
+use pgmedic_path::hands::docker::DockerHands;
+use pgmedic_path::hands::fly::FlyHands;
+use pgmedic_path::hands::host::Commands;
+use pgmedic_path::hands::systemd::SystemdHands;
 use pgmedic_path::platform::Platform;
 use pgmedic_path::platform::docker::Docker;
 use pgmedic_path::platform::fly::{Fly, FlyPlaces};
@@ -28,23 +33,52 @@ const FLY_WEB: &str = "FLY_API_BASE_URL";
 /// Where the docker client finds its engine (docker(1)).
 const DOCKER_HOST: &str = "DOCKER_HOST";
 
+/// Whoever tells of a service's parts, and whoever can act on them.
+#[derive(Default)]
+pub(super) struct Acquainted {
+    pub(super) platform: Option<Arc<dyn Platform>>,
+    pub(super) hands: Option<Arc<dyn Hands>>,
+}
+
+impl Acquainted {
+    fn of(platform: Arc<dyn Platform>) -> Self {
+        Self { platform: Some(platform), hands: None }
+    }
+}
+
 impl Config {
-    /// The platform that is asked.
-    pub(super) fn platform(
-        &self,
-        whom: &Whom,
-        around: &Surroundings,
-    ) -> Result<Arc<dyn Platform>, ConfigError> {
-        match whom {
-            Whom::Fly(keys) => self.fly(keys, around),
-            Whom::Kubernetes(keys) => self.kubernetes(keys, around),
-            Whom::Docker(names, host) => self.docker(names, host.as_ref(), around),
-            Whom::Systemd(names) => Ok(Arc::new(Systemd::new(names.api.clone(), names.db.clone()))),
-        }
+    /// The platform that is asked, and the hands: commands before the platform's own way.
+    pub(super) fn acquainted(&self, entry: &Entry, around: &Surroundings) -> Result<Acquainted, ConfigError> {
+        let Acquainted { platform, hands } = match &entry.asked {
+            None => Acquainted::default(),
+            Some(Whom::Fly(keys)) => {
+                let fly = self.fly(keys, around)?;
+                Acquainted { hands: Some(Arc::new(FlyHands::new(Arc::clone(&fly)))), platform: Some(fly) }
+            }
+            Some(Whom::Kubernetes(keys)) => Acquainted::of(self.kubernetes(keys, around)?),
+            Some(Whom::Docker(names, host)) => {
+                let docker = self.docker(names, host.as_ref(), around)?;
+                let hands = DockerHands::new(Arc::clone(&docker), names.proxy.clone());
+                Acquainted { hands: Some(Arc::new(hands)), platform: Some(docker) }
+            }
+            Some(Whom::Systemd(names)) => {
+                let systemd = Systemd::new(names.api.clone(), names.db.clone());
+                let hands = SystemdHands::new(systemd.clone(), names.proxy.clone());
+                Acquainted { hands: Some(Arc::new(hands)), platform: Some(Arc::new(systemd)) }
+            }
+        };
+        let commands = Commands::new(entry.commands.iter().cloned())
+            .map_err(|problem| ConfigError::whole(&self.file, format!("[service.platform]: {problem}")))?;
+        let hands = match hands {
+            Some(hands) => Some(commands.before(hands)),
+            None if commands.is_empty() => None,
+            None => Some(Arc::new(commands) as Arc<dyn Hands>),
+        };
+        Ok(Acquainted { platform, hands })
     }
 
     /// Fly. Its own variables (flyctl's) stand in for keys that are not there.
-    fn fly(&self, keys: &FlyKeys, around: &Surroundings) -> Result<Arc<dyn Platform>, ConfigError> {
+    fn fly(&self, keys: &FlyKeys, around: &Surroundings) -> Result<Arc<Fly>, ConfigError> {
         let variable = |name: &str| around.variable(name).filter(|text| !text.is_empty());
         let token = match &keys.token {
             Some(at) => Some(self.fetched("token", at, around)?),
@@ -120,7 +154,7 @@ impl Config {
         names: &Names,
         host: Option<&At<String>>,
         around: &Surroundings,
-    ) -> Result<Arc<dyn Platform>, ConfigError> {
+    ) -> Result<Arc<Docker>, ConfigError> {
         let variable = |name: &str| around.variable(name).filter(|text| !text.is_empty());
         let docker = |host: &str| Docker::new(host, names.api.clone(), names.db.clone());
         let connected = match (host, variable(DOCKER_HOST)) {

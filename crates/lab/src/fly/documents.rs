@@ -63,6 +63,11 @@ impl State {
         machine(&held(&self.api_machine), "renderflow-api", ready.into_iter().collect())
     }
 
+    /// One machine of an app.
+    pub(super) fn one_machine(&self, app: &str, id: &str) -> Option<Value> {
+        self.machines(app)?.as_array()?.iter().find(|one| one["id"] == id).cloned()
+    }
+
     /// An app's volumes.
     pub(super) fn volumes(&self, app: &str) -> Option<Value> {
         match app {

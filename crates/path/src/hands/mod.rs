@@ -3,6 +3,13 @@
 //!
 //! Not in here: whether something may be done (`plan`, `gates`), and that it is written down before (`fix`).
 
+mod answer;
+pub mod docker;
+pub mod fly;
+pub mod host;
+mod running;
+pub mod systemd;
+
 use crate::platform::{Part, Untold};
 use pgmedic_model::Deed;
 use std::fmt::Debug;
@@ -127,4 +134,16 @@ pub trait Hands: Debug + Send + Sync {
     /// Does it, and comes back when whoever does it says that it is done: a restarted instance runs again and passes its
     /// checks, as far as the platform has any; a grown volume has its size.
     fn act<'a>(&'a self, order: &'a Order, until: Instant) -> Doing<'a>;
+}
+
+/// The size, where a volume would grow by it. No platform takes a volume's room back.
+fn not_smaller(target: &Target, size_gb: u64) -> Result<u64, Undone> {
+    match target.size_gb {
+        Some(now) if size_gb <= now => Err(Undone::refused(format!(
+            "{} has {now} GB: {size_gb} GB would not extend it; nothing was asked",
+            target.name
+        ))),
+        _ if size_gb == 0 => Err(Undone::refused(format!("{}: 0 GB is no size", target.name))),
+        _ => Ok(size_gb),
+    }
 }
