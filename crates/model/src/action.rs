@@ -18,6 +18,9 @@ pub struct SessionRef {
     pub state: String,
     /// How long it had been in that state, in ms.
     pub state_ms: f64,
+    /// `state_change`, UTC, with its zone: whatever it does sets it anew.
+    #[serde(default)]
+    pub state_change: String,
 }
 
 /// The class of sessions that a remedy ends: one that has left it between the look and the act is let live.

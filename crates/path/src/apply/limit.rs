@@ -1,6 +1,7 @@
 //! Raises a CONNECTION LIMIT, where it is still what was seen. Postgres manual, ALTER ROLE and ALTER DATABASE: it takes
 //! effect at once, for logins from then on.
 
+use super::statement::PREFIX;
 use super::{BRIEF, Came, way};
 use crate::evidence::Evidence;
 use crate::paste::{identifier, literal};
@@ -25,7 +26,7 @@ pub(super) async fn raise(
         Ok(session) => session,
         Err(came) => return came,
     };
-    let look = format!("select {limit} from pg_catalog.{catalog} where {key} = {}", literal(name));
+    let look = format!("{PREFIX}select {limit} from {catalog} where {key} = {}", literal(name));
     let now = way::rows(session.simple_query(&look, Instant::now() + BRIEF).await.reply);
     let alter = format!("alter {what} {} connection limit {to}", identifier(name));
     let came = match now.map(|rows| rows.into_iter().flatten().next().flatten()) {

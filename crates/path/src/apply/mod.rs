@@ -6,6 +6,7 @@ mod limit;
 mod orders;
 mod sessions;
 mod statement;
+mod turn;
 mod way;
 
 use crate::evidence::Evidence;

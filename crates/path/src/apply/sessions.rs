@@ -2,7 +2,7 @@
 //! to be gone (`pg_terminate_backend` giving true proves nothing: causes.md, fact 11). Not in here: which (`ending`).
 
 use super::statement::{Signal, left, signal};
-use super::{BRIEF, Came, way};
+use super::{BRIEF, Came, turn, way};
 use crate::evidence::Evidence;
 use crate::rooms::startup::session::Session;
 use crate::service::Service;
@@ -45,6 +45,10 @@ async fn all(
         Ok(session) => session,
         Err(came) => return came,
     };
+    if let Err(came) = turn::take(&mut session).await {
+        session.close().await;
+        return came;
+    }
     let mut work = Work { signalled: BTreeSet::new(), gone: BTreeSet::new(), trouble: None, enough: false };
     for batch in sessions.chunks(BATCH) {
         let batch = match work.room(&mut session, how, batch, down_to).await {
@@ -55,6 +59,7 @@ async fn all(
             break;
         }
     }
+    turn::give_back(&mut session).await;
     session.close().await;
     work.came(how, sessions)
 }

@@ -2,16 +2,15 @@
 //! at: identity, class and every line of "what no remedy may ever do" stand in the same statement as the signal.
 //!
 //! Names are found in `pg_catalog` alone (`search_path`, with `pg_temp` last), so that nothing in the way of a hostile
-//! database stands in for them. Not in here: sending.
+//! database stands in for them. Not in here: sending; the turn under which they are sent (`turn`).
 
 use crate::paste::literal;
 use pgmedic_model::{Policy, SessionClass, SessionRef};
 
-/// Sent in front of each, in the same message and so in the same transaction.
-const PREFIX: &str = "set local search_path to pg_catalog, pg_temp; ";
-
-/// The advisory lock under which signals are sent: who does not get it signals nobody (`pgmd`, 1).
-const LOCK: &str = "1885826404, 1";
+/// Sent in front of each, in the same message and so in the same transaction. What `pg_stat_activity` shows stays as it was
+/// at first sight until the transaction's end, unless it is told to look anew (Postgres manual, "Viewing Statistics").
+pub(super) const PREFIX: &str =
+    "set local search_path to pg_catalog, pg_temp; select pg_stat_clear_snapshot(); ";
 
 /// What is done to sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,27 +44,27 @@ impl Signal {
     }
 }
 
-/// `values` of the sessions: pid, backend_start, application, role, and for how long each had been in its state, in ms.
+/// `values` of the sessions: pid, backend_start, application, role and state_change.
 fn chosen(sessions: &[SessionRef]) -> String {
     let one = |s: &SessionRef| {
         format!(
-            "({}, {}::timestamptz, {}, {}, {:.3}::float8)",
+            "({}, {}::timestamptz, {}, {}, nullif({}, '')::timestamptz)",
             s.pid,
             literal(&s.backend_start),
             literal(&s.application_name),
             literal(&s.usename),
-            s.state_ms.max(0.0)
+            literal(&s.state_change)
         )
     };
     sessions.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
 /// True in the statement for a session that is the one that was looked at and has not moved since: whatever it did would
-/// have set `state_change` anew.
+/// have set `state_change` anew. One whose `state_change` is not known is nobody.
 const SAME: &str = "a.pid = c.pid and a.backend_start = c.born and a.application_name = c.application \
-                    and a.usename = c.role and extract(epoch from clock_timestamp() - a.state_change) * 1000 >= c.ms - 1";
+                    and a.usename = c.role and a.state_change = c.moved";
 
-/// Signals these sessions. Gives a row of `pid, signalled` for each that was; none where another pgmedic holds the lock.
+/// Signals these sessions. Gives a row of `pid, signalled` for each that was.
 pub(super) fn signal(how: Signal, sessions: &[SessionRef], policy: &Policy) -> String {
     // What is cancelled goes on living, with its advisory locks.
     let unlocked = match how {
@@ -75,10 +74,9 @@ pub(super) fn signal(how: Signal, sessions: &[SessionRef], policy: &Policy) -> S
         }
     };
     format!(
-        "{PREFIX}with mine as materialized (select pg_try_advisory_xact_lock({LOCK}) as got), \
-         c(pid, born, application, role, ms) as (values {}) \
-         select a.pid, {}(a.pid) from pg_stat_activity a join c on {SAME} join pg_roles r on r.oid = a.usesysid, mine \
-         where mine.got and {} and a.backend_type = 'client backend' and a.pid <> pg_backend_pid() \
+        "{PREFIX}with c(pid, born, application, role, moved) as (values {}) \
+         select a.pid, {}(a.pid) from pg_stat_activity a join c on {SAME} join pg_roles r on r.oid = a.usesysid \
+         where {} and a.backend_type = 'client backend' and a.pid <> pg_backend_pid() \
          and not r.rolsuper and not r.rolreplication and a.application_name not like 'pgmedic%'{unlocked}{}",
         chosen(sessions),
         how.function(),
@@ -95,7 +93,7 @@ pub(super) fn left(how: Signal, sessions: &[SessionRef]) -> String {
         Signal::Terminate(_) => "a.pid = c.pid and a.backend_start = c.born".to_owned(),
     };
     format!(
-        "{PREFIX}with c(pid, born, application, role, ms) as (values {}), n as (select count(*) as clients from \
+        "{PREFIX}with c(pid, born, application, role, moved) as (values {}), n as (select count(*) as clients from \
          pg_stat_activity where backend_type = 'client backend' and application_name not like 'pgmedic%') \
          select s.pid, n.clients from n left join (select a.pid from pg_stat_activity a join c on {still}) s on true",
         chosen(sessions)
@@ -131,6 +129,7 @@ mod tests {
             usename: "app".into(),
             state: "idle".into(),
             state_ms: 700_000.5,
+            state_change: "2026-11-23 03:00:00.5+00".into(),
         }
     }
 
@@ -156,9 +155,9 @@ mod tests {
             "not r.rolreplication",
             "not like 'pgmedic%'",
             "locktype = 'advisory'",
-            "pg_try_advisory_xact_lock",
             "a.state in ('idle in transaction'",
-            "700000.500::float8",
+            "a.state_change = c.moved",
+            "'2026-11-23 03:00:00.5+00'",
         ] {
             assert!(sql.contains(line), "{line} is missing: {sql}");
         }

@@ -386,6 +386,7 @@ impl Account {
             wait_event_type: row.wait_event_type.clone(),
             wait_event: row.wait_event.clone(),
             state_ms: since(row.since),
+            state_change: row.since.map(instant),
             xact_ms: since(row.xact),
             query_ms: since(row.asked),
             query: MaskedSql::new(row.query.as_deref().unwrap_or_default()),

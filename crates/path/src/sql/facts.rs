@@ -194,6 +194,9 @@ pub struct SessionView {
     pub wait_event: Option<String>,
     /// Time since `state_change`, in ms.
     pub state_ms: Option<f64>,
+    /// `state_change`, as `backend_start` is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state_change: Option<String>,
     /// Time since `xact_start`, in ms.
     pub xact_ms: Option<f64>,
     /// Time since `query_start`, in ms.

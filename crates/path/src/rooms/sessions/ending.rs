@@ -185,6 +185,7 @@ fn references(sessions: &[&SessionView]) -> Vec<SessionRef> {
         usename: s.role.clone(),
         state: s.state.clone().unwrap_or_default(),
         state_ms: s.state_ms.unwrap_or(0.0),
+        state_change: s.state_change.as_deref().map(instant).unwrap_or_default(),
     };
     sessions.iter().map(one).collect()
 }
