@@ -158,9 +158,10 @@ fn permit(e: &Evidence, f: &Finding, remedy: &RemedyPlan, target: &str, permits:
     Permit::Yes
 }
 
-/// What is only possible is never acted on; what costs money, or everybody's sessions, only where it is certain.
+/// What is only possible is never acted on; what costs everybody's sessions, only where it is certain. A volume is grown
+/// on what measured it, of whatever age (`gates`).
 fn too_unsure(f: &Finding, kind: RemedyKind) -> Option<String> {
-    let dear = matches!(kind, RemedyKind::Storage | RemedyKind::ProxyRestart | RemedyKind::DbRestart);
+    let dear = matches!(kind, RemedyKind::ProxyRestart | RemedyKind::DbRestart);
     let unsure = f.confidence == Confidence::Possible || (dear && f.confidence != Confidence::Certain);
     let decides = f.alternatives.first().map(|a| format!(" (or {}: {})", a.cause, a.decided_by));
     unsure.then(|| {
