@@ -279,7 +279,11 @@ fn a_kubeconfig_is_read_where_kubernetes_is_built_in() {
             .unwrap_or_else(|e| panic!("{e}"));
         config.service("a", &mut Surroundings::default()).unwrap()
     };
-    let with = get("token = \"file:token\"\n").unwrap_or_else(|error| panic!("{error}"));
+    let with = get("proxy = \"deployment/haproxy\"\ntoken = \"file:token\"\n")
+        .unwrap_or_else(|error| panic!("{error}"));
+    let offers = with.hands.map(|hands| hands.offers());
+    let deeds = vec![Deed::RestartProxy, Deed::RestartDb, Deed::ExtendVolume];
+    assert_eq!(offers, cfg!(feature = "kubernetes").then_some(deeds));
     assert_eq!(with.platform.map(|platform| platform.kind()), Some("kubernetes"));
     match get("") {
         Ok(service) if cfg!(not(feature = "kubernetes")) => assert!(service.platform.is_some()),

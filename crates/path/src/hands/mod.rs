@@ -7,6 +7,8 @@ mod answer;
 pub mod docker;
 pub mod fly;
 pub mod host;
+#[cfg(feature = "kubernetes")]
+pub mod kubernetes;
 mod running;
 pub mod systemd;
 

@@ -47,8 +47,7 @@ pub(crate) const PARTS: Parts =
     Parts { proxy: Some(8), pooler: None, dns: false, api: true, tls: false, volume_mb: None };
 
 fn double(case: Case) -> Double {
-    let root = pgmedic_lab::process::is_root();
-    let parts = Parts { volume_mb: root.then_some(200), ..PARTS };
+    let parts = Parts { volume_mb: Some(200), ..PARTS };
     let behind = Arc::new(Behind::start(parts, lab_fly::Generation::Flex));
     let token = if case == Case::Forbidden { lab_fly::TOKEN } else { lab_fly::ACTING_TOKEN };
     behind.double.misbehave(match case {

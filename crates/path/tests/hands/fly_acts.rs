@@ -3,7 +3,7 @@
 use crate::contract::{AMPLE, run, within};
 use crate::fly::{Behind, PARTS};
 use pgmedic_lab::Parts;
-use pgmedic_lab::faults::server_down;
+use pgmedic_lab::faults::{proxy_hung, server_cannot_start, server_down, server_hung};
 use pgmedic_lab::fly::{
     ACTING_TOKEN, API_MACHINE, Asked, DB_MACHINE, FOREIGN_TOKEN, Generation, Misbehaviour, TOKEN, VOLUME,
 };
@@ -174,6 +174,40 @@ fn a_dead_postmaster_in_a_machine_that_goes_on_is_started_by_the_machines_restar
     let done = run(hands.act(&Order::StartDb(found[0].clone()), within(AMPLE))).unwrap();
     assert!(done.said.starts_with("restart of machine") && behind.lab.postgres().is_alive(), "{done:?}");
     assert_eq!(behind.double.changes(), 1);
+}
+
+#[test]
+fn a_hung_server_and_its_proxy_are_back_after_the_machines_restart() {
+    let behind = Behind::start(PARTS, Generation::Flex);
+    let (server, proxy) =
+        (server_hung::inject(&behind.lab).unwrap(), proxy_hung::inject(&behind.lab).unwrap());
+    let done = act(&behind, Some(ACTING_TOKEN), &restart_db(), AMPLE).unwrap();
+    behind.double.settle();
+    assert!(behind.lab.postgres().sql("select 1").is_ok(), "{done:?}");
+    behind.lab.proxy().unwrap().wait_server("UP").unwrap();
+    for guard in [server, proxy] {
+        guard.remove().unwrap();
+    }
+}
+
+#[test]
+fn a_database_that_cannot_start_is_not_done_though_its_machine_is_started() {
+    let behind = Behind::start(BARE, Generation::Flex);
+    let fault = server_cannot_start::inject(&behind.lab).unwrap();
+    let order = Order::StartDb(target(DB_MACHINE));
+    let end = act(&behind, Some(ACTING_TOKEN), &order, Duration::from_secs(8));
+    let Err(Undone::Unknown { why, .. }) = &end else { panic!("{end:?}") };
+    assert!(why.contains("it is started, but checks: pg critical, role critical"), "{why}");
+    fault.remove().unwrap();
+}
+
+#[test]
+fn needs_root_a_check_that_was_critical_for_want_of_room_is_said_and_does_not_undo_a_restart() {
+    let behind = Behind::start(Parts { volume_mb: Some(200), ..BARE }, Generation::Flex);
+    let _full = behind.lab.volume().unwrap().fill(1 << 20).unwrap();
+    let done = act(&behind, Some(ACTING_TOKEN), &restart_db(), Duration::from_secs(8)).unwrap();
+    assert!(done.said.contains("pg critical, role passing, vm critical"), "{done:?}");
+    assert!(behind.lab.postgres().sql("select 1").is_ok());
 }
 
 #[test]

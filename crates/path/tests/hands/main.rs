@@ -9,4 +9,6 @@ mod fly_acts;
 mod host;
 #[path = "../platforms/http_double.rs"]
 mod http_double;
+#[cfg(feature = "kubernetes")]
+mod kubernetes;
 mod systemd;

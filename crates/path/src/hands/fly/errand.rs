@@ -27,8 +27,10 @@ pub(super) struct Errand<'a> {
     pub(super) app: &'a str,
     /// What it is done to: a machine's or a volume's id.
     pub(super) id: &'a str,
-    /// What Fly knows the requests by, in their order.
+    /// What Fly knows the requests by, in their order; of looks that follow each other the last.
     pub(super) request_ids: Vec<String>,
+    /// The last of them is a look's.
+    looked: bool,
     /// When everything has to be over, the giving back of the lease as well.
     until: Instant,
 }
@@ -42,7 +44,7 @@ pub(super) struct Lease {
 
 impl<'a> Errand<'a> {
     pub(super) fn new(fly: &'a Fly, pace: &'a Pace, app: &'a str, id: &'a str, until: Instant) -> Self {
-        Self { fly, pace, app, id, request_ids: Vec::new(), until }
+        Self { fly, pace, app, id, request_ids: Vec::new(), looked: false, until }
     }
 
     /// When the deed itself has to be over: there is time left to give the lease back.
@@ -76,8 +78,13 @@ impl<'a> Errand<'a> {
             return Err(End::Refused(why.to_owned()));
         }
         let result = self.fly.send(asking, BODY, until).await;
-        if let Ok(answer) = &result {
-            self.request_ids.extend(request_id(answer));
+        if let Some(id) = result.as_ref().ok().and_then(request_id) {
+            let looks = action == LOOK;
+            if looks && self.looked {
+                self.request_ids.pop();
+            }
+            self.looked = looks;
+            self.request_ids.push(id);
         }
         let app = self.app;
         carried_out(result, |answer| refusal(answer, app))
@@ -147,6 +154,7 @@ impl<'a> Errand<'a> {
     }
 
     pub(super) fn take_ids(&mut self) -> Vec<String> {
+        self.looked = false;
         std::mem::take(&mut self.request_ids)
     }
 }

@@ -3,7 +3,8 @@
 //! That it was restarted is seen by a start of it that is newer than before: `wait?state=started` alone is content with a
 //! machine that has not gone down yet. A check's result that is older than the start is not one of this start. An API's
 //! checks must not be critical in the end; a database's that were critical before may be so still, since they tell of
-//! disk and load as well (postgres-flex, `flycheck/vm.go`): that is said, and the walk afterwards judges it.
+//! disk and load as well (postgres-flex, `flycheck/vm.go`), unless they say that nothing listens: that is said, and the
+//! walk afterwards judges it.
 
 use super::errand::Errand;
 use crate::hands::{Done, Undone};
@@ -194,7 +195,9 @@ fn verdict(seen: &Instance, part: Part, before: &Before, over: bool) -> Option<R
         return None;
     }
     let critical = critical(seen);
-    let old_ones = part == Part::Db && critical.iter().all(|name| before.critical.contains(name));
+    let dead =
+        seen.server.login.as_ref().is_some_and(|login| matches!(login.value, CheckLogin::NothingListens(_)));
+    let old_ones = part == Part::Db && !dead && critical.iter().all(|name| before.critical.contains(name));
     Some(if critical.is_empty() || old_ones {
         Ok(format!("it is started; {}, as far as they have run since", checks(seen)))
     } else {
