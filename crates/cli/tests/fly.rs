@@ -2,10 +2,14 @@
 
 mod support;
 
+use pgmedic_lab::api::{Api, Place as Where};
 use pgmedic_lab::faults::{disk_full, server_down};
-use pgmedic_lab::fly::{ACTING_TOKEN, DB_MACHINE, Fly, Generation, TOKEN, VOLUME};
+use pgmedic_lab::fly::{
+    ACTING_TOKEN, API_MACHINE, DB_MACHINE, Fly, Generation, Misbehaviour, SECOND_API_MACHINE, TOKEN, VOLUME,
+};
 use pgmedic_lab::postgres::PASSWORD;
 use pgmedic_lab::{Lab, Parts};
+use std::sync::Arc;
 use support::Place;
 
 /// A configuration whose only service is the lab's, on the double.
@@ -142,4 +146,70 @@ fn needs_root_a_full_volume_is_grown_and_only_then_the_dead_postmaster_started()
         assert!(!text.contains(bare), "{text}");
     }
     drop((down, full));
+}
+
+/// An API whose pool hands out dead sockets, and a double that has it in two machines.
+fn two_stale_machines(lab: &Lab, double: &Fly, place: &Place, runtime: &tokio::runtime::Runtime) -> Arc<Api> {
+    let at = Where::At((std::net::Ipv4Addr::LOCALHOST, lab.postgres().port()).into());
+    let folder = place.path().join("second");
+    std::fs::create_dir(&folder).unwrap();
+    let second = Arc::new(Api::start(&folder, at, runtime.handle().clone()).unwrap());
+    double.scale_api(Arc::clone(&second));
+    for api in [lab.api().unwrap(), &second] {
+        api.use_once().unwrap();
+        api.trust_pool(true);
+        api.lose_sockets();
+        (0..6).for_each(|_| drop(api.is_ready()));
+        assert!(api.is_ready().is_err());
+    }
+    second
+}
+
+fn changes_of(double: &Fly) -> Vec<String> {
+    let id = |path: &str| path.split('/').nth(5).unwrap_or_default().to_owned();
+    let word = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
+    let asked = double.requests();
+    let changes = asked.iter().filter(|asked| asked.method != "GET");
+    changes.map(|asked| format!("{} {} {}", asked.method, word(&asked.path), id(&asked.path))).collect()
+}
+
+#[test]
+fn api_machines_are_restarted_one_by_one_and_the_next_only_after_the_one_before() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let lab = Lab::build(Parts { api: true, ..Parts::default() }).unwrap();
+    let double = Fly::start(&lab, Generation::Flex).unwrap();
+    let place = Place::new();
+    mendable(&place, &lab, &double);
+    let second = two_stale_machines(&lab, &double, &place, &runtime);
+    let token = [("FLY_API_TOKEN", ACTING_TOKEN)];
+    let fix = ["fix", "shop", "--yes", "--allow", "app-restart", "--stable", "500ms", "--format", "json"];
+
+    // A machine that Fly will not restart is the last that is asked for.
+    double.misbehave(Some(Misbehaviour::RefusesToAct(429)));
+    let refused = place.run_with(&token, &fix);
+    assert_eq!(
+        (refused.exit, steps(&refused.json())),
+        (Some(1), vec!["restart-api refused".to_owned()]),
+        "{}",
+        refused.all()
+    );
+    assert_eq!(double.changes(), 1, "the second machine was not asked for: {:?}", changes_of(&double));
+    double.misbehave(None);
+
+    let before = changes_of(&double).len();
+    let mended = place.run_with(&token, &fix);
+    assert_eq!(
+        (mended.exit, steps(&mended.json())),
+        (Some(0), vec!["restart-api applied".to_owned()]),
+        "{}",
+        mended.all()
+    );
+    let wanted: Vec<String> = [API_MACHINE, SECOND_API_MACHINE]
+        .iter()
+        .flat_map(|id| ["POST lease", "POST restart", "DELETE lease"].map(|what| format!("{what} {id}")))
+        .collect();
+    assert_eq!(changes_of(&double)[before..], wanted);
+    lab.api().unwrap().is_ready().unwrap();
+    second.is_ready().unwrap();
+    assert!(!double.is_leased(API_MACHINE) && !double.is_leased(SECOND_API_MACHINE));
 }

@@ -42,6 +42,8 @@ pub const DB_APP: &str = "renderflow-db";
 pub const DB_MACHINE: &str = "148e21e7c22d89";
 /// The API machine's id.
 pub const API_MACHINE: &str = "d891234c567890";
+/// The id of the API's second machine, where it has one.
+pub const SECOND_API_MACHINE: &str = "e784079b449483";
 /// The volume's id.
 pub const VOLUME: &str = "vol_4y521w2zlp1po82v";
 
@@ -78,6 +80,8 @@ struct State {
     api: Option<Arc<Api>>,
     db_machine: Mutex<Machine>,
     api_machine: Mutex<Machine>,
+    /// The API's second machine, and the process in it.
+    second_api: Mutex<Option<(Machine, Arc<Api>)>>,
     fenced: AtomicBool,
     read_only: AtomicBool,
     unreachable: AtomicBool,
@@ -112,6 +116,7 @@ impl Fly {
             api: lab.api().ok().cloned(),
             db_machine: Mutex::new(Machine::started(DB_MACHINE, "muddy-sun-1")),
             api_machine: Mutex::new(Machine::started(API_MACHINE, "red-tree-2")),
+            second_api: Mutex::default(),
             fenced: AtomicBool::new(false),
             read_only: AtomicBool::new(false),
             unreachable: AtomicBool::new(false),
@@ -138,6 +143,11 @@ impl Fly {
             }
         });
         Ok(Self { address, state, over, listening: Some(listening) })
+    }
+
+    /// The API has a second machine from now on, with this process in it.
+    pub fn scale_api(&self, api: Arc<Api>) {
+        *held(&self.state.second_api) = Some((Machine::started(SECOND_API_MACHINE, "blue-moon-3"), api));
     }
 
     /// Its base, as `api_url` and `logs_url` take it.

@@ -3,7 +3,9 @@
 //!
 //! Not in here: who may ask and in which form (`wire`).
 
-use super::{API_MACHINE, DB_MACHINE, State, VOLUME, held};
+use super::machine::Machine;
+use super::{API_MACHINE, DB_MACHINE, SECOND_API_MACHINE, State, VOLUME, held};
+use crate::api::Api;
 use crate::dns::Zone;
 use crate::error::LabError;
 use crate::haproxy::Tuning;
@@ -43,36 +45,49 @@ impl Act {
 impl State {
     /// Begins it; what is done goes on after the answer.
     pub(super) fn act(self: &Arc<Self>, machine: &str, act: Act) {
-        let (state, is_db) = (Arc::clone(self), machine == DB_MACHINE);
+        let (state, id) = (Arc::clone(self), machine.to_owned());
         if act != Act::Start {
-            held(self.machine(machine)).stop(true, None);
+            self.note(machine, |one| one.stop(true, None));
         }
         let work = std::thread::spawn(move || {
-            let done = if is_db { state.act_on_db(act) } else { state.act_on_api(act) };
+            let done = if id == DB_MACHINE { state.act_on_db(act) } else { state.act_on_api(&id, act) };
             // What went wrong is seen by what does not run then.
             drop(done);
         });
         held(&self.under_way).push(work);
     }
 
-    fn machine(&self, id: &str) -> &std::sync::Mutex<super::machine::Machine> {
-        if id == API_MACHINE { &self.api_machine } else { &self.db_machine }
-    }
-
     pub(super) fn is_started(&self, id: &str) -> bool {
-        held(self.machine(id)).is_started
+        match id {
+            API_MACHINE => held(&self.api_machine).is_started,
+            SECOND_API_MACHINE => held(&self.second_api).as_ref().is_some_and(|(one, _)| one.is_started),
+            _ => held(&self.db_machine).is_started,
+        }
     }
 
-    fn act_on_api(&self, act: Act) -> Result<(), LabError> {
-        let Some(api) = &self.api else { return Ok(()) };
-        if act != Act::Start {
-            api.stop();
+    /// Does something to a machine's own account of itself.
+    fn note(&self, id: &str, change: impl Fn(&mut Machine)) {
+        match id {
+            API_MACHINE => change(&mut held(&self.api_machine)),
+            SECOND_API_MACHINE => held(&self.second_api).iter_mut().for_each(|(one, _)| change(one)),
+            _ => change(&mut held(&self.db_machine)),
         }
+    }
+
+    fn api_in(&self, id: &str) -> Option<Arc<Api>> {
+        if id == SECOND_API_MACHINE {
+            return held(&self.second_api).as_ref().map(|(_, api)| Arc::clone(api));
+        }
+        self.api.clone()
+    }
+
+    fn act_on_api(&self, id: &str, act: Act) -> Result<(), LabError> {
+        let Some(api) = self.api_in(id) else { return Ok(()) };
+        api.stop();
         if act != Act::Stop {
-            api.stop();
             api.restart();
             api.listen()?;
-            held(&self.api_machine).start();
+            self.note(id, Machine::start);
         }
         Ok(())
     }
