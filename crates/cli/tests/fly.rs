@@ -1,5 +1,7 @@
 //! The real binary with `kind = "fly"`: configured, refused, and a stopped machine found by what Fly's double tells.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod support;
 
 use pgmedic_lab::api::{Api, Place as Where};
