@@ -10,6 +10,8 @@ use tokio::time::Instant;
 
 /// What is in a double's hidden places, and in what it is asked with; nothing that hands say may show it.
 pub(crate) const SECRET: &str = "hunter2";
+/// What the tokens of Fly's double begin with.
+const TOKEN: &str = "fm2_";
 
 /// How things go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,8 +94,8 @@ impl Double {
             Err(undone) => undone.to_string(),
         };
         assert!((5..1200).contains(&said.len()) && !said.contains('\n'), "{said:?}");
-        assert!(!format!("{end:?}{said}").contains(SECRET), "{end:?}");
-        assert!(!format!("{:?}", self.hands).contains(SECRET), "{:?}", self.hands);
+        let all = format!("{end:?}{said}{:?}", self.hands);
+        assert!(!all.contains(SECRET) && !all.contains(TOKEN), "{all}");
         end
     }
 }
@@ -107,6 +109,7 @@ pub(crate) fn holds(double: impl Fn(Case) -> Double) {
     knows_not_what_was_not_answered(&double(Case::ActsAndHangs));
     knows_not_what_ended_in_an_error(&double(Case::ActsAndFails));
     never_shrinks(&double(Case::Willing));
+    begins_nothing_without_time(&double(Case::Willing));
 }
 
 fn offers_without_asking(double: &Double) {
@@ -200,4 +203,11 @@ fn never_shrinks(double: &Double) {
         assert!(matches!(end, Err(Undone::Refused { .. })), "{size}: {end:?}");
     }
     assert_eq!((double.changes)(), 0, "not even asked for");
+}
+
+fn begins_nothing_without_time(double: &Double) {
+    let (target, before) = (double.target(Deed::RestartDb), (double.life)(Part::Db));
+    let end = double.act(&Order::Restart(Part::Db, target), Duration::ZERO);
+    assert!(matches!(end, Err(Undone::Refused { .. })), "{end:?}");
+    assert_eq!(((double.changes)(), (double.life)(Part::Db)), (0, before));
 }
