@@ -6,6 +6,8 @@ use serde::Serialize;
 
 /// Exit code for bad usage (sysexits.h `EX_USAGE`).
 pub(crate) const USAGE: i32 = 64;
+/// Exit code where nothing was done: `fix`, "not healthy yet and nothing more is allowed".
+pub(crate) const NOTHING_DONE: i32 = 1;
 /// Exit code for a defect in pgmedic (`EX_SOFTWARE`).
 pub(crate) const DEFECT: i32 = 70;
 /// Exit code for bad configuration (`EX_CONFIG`).
@@ -23,6 +25,9 @@ pub(crate) enum Failure {
     /// The environment names a connection that cannot be read.
     #[error("{0}")]
     Environment(String),
+    /// Nothing was begun: another pgmedic is at it, or there is nowhere to write down what would be done.
+    #[error("{0}")]
+    Record(String),
     /// Stopped by a signal.
     #[error("stopped by {name}")]
     Signal {
@@ -47,6 +52,7 @@ impl Failure {
         match self {
             Self::Usage(_) => USAGE,
             Self::Config(_) | Self::Environment(_) => CONFIGURATION,
+            Self::Record(_) => NOTHING_DONE,
             Self::Signal { exit, .. } => *exit,
             Self::Defect(_) => DEFECT,
         }
@@ -56,6 +62,7 @@ impl Failure {
         match self {
             Self::Usage(_) => "usage",
             Self::Config(_) | Self::Environment(_) => "configuration",
+            Self::Record(_) => "record",
             Self::Signal { .. } => "interrupted",
             Self::Defect(_) => "defect",
         }

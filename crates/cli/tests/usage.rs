@@ -50,7 +50,7 @@ fn bad_usage_is_64_and_says_what_would_be_right() {
         (vec!["fix", "--allow", "resart"], "nearest: "),
         (vec!["fix", "postgres://h/d"], "nobody is there to be asked"),
         (vec!["fix", "postgres://h/d", "--yes", "--plan"], "cannot be used with"),
-        (vec!["fix", "postgres://h/d", "--yes", "--only", "No Such"], "cannot be a remedy's name"),
+        (vec!["fix", "postgres://h/d", "--yes", "--only", "No Such"], "--only"),
         (vec!["incidents", "show", "nope"], "no incident \"nope\""),
         (vec!["watch", "--help"], "`pgmedic watch` is not built yet"),
         (vec!["audit", "shop"], "`pgmedic audit` is not built yet"),

@@ -4,6 +4,7 @@
 
 use crate::evidence::{Evidence, Seen};
 use crate::preflight::{BaseBackup, Preflight};
+use crate::rooms::proxy::causes::wrong_server;
 use crate::rooms::server::causes::{server_recovering, server_starting};
 use crate::rooms::server::gone::lets_in;
 use crate::rooms::storage::volumes;
@@ -73,6 +74,7 @@ fn own_server(e: &Evidence) -> Gate {
 fn before(e: &Evidence, action: &Action) -> Vec<Gate> {
     match action {
         Action::RestartDb => vec![
+            identity(e),
             space(e),
             inodes(e),
             recovery(e),
@@ -86,11 +88,9 @@ fn before(e: &Evidence, action: &Action) -> Vec<Gate> {
         // A server that does not run has nothing to lose by a start but the space for it, and the first error's traces.
         Action::StartDb => vec![space(e), inodes(e), nobody_runs(e), latent(e)],
         Action::ExtendVolume { to_gb, .. } => vec![cap(e, *to_gb), is_short(e)],
-        Action::Cancel { .. }
-        | Action::Terminate { .. }
-        | Action::ResumePooler { .. }
+        Action::Cancel { .. } | Action::Terminate { .. } | Action::RaiseLimit { .. } => vec![identity(e)],
+        Action::ResumePooler { .. }
         | Action::EnablePooler { .. }
-        | Action::RaiseLimit { .. }
         | Action::RestartApi
         | Action::RestartProxy => Vec::new(),
     }
@@ -100,6 +100,12 @@ fn before(e: &Evidence, action: &Action) -> Vec<Gate> {
 #[must_use]
 pub fn barred(e: &Evidence, action: &Action) -> Option<String> {
     of(e, action).iter().find_map(Gate::bars)
+}
+
+/// What was seen is of the service's own server: another's sessions and files are nothing to go by, and not ours to touch.
+fn identity(e: &Evidence) -> Gate {
+    let stranger = (wrong_server::CAUSE.find)(e).map(|found| State::Closed(found.summary));
+    Gate::new("the server that is meant", stranger.unwrap_or(State::Open))
 }
 
 /// Why no volume is seen, in words for a gate.

@@ -10,6 +10,29 @@ use pgmedic_model::{
     Action, Confidence, Finding, Permit, PlanStep, RemedyKind, RemedyPlan, Role, SessionRef, Severity,
 };
 
+/// The remedies that pgmedic can apply, by their ids: those that some cause gives an action.
+pub const REMEDIES: [&str; 19] = [
+    "cancel-blocker",
+    "cancel-long-queries",
+    "cancel-waiting-statement",
+    "enable-pooler-database",
+    "extend-volume",
+    "raise-connection-limit",
+    "recycle-pool",
+    "reset-pool",
+    "restart-api",
+    "restart-database",
+    "restart-largest-holder",
+    "restart-pooler",
+    "restart-proxy",
+    "resume-pooler",
+    "start-server",
+    "terminate-blocker",
+    "terminate-ghost-sessions",
+    "terminate-half-open",
+    "terminate-idle-sessions",
+];
+
 /// What may be applied, and what has been.
 #[derive(Clone, Debug, Default)]
 pub struct Permits {
@@ -106,6 +129,11 @@ fn whom(e: &Evidence) -> String {
 }
 
 fn step(e: &Evidence, finding: &Finding, remedy: &RemedyPlan, permits: &Permits) -> PlanStep {
+    debug_assert!(
+        remedy.action.is_none() || REMEDIES.contains(&remedy.remedy.as_str()),
+        "{} is missing in REMEDIES",
+        remedy.remedy
+    );
     let target = remedy.action.as_ref().map_or_else(|| "a person".to_owned(), Action::target);
     let told = words::of(e, remedy.action.as_ref());
     let command = if remedy.by_hand.is_empty() { &remedy.command } else { &remedy.by_hand };

@@ -14,18 +14,7 @@ const SHORTEST: usize = 4;
 /// service is no secret that masking could keep.
 #[must_use]
 pub fn veiled(evidence: Evidence, service: &Service) -> Evidence {
-    let targets: Vec<&Target> = [Some(&service.target), service.rescue.as_ref(), service.pooler.as_ref()]
-        .into_iter()
-        .flatten()
-        .collect();
-    let public = |password: &str| {
-        targets.iter().any(|t| t.user == password || t.database == password || t.host.to_string() == password)
-    };
-    let secrets: Vec<&str> = targets
-        .iter()
-        .filter_map(|target| target.password.as_ref().map(Secret::reveal))
-        .filter(|password| password.len() >= SHORTEST && !public(password))
-        .collect();
+    let secrets = secrets(service);
     if secrets.is_empty() {
         return evidence;
     }
@@ -34,6 +23,26 @@ pub fn veiled(evidence: Evidence, service: &Service) -> Evidence {
         return evidence;
     }
     serde_json::from_value(value).unwrap_or(evidence)
+}
+
+/// The same of words that whoever acts has said.
+pub(crate) fn veiled_words(words: String, service: &Service) -> String {
+    secrets(service).into_iter().fold(words, |words, secret| words.replace(secret, Secret::MASK))
+}
+
+fn secrets(service: &Service) -> Vec<&str> {
+    let targets: Vec<&Target> = [Some(&service.target), service.rescue.as_ref(), service.pooler.as_ref()]
+        .into_iter()
+        .flatten()
+        .collect();
+    let public = |password: &str| {
+        targets.iter().any(|t| t.user == password || t.database == password || t.host.to_string() == password)
+    };
+    targets
+        .iter()
+        .filter_map(|target| target.password.as_ref().map(Secret::reveal))
+        .filter(|password| password.len() >= SHORTEST && !public(password))
+        .collect()
 }
 
 /// Masks the secrets in every string; true where there was one.

@@ -9,12 +9,14 @@ use crate::output;
 use crate::render::{self, fix as screen, style::Look};
 use crate::select;
 use crate::surroundings::Surroundings;
+use crate::usage::may_hold_a_secret;
 use ask::{Asking, Quiet};
+use pgmedic_model::nearest::nearest;
 use pgmedic_model::{FixReport, Permit, RemedyKind, StepOutcome};
 use pgmedic_path::Service;
-use pgmedic_path::fix::{Company, Options, fix};
-use pgmedic_path::journal::{Journal, JournalError};
-use pgmedic_path::plan::Permits;
+use pgmedic_path::fix::{Company, Options, fix, settle};
+use pgmedic_path::journal::{Journal, JournalError, is_left_open};
+use pgmedic_path::plan::{Permits, REMEDIES};
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -35,32 +37,66 @@ pub(crate) fn run(args: &FixArgs, color: When) -> Result<i32, Failure> {
         let why = "nobody is there to be asked (stdin is no terminal): --plan shows what would be done, --yes does what is allowed";
         return Err(Failure::Usage(why.to_owned()));
     }
-    if let Some(only) = args.only.as_deref().filter(|only| !is_a_remedys_name(only)) {
+    if let Some(only) = args.only.as_deref().filter(|only| !REMEDIES.contains(only)) {
+        let near = nearest(only, REMEDIES).map_or(String::new(), |near| format!("; nearest: {near}"));
+        let shown = if may_hold_a_secret(only) { "that".to_owned() } else { format!("{only:?}") };
         return Err(Failure::Usage(format!(
-            "--only: {only:?} cannot be a remedy's name: `pgmedic fix --plan` shows them"
+            "--only: {shown} is no remedy that pgmedic applies{near}. `pgmedic fix --plan` shows those of the moment"
         )));
     }
     let look = Look::of_stdout(color);
     let mut company: Box<dyn Company> =
         if human { Box::new(Asking::new(look)) } else { Box::new(Quiet::new(asks)) };
-    let state = around.state_folder();
-    let home = select::home(args.into())
-        .map(|path| path.canonicalize().unwrap_or(path).display().to_string())
-        .unwrap_or_else(|| service.target.display());
-    let outcome = mend(args, &service, asks, state, &home, company.as_mut());
-    let report = match outcome? {
-        Ok(report) => report,
-        // Nothing was begun: another pgmedic is at it, or there is nowhere to write.
-        Err(why) => {
-            output::stderr(&format!("pgmedic: {}\n", render::text::visible(&why.to_string())));
-            return Ok(1);
-        }
+    let place = Place {
+        state: around.state_folder().unwrap_or_else(|| PathBuf::from("/var/lib/pgmedic")),
+        service: service.name.clone(),
+        home: select::home(args.into()).map_or_else(
+            || whereabouts(&service),
+            |path| path.canonicalize().unwrap_or(path).display().to_string(),
+        ),
     };
+    let report = mend(args, &service, asks, &place, company.as_mut())?
+        .map_err(|why| Failure::Record(why.to_string()))?;
+    if report.recovered && report.incident.is_none() && !args.plan {
+        place.settle(&report);
+    }
     match args.format {
         FixFormat::Human => output::stdout(&screen::end(&report, &look)),
         FixFormat::Json => output::stdout(&render::json::document(&report).unwrap_or_default()),
     }
     Ok(exit(&report))
+}
+
+/// Where the record of a service is kept.
+struct Place {
+    state: PathBuf,
+    service: String,
+    /// What tells services of one name apart.
+    home: String,
+}
+
+impl Place {
+    fn open(&self) -> Result<Journal, JournalError> {
+        Journal::open(&self.state, &self.service, &self.home)
+    }
+
+    /// Closes an incident that was left open, now that the service was found well. That it cannot is no reason to call the
+    /// service ill; another pgmedic that is at it closes it itself.
+    fn settle(&self, report: &FixReport) {
+        if !is_left_open(&self.state, &self.service, &self.home) {
+            return;
+        }
+        match self.open().and_then(|mut journal| settle(&mut journal, report)) {
+            Ok(_) | Err(JournalError::Busy { .. }) => {}
+            Err(why) => output::stderr(&format!("pgmedic: {}\n", render::text::visible(&why.to_string()))),
+        }
+    }
+}
+
+/// Where a service without a configuration is: another server's database of the same name is another service.
+fn whereabouts(service: &Service) -> String {
+    let target = &service.target;
+    format!("{:?} {:?} {}", target.host, target.hostaddr, target.port)
 }
 
 /// 0 well; 1 nothing (more) is allowed; 2 tried in vain.
@@ -82,10 +118,6 @@ fn more_is_only_forbidden(report: &FixReport) -> bool {
     left.peek().is_some() && left.all(|s| forbidden(&s.permit))
 }
 
-fn is_a_remedys_name(text: &str) -> bool {
-    !text.is_empty() && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
-}
-
 /// The kinds that need no word: those of the command line, else the policy's, else `sessions`. Where somebody is asked, those
 /// of the command line alone.
 fn kinds(args: &FixArgs, service: &Service, asks: bool) -> Vec<RemedyKind> {
@@ -101,8 +133,7 @@ fn mend(
     args: &FixArgs,
     service: &Service,
     asks: bool,
-    state: Option<PathBuf>,
-    home: &str,
+    place: &Place,
     company: &mut dyn Company,
 ) -> Result<Result<FixReport, JournalError>, Failure> {
     let broken = |error: std::io::Error| Failure::Defect(format!("no runtime: {error}"));
@@ -117,20 +148,21 @@ fn mend(
         plan_only: args.plan,
         stop: Arc::clone(&stop),
     };
-    let mut record = || {
-        let folder = state.clone().unwrap_or_else(|| PathBuf::from("/var/lib/pgmedic"));
-        Journal::open(&folder, &service.name, home)
-    };
+    let mut record = || place.open();
     let outcome = runtime.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt()).map_err(broken)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(broken)?;
+        // A terminal that is gone: a lost ssh connection does not cut a step in half.
+        let mut hangup = signal(SignalKind::hangup()).map_err(broken)?;
         let mut mending = std::pin::pin!(fix(service, &options, &mut record, company));
         loop {
             tokio::select! {
+                // A signal goes before an answer that came with it.
                 biased;
-                outcome = &mut mending => return Ok(outcome),
                 _ = interrupt.recv() => leave(&stop, "SIGINT", 130)?,
                 _ = terminate.recv() => leave(&stop, "SIGTERM", 143)?,
+                _ = hangup.recv() => leave(&stop, "SIGHUP", 129)?,
+                outcome = &mut mending => return Ok(outcome),
             }
         }
     });

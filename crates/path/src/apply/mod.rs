@@ -12,6 +12,7 @@ mod way;
 use crate::evidence::Evidence;
 use crate::hands::Order;
 use crate::service::Service;
+use crate::veil::veiled_words;
 use pgmedic_model::{Action, SessionOutcome, StepOutcome};
 use std::future::Future;
 use std::pin::Pin;
@@ -56,6 +57,11 @@ pub type Applying<'a> = Pin<Box<dyn Future<Output = Came> + Send + 'a>>;
 
 /// Applies an action that a session or a console does. What needs hands is done order by order ([`order`]).
 pub async fn apply(service: &Service, e: &Evidence, action: &Action) -> Came {
+    let came = by_session(service, e, action).await;
+    Came { detail: veiled_words(came.detail, service), ..came }
+}
+
+async fn by_session(service: &Service, e: &Evidence, action: &Action) -> Came {
     match action {
         Action::Cancel { sessions } => sessions::cancel(service, e, sessions).await,
         Action::Terminate { sessions, class, down_to } => {
@@ -76,5 +82,6 @@ pub async fn apply(service: &Service, e: &Evidence, action: &Action) -> Came {
 
 /// Has one order done by the service's hands.
 pub async fn order(service: &Service, order: &Order) -> Came {
-    orders::give(service, order).await
+    let came = orders::give(service, order).await;
+    Came { detail: veiled_words(came.detail, service), ..came }
 }

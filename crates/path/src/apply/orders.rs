@@ -5,6 +5,7 @@ use super::{BRIEF, Came, LONG};
 use crate::hands::{Order, Target, Undone};
 use crate::platform::Part;
 use crate::service::Service;
+use crate::veil::veiled_words;
 use pgmedic_model::{Action, Deed, StepOutcome};
 use tokio::time::Instant;
 
@@ -16,7 +17,10 @@ pub async fn orders(service: &Service, action: &Action) -> Result<Option<Vec<Ord
     let Some(deed) = action.deed() else { return Ok(None) };
     let hands = service.hands.as_ref().filter(|hands| hands.offers().contains(&deed));
     let hands = hands.ok_or("nobody here can do it: [service.platform] says who could")?;
-    let targets = hands.targets(deed, Instant::now() + BRIEF * 2).await.map_err(|why| why.to_string())?;
+    let targets = hands
+        .targets(deed, Instant::now() + BRIEF * 2)
+        .await
+        .map_err(|why| veiled_words(why.to_string(), service))?;
     let targets = match action {
         Action::ExtendVolume { volume, .. } => of_volume(targets, volume),
         _ => targets,

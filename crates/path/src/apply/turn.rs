@@ -47,7 +47,9 @@ pub(super) async fn give_back(session: &mut Session) {
 /// True where the turn is ours; else the transaction is at its end again.
 async fn free(session: &mut Session) -> Result<bool, String> {
     let (class, object) = LOCK;
-    let lock = format!("begin; {PREFIX}select pg_try_advisory_xact_lock({class}, {object})");
+    // A pgmedic that is stopped meanwhile does not keep the turn: the server ends its session.
+    let bound = "set local idle_in_transaction_session_timeout to '15s'; ";
+    let lock = format!("begin; {PREFIX}{bound}select pg_try_advisory_xact_lock({class}, {object})");
     let others = format!(
         "select not exists (select from pg_locks where locktype = 'advisory' and classid = {class}::oid and objid = {object}::oid \
          and objsubid = 2 and granted and pid <> pg_backend_pid())"

@@ -20,7 +20,8 @@ impl Look {
     /// Walks, with what a restart would meet.
     pub(super) async fn at(service: &Service, timeout: Duration) -> Self {
         let at = Instant::now();
-        let evidence = walk_for(Purpose::Preflight, service, timeout, &|_| {}).await;
+        // On the heap: a fix looks at many points, and each would hold a walk's whole state on its caller's stack.
+        let evidence = Box::pin(walk_for(Purpose::Preflight, service, timeout, &|_| {})).await;
         let evidence = veiled(evidence, service);
         let findings = diagnose(&evidence);
         let report = report(&evidence, findings.clone());

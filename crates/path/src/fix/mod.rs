@@ -3,18 +3,20 @@
 //! One step at a time, each on a fresh walk; each written into the record before it is begun and again when its outcome is
 //! known. Not in here: what may be done (`plan`, `gates`), doing it (`apply`), the record's files (`journal`).
 
+mod begin;
 mod look;
 mod steps;
 
 use crate::clock::Stopwatch;
-use crate::gates;
-use crate::journal::incidents::{Incident, begun_on, done, incidents, same};
+use crate::journal::incidents::{Incident, begun_on, incidents};
 use crate::journal::{Event, Journal, JournalError};
 use crate::plan::{Permits, plan};
 use crate::service::Service;
+use begin::begin;
+pub use begin::settle;
 use look::Look;
-use pgmedic_model::{FixReport, FixStep, Ms, Permit, PlanStep, RemedyKind, Report, StepOutcome};
-use std::collections::BTreeSet;
+use pgmedic_model::{Action, FixReport, FixStep, Ms, Permit, PlanStep, RemedyKind, Report, StepOutcome};
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -25,6 +27,9 @@ use std::time::Duration;
 const MOST_STEPS: usize = 20;
 /// Evidence is not acted on when it is older than this: whoever was asked may have thought for long.
 const FRESH: Duration = Duration::from_secs(10);
+
+/// How long an interrupt may take to be heard.
+const HEED: Duration = Duration::from_millis(20);
 
 /// How a fix goes.
 #[derive(Clone, Debug)]
@@ -100,7 +105,7 @@ pub async fn fix(
     }
     let mut journal = record()?;
     let incident = begin(&mut journal, service, &look, company)?;
-    permits.done = incident.done;
+    (permits.done, permits.ended) = (incident.done, incident.ended);
     report.plan = plan(&look.evidence, &look.findings, &permits);
     company.told(&News::Planned(&report.plan));
     let mut fix = Fix {
@@ -113,7 +118,7 @@ pub async fn fix(
         step: incident.steps,
         steps: Vec::new(),
         tried: BTreeSet::new(),
-        consented: BTreeSet::new(),
+        consented: BTreeMap::new(),
         watch,
         well_after: None,
         trouble: None,
@@ -150,46 +155,6 @@ fn report_of(service: &Service, watch: &Stopwatch, look: &Look, plan: Vec<PlanSt
     }
 }
 
-/// The incident that this fix belongs to.
-struct Begun {
-    id: String,
-    /// Steps that it has had.
-    steps: u64,
-    done: Vec<(String, Option<String>)>,
-}
-
-/// Opens an incident, or goes on with the one that this is; steps that were cut off are said to have been.
-fn begin(
-    journal: &mut Journal,
-    service: &Service,
-    look: &Look,
-    company: &mut dyn Company,
-) -> Result<Begun, JournalError> {
-    let now = crate::clock::now();
-    let list = incidents(journal.entries());
-    let (causes, report) = (look.root_causes(), Box::new(look.report.clone()));
-    let Some(going_on) = same(&list, &causes, now) else {
-        journal.make_room()?;
-        let stamp: String = now.to_string().chars().filter(|c| c.is_ascii_alphanumeric()).take(15).collect();
-        let taken = list.iter().filter(|i| i.id.starts_with(&stamp)).count();
-        let more = if taken == 0 { String::new() } else { format!("-{}", taken + 1) };
-        let id = format!("{stamp}-{}{more}", service.name);
-        journal.append(&id, Event::Opened { causes, report })?;
-        return Ok(Begun { id, steps: 0, done: Vec::new() });
-    };
-    company.told(&News::Resumed(going_on));
-    for step in going_on.steps.iter().filter(|s| s.outcome.is_none() && !s.interrupted) {
-        let detail = format!(
-            "{} on {} was begun at {} and cut off: whether it was done is not known, and it is not begun again",
-            step.remedy, step.target, step.at
-        );
-        journal.append(&going_on.id, Event::Interrupted { step: step.step, detail })?;
-    }
-    journal.append(&going_on.id, Event::Resumed { causes, report })?;
-    let steps = going_on.steps.iter().map(|s| s.step).max().unwrap_or(0);
-    Ok(Begun { id: going_on.id.clone(), steps, done: done(going_on, now) })
-}
-
 /// A fix under way.
 struct Fix<'a> {
     service: &'a Service,
@@ -203,8 +168,8 @@ struct Fix<'a> {
     steps: Vec<FixStep>,
     /// Remedy and target of what was taken or declined.
     tried: BTreeSet<(String, String)>,
-    /// The same of what somebody said yes to.
-    consented: BTreeSet<(String, String)>,
+    /// What somebody said yes to, by the same.
+    consented: BTreeMap<(String, String), Option<Action>>,
     watch: Stopwatch,
     well_after: Option<Ms>,
     /// The record could not be written: nothing more is done.
@@ -217,6 +182,25 @@ fn key(step: &PlanStep) -> (String, String) {
     // Sessions are told apart by who owns them, not by their number: the same remedy is not tried twice on what comes back.
     let owner = step.action.as_ref().and_then(|a| a.sessions().first()).map(|s| s.application_name.clone());
     (step.remedy.clone(), owner.unwrap_or_else(|| step.target.clone()))
+}
+
+/// Whoever said yes to an action said it to this one too: it is the same, or ends or cancels no more sessions.
+fn covers(said: Option<&Action>, now: Option<&Action>) -> bool {
+    match (said, now) {
+        (
+            Some(Action::Terminate { sessions: a, class: x, .. }),
+            Some(Action::Terminate { sessions: b, class: y, .. }),
+        ) => x == y && b.len() <= a.len(),
+        (Some(Action::Cancel { sessions: a }), Some(Action::Cancel { sessions: b })) => b.len() <= a.len(),
+        _ => said == now,
+    }
+}
+
+/// Comes back when the fix is wanted to end.
+async fn wanted_to_end(stop: &AtomicBool) {
+    while !stop.load(Ordering::Relaxed) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 impl Fix<'_> {
@@ -233,6 +217,9 @@ impl Fix<'_> {
                 self.tried.insert(key(&step));
                 continue;
             }
+            if self.stopped() {
+                break;
+            }
             if look.age() > FRESH {
                 look = Look::at(self.service, self.options.timeout).await;
                 continue;
@@ -248,12 +235,20 @@ impl Fix<'_> {
 
     /// True where the step's kind is allowed, or somebody allows it.
     async fn agreed(&mut self, step: &PlanStep) -> bool {
-        if self.permits.kinds.contains(&step.kind) || self.consented.contains(&key(step)) {
+        if self.permits.kinds.contains(&step.kind)
+            || self.consented.get(&key(step)).is_some_and(|said| covers(said.as_ref(), step.action.as_ref()))
+        {
             return true;
         }
-        let yes = self.company.may(step).await;
+        let yes = tokio::select! {
+            biased;
+            () = wanted_to_end(&self.options.stop) => false,
+            yes = self.company.may(step) => yes,
+        };
         if yes {
-            self.consented.insert(key(step));
+            // An interrupt that came before the answer may be heard only after it.
+            tokio::time::sleep(HEED).await;
+            self.consented.insert(key(step), step.action.clone());
         }
         yes
     }
@@ -282,9 +277,13 @@ impl Fix<'_> {
     /// The last entry. A record that cannot be written says so in the verdict.
     fn close(&mut self, last: &Look) {
         let (recovered, summary) = (self.recovered(last), self.verdict(last));
-        let closed = Event::Closed { recovered, summary, report: Box::new(last.report.clone()) };
-        if self.trouble.is_none() && !self.options.stop.load(Ordering::Relaxed) {
-            self.trouble = self.journal.append(&self.incident, closed).err();
+        let last = if self.options.stop.load(Ordering::Relaxed) {
+            Event::Left { summary }
+        } else {
+            Event::Closed { recovered, summary, report: Box::new(last.report.clone()) }
+        };
+        if self.trouble.is_none() {
+            self.trouble = self.journal.append(&self.incident, last).err();
         }
     }
 
@@ -317,14 +316,9 @@ impl Fix<'_> {
     }
 
     /// The instances or volumes on which the step's deed was begun in this incident.
-    fn begun_on(&self, action: &pgmedic_model::Action) -> Vec<String> {
+    fn begun_on(&self, action: &Action) -> Vec<String> {
         let list = incidents(self.journal.entries());
         list.iter().rfind(|i| i.id == self.incident).map_or_else(Vec::new, |i| begun_on(i, action))
-    }
-
-    /// A gate may have closed between two targets of one step.
-    fn barred(look: &Look, action: &pgmedic_model::Action) -> Option<String> {
-        gates::barred(&look.evidence, action)
     }
 
     /// How long a remedy of this kind may take to show, once it was applied.

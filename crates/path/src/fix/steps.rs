@@ -5,9 +5,10 @@ use super::look::Look;
 use super::{Fix, News};
 use crate::apply::{self, Came, orders};
 use crate::clock::Stopwatch;
+use crate::gates;
 use crate::hands::Order;
 use crate::journal::Event;
-use pgmedic_model::{Action, Deed, FixStep, PlanStep, StepOutcome};
+use pgmedic_model::{Action, FixStep, PlanStep, SessionOutcome, StepOutcome};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -27,7 +28,9 @@ impl Fix<'_> {
             Some(action) => self.act(step, action, look).await,
             None => Came::to(StepOutcome::Refused, "only a person can do it"),
         };
-        self.permits.ended += came.sessions.iter().filter(|s| s.terminated).count() as u64;
+        // One that was signalled and is still there may yet go.
+        let counts = |s: &&SessionOutcome| s.terminated || came.outcome == StepOutcome::Failed;
+        self.permits.ended += came.sessions.iter().filter(counts).count() as u64;
         let patience =
             if came.outcome == StepOutcome::Applied { Self::patience(step.kind) } else { Duration::ZERO };
         let after = self.until_it_shows(step, patience).await;
@@ -77,7 +80,7 @@ impl Fix<'_> {
         }
         let (left, mut outcome) = (orders.len(), StepOutcome::Applied);
         for (number, order) in orders.iter().enumerate() {
-            if let Some(why) = Self::barred(look, action).filter(|_| number == 0) {
+            if let Some(why) = gates::barred(&look.evidence, action).filter(|_| number == 0) {
                 return Came::to(StepOutcome::Refused, why);
             }
             if !self.write_intent(step, action, Some(&order.target().id)) {
@@ -89,17 +92,13 @@ impl Fix<'_> {
             restart |= came.needs_restart;
             said.push(came.detail);
             ids.extend(came.request_ids);
-            let more = number + 1 < left;
-            if outcome != StepOutcome::Applied || (more && self.stopped()) {
+            let others = left - number - 1;
+            if outcome != StepOutcome::Applied || others == 0 {
                 break;
             }
-            if more && order.deed() == Deed::RestartApi && !self.is_ready_again().await {
-                let left = left - number - 1;
-                said.push(format!(
-                    "it is not ready after {} s: the other {left} are not touched",
-                    READY_WITHIN.as_secs()
-                ));
-                outcome = StepOutcome::Failed;
+            if let Some((worse, why)) = self.keeps_from_the_next(action).await {
+                said.push(format!("{why}: the other {others} are not touched"));
+                outcome = worse;
                 break;
             }
         }
@@ -112,22 +111,35 @@ impl Fix<'_> {
         Came { request_ids: ids, needs_restart: restart, ..Came::to(outcome, said.join("; ")) }
     }
 
-    /// Whether the API says that it is ready, within its time. Where it is not asked, the platform's word is all there is.
-    async fn is_ready_again(&self) -> bool {
-        if self.service.ready.is_none() {
-            return true;
-        }
+    /// What keeps a step from its next target, looked at anew: the one before is not ready in its time, a gate is closed by
+    /// now, or the fix is wanted to end.
+    async fn keeps_from_the_next(&self, action: &Action) -> Option<(StepOutcome, String)> {
         let until = Instant::now() + READY_WITHIN;
-        while Instant::now() < until {
+        loop {
+            if self.stopped() {
+                return Some((StepOutcome::Applied, "stopped".to_owned()));
+            }
             let look = Look::at(self.service, self.options.timeout).await;
-            if !crate::rooms::app::readiness::failing(&look.evidence)
-                && look.evidence.app.ready.get().is_some()
-            {
-                return true;
+            let why = match action {
+                Action::RestartApi => self.is_not_ready(&look),
+                action => gates::barred(&look.evidence, action),
+            }?;
+            // A server that runs by now need not be started; one that was restarted is given time.
+            if *action == Action::StartDb {
+                return Some((StepOutcome::Applied, why));
+            }
+            if Instant::now() >= until {
+                return Some((StepOutcome::Failed, format!("after {} s {why}", READY_WITHIN.as_secs())));
             }
             tokio::time::sleep(STEP).await;
         }
-        false
+    }
+
+    /// That the API does not say that it is ready. Where it is not asked, the platform's word is all there is.
+    fn is_not_ready(&self, look: &Look) -> Option<String> {
+        let ready =
+            look.evidence.app.ready.get().is_some() && !crate::rooms::app::readiness::failing(&look.evidence);
+        (self.service.ready.is_some() && !ready).then(|| "it is not ready".to_owned())
     }
 
     /// Walks until the service is well, the step's cause has gone, or its time is over.

@@ -118,11 +118,16 @@ fn begun(entry: &Entry) -> Incident {
 fn take(incident: &mut Incident, entry: &Entry) {
     match entry.event.clone() {
         Event::Opened { causes, report } | Event::Resumed { causes, report } => {
-            incident.causes.extend(causes);
-            incident.causes.dedup();
+            for cause in causes {
+                if !incident.causes.contains(&cause) {
+                    incident.causes.push(cause);
+                }
+            }
             incident.before.get_or_insert(*report);
             (incident.recovered, incident.summary) = (None, "open".to_owned());
         }
+        // A journal that was put aside and the one in its place both tell of it.
+        Event::Intent { step, .. } if incident.steps.iter().any(|s| s.step == step) => {}
         Event::Intent { step, remedy, kind, cause, target, action, on } => incident.steps.push(Step {
             step,
             at: entry.at,
@@ -152,6 +157,7 @@ fn take(incident: &mut Incident, entry: &Entry) {
                 (found.interrupted, found.detail) = (true, detail);
             }
         }
+        Event::Left { summary } => incident.summary = summary,
         Event::Closed { recovered, summary, report } => {
             (incident.recovered, incident.summary, incident.after) =
                 (Some(recovered), summary, Some(*report));
@@ -159,15 +165,15 @@ fn take(incident: &mut Incident, entry: &Entry) {
     }
 }
 
-/// The incident that goes on with these root causes: the last one, where it has one of them, or was never closed, and is
-/// recent enough.
+/// The incident that goes on with these root causes: the last one, where it has one of them, or did not end well, and is
+/// recent enough. The root of a service that is still ill may be called by another name when it is looked at again.
 #[must_use]
 pub fn same<'i>(list: &'i [Incident], causes: &[String], now: Timestamp) -> Option<&'i Incident> {
     let last = list.last()?;
     let (age, shares) = (now.0 - last.last_at.0, causes.iter().any(|c| last.causes.contains(c)));
     let goes_on = match last.recovered {
         None => age <= SAME_OPEN,
-        Some(_) => shares && age <= SAME,
+        Some(recovered) => (shares || !recovered) && age <= SAME,
     };
     goes_on.then_some(last)
 }
@@ -182,6 +188,20 @@ pub fn done(incident: &Incident, now: Timestamp) -> Vec<(String, Option<String>)
     // A remedy of several instances is taken up again at those that are not done: `begun_on` tells them.
     let whole = barred.filter(|s| s.on.is_none());
     whole.map(|s| (s.remedy.clone(), if of_sessions(s) { None } else { Some(s.target.clone()) })).collect()
+}
+
+/// Sessions that the fix of an incident which was never closed has ended, or may have: whoever goes on with it has as many
+/// fewer to end.
+#[must_use]
+pub fn ended(incident: &Incident) -> u64 {
+    let of = |s: &Step| match s.outcome {
+        Some(StepOutcome::Applied | StepOutcome::NotNeeded) => {
+            s.sessions.iter().filter(|one| one.terminated).count()
+        }
+        Some(StepOutcome::Refused) => 0,
+        Some(StepOutcome::Failed) | None => s.action.sessions().len(),
+    };
+    if incident.recovered.is_some() { 0 } else { incident.steps.iter().map(of).sum::<usize>() as u64 }
 }
 
 /// The instances or volumes on which a deed has been begun in this incident, by any remedy.
@@ -260,6 +280,28 @@ mod tests {
         let list = incidents(&[opened(0), intent(1, 1, Action::Cancel { sessions }, None)]);
         assert_eq!(done(&list[0], Timestamp(50_000)), [("r".to_owned(), None)]);
         assert!(done(&list[0], Timestamp(70_000)).is_empty());
+    }
+
+    #[test]
+    fn what_was_cut_off_counts_against_the_cap_of_what_goes_on() {
+        let sessions = vec![pgmedic_model::SessionRef::default(); 30];
+        let mut entries = vec![opened(0), intent(1, 1, Action::Cancel { sessions }, None)];
+        assert_eq!(ended(&incidents(&entries)[0]), 30);
+        entries.push(entries[1].clone());
+        assert_eq!(incidents(&entries)[0].steps.len(), 1, "told twice, done once");
+        let one = |terminated| SessionOutcome { terminated, ..SessionOutcome::default() };
+        let known = Event::Outcome {
+            step: 1,
+            outcome: StepOutcome::Applied,
+            detail: "2 of 30".into(),
+            sessions: vec![one(true), one(false), one(true)],
+            request_ids: Vec::new(),
+            undo: None,
+        };
+        entries.push(entry(3, known));
+        assert_eq!(ended(&incidents(&entries)[0]), 2);
+        entries.push(entry(4, Event::Closed { recovered: false, summary: "ill".into(), report: report() }));
+        assert_eq!(ended(&incidents(&entries)[0]), 0, "another fix, another count");
     }
 
     #[test]

@@ -9,10 +9,11 @@ pub mod incidents;
 use crate::clock;
 use pgmedic_model::{Action, RemedyKind, Report, SessionOutcome, StepOutcome, Timestamp};
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// The folder in the state's.
@@ -99,6 +100,11 @@ pub enum Event {
         /// What is known.
         detail: String,
     },
+    /// The fix was stopped before its end; the incident stays open.
+    Left {
+        /// The verdict.
+        summary: String,
+    },
     /// The fix ended.
     Closed {
         /// The service was well, and proved so.
@@ -155,14 +161,21 @@ impl Journal {
     /// # Errors
     /// Where another pgmedic has it open, or it cannot be read or written.
     pub fn open(state: &Path, service: &str, home: &str) -> Result<Self, JournalError> {
-        let folder = state.join(FOLDER);
-        let path =
-            folder.join(format!("{}-{:08x}.jsonl", plain(service), fnv(&format!("{home}\n{service}"))));
+        let path = place(state, service, home);
         let failed = |error| JournalError::Io { path: path.display().to_string(), error };
+        let folder = state.join(FOLDER);
         DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(failed)?;
         let mut file = open(&path).map_err(failed)?;
         let busy = || JournalError::Busy { service: service.to_owned(), path: path.display().to_string() };
-        flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|_| busy())?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => return Err(busy()),
+            Err(error) => return Err(failed(error.into())),
+        }
+        // Whoever had it may have put it aside in between: then another file has this name, and its own lock.
+        if !is_still(&file, &path) {
+            return Err(busy());
+        }
         let (entries, torn) = read(&mut file).map_err(failed)?;
         if torn {
             // The line that a crash cut short stays, and the next begins on one of its own.
@@ -197,21 +210,86 @@ impl Journal {
         Ok(())
     }
 
-    /// Puts a journal aside that has grown large, where no incident in it is open.
+    /// Puts a journal aside that has grown large. What was begun in the incident that goes on is taken along: it must not
+    /// scroll out of what is read.
     ///
     /// # Errors
     /// Where it cannot be written.
-    pub fn make_room(&mut self) -> Result<(), JournalError> {
+    pub fn make_room(&mut self, going_on: Option<&str>) -> Result<(), JournalError> {
         let failed = |error| JournalError::Io { path: self.path.display().to_string(), error };
         if self.file.metadata().map_err(failed)?.len() < LARGE {
             return Ok(());
         }
-        std::fs::rename(&self.path, self.path.with_extension("1.jsonl")).map_err(failed)?;
-        let file = open(&self.path).map_err(failed)?;
-        flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|e| failed(e.into()))?;
-        (self.file, self.entries) = (file, Vec::new());
+        let (mut kept, mut opened) = (Vec::new(), false);
+        for entry in self.entries.iter().filter(|entry| going_on == Some(entry.incident.as_str())) {
+            match entry.event {
+                Event::Opened { .. } | Event::Resumed { .. } if opened => {}
+                Event::Opened { .. } | Event::Resumed { .. } => {
+                    opened = true;
+                    kept.push(entry.clone());
+                }
+                Event::Closed { .. } | Event::Left { .. } => {}
+                Event::Intent { .. } | Event::Outcome { .. } | Event::Interrupted { .. } => {
+                    kept.push(entry.clone())
+                }
+            }
+        }
+        self.file = self.begin_anew(&kept).map_err(failed)?;
+        self.entries = kept;
         Ok(())
     }
+
+    /// A file with these entries in the journal's place, locked; the one before is put aside. There is one of that name at
+    /// every moment.
+    fn begin_anew(&self, kept: &[Entry]) -> std::io::Result<File> {
+        let (new, aside) = (self.path.with_extension("new"), self.path.with_extension("1.jsonl"));
+        remove(&new)?;
+        let mut file = open(&new)?;
+        flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        for entry in kept {
+            let mut line = serde_json::to_vec(entry)?;
+            line.push(b'\n');
+            file.write_all(&line)?;
+        }
+        file.sync_all()?;
+        remove(&aside)?;
+        std::fs::hard_link(&self.path, &aside)?;
+        std::fs::rename(&new, &self.path)?;
+        if let Some(folder) = self.path.parent() {
+            File::open(folder)?.sync_all()?;
+        }
+        Ok(file)
+    }
+}
+
+fn remove(path: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// A service's journal. Names are made such that they stay in the folder; what tells services apart is the hash.
+fn place(state: &Path, service: &str, home: &str) -> PathBuf {
+    let plain = |c: char| if c.is_alphanumeric() || "-_".contains(c) { c } else { '_' };
+    let name: String = service.chars().take(40).map(plain).collect();
+    state.join(FOLDER).join(format!("{name}-{:08x}.jsonl", fnv(&format!("{home}\0{service}"))))
+}
+
+/// True where the file is the one that has this name.
+fn is_still(file: &File, path: &Path) -> bool {
+    let which = |meta: std::fs::Metadata| (meta.dev(), meta.ino());
+    file.metadata().map(which).ok() == std::fs::metadata(path).map(which).ok()
+}
+
+/// True where the record tells of an incident of this service that was not closed: its fix was cut off, stopped, or is at
+/// work. Nothing is written, made or locked.
+#[must_use]
+pub fn is_left_open(state: &Path, service: &str, home: &str) -> bool {
+    let read = File::open(place(state, service, home)).and_then(|mut file| read(&mut file));
+    read.is_ok_and(|(entries, _)| {
+        incidents::incidents(&entries).last().is_some_and(|i| i.recovered.is_none())
+    })
 }
 
 /// Reads every journal of a state folder, without locking: a line that is being written is left out.
@@ -253,12 +331,6 @@ fn read(file: &mut File) -> std::io::Result<(Vec<Entry>, bool)> {
     let entries =
         bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
     Ok((entries, bytes.last().is_some_and(|byte| *byte != b'\n')))
-}
-
-/// A service's name as a part of a file's name: one that is called as its database is may have any characters.
-fn plain(name: &str) -> String {
-    let fits = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-    name.chars().map(|c| if fits(c) { c } else { '_' }).take(64).collect()
 }
 
 /// FNV-1a, 32 bits: enough to tell a host's few configurations apart.
@@ -304,12 +376,33 @@ mod tests {
     }
 
     #[test]
-    fn a_name_of_any_characters_stays_in_the_folder() {
+    fn what_was_begun_does_not_scroll_away_however_often_its_incident_goes_on() {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["../../etc/x", "a/b", &"é".repeat(300), "", "."] {
-            let journal = Journal::open(folder.path(), name, "a").unwrap();
-            assert_eq!(journal.path.parent().unwrap(), folder.path().join(FOLDER), "{name}");
+        let mut journal = Journal::open(folder.path(), "shop", "a").unwrap();
+        let report = Box::new(crate::report(&crate::evidence::fixture::healthy(), Vec::new()));
+        let causes = vec!["x".repeat(100_000)];
+        journal.append("i1", Event::Opened { causes: causes.clone(), report: report.clone() }).unwrap();
+        let intent = Event::Intent {
+            step: 1,
+            remedy: "restart-api".into(),
+            kind: RemedyKind::AppRestart,
+            cause: "x".into(),
+            target: "the API".into(),
+            action: Action::RestartApi,
+            on: Some("m1".into()),
+        };
+        journal.append("i1", intent).unwrap();
+        for _ in 0..3 * MOST / 100_000 {
+            journal.make_room(Some("i1")).unwrap();
+            journal.append("i1", Event::Resumed { causes: causes.clone(), report: report.clone() }).unwrap();
         }
+        assert!(journal.file.metadata().unwrap().len() <= LARGE + 200_000);
+        drop(journal);
+        let journal = Journal::open(folder.path(), "shop", "a").unwrap();
+        let list = incidents::incidents(journal.entries());
+        assert_eq!(incidents::begun_on(&list[0], &Action::RestartApi), ["m1"]);
+        let all = incidents::incidents(&read_all(folder.path()).unwrap());
+        assert_eq!((all.len(), all[0].steps.len()), (1, 1), "told by two journals, done once");
     }
 
     #[test]

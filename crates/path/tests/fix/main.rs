@@ -8,6 +8,8 @@
 mod real;
 
 mod crowd;
+mod gates;
+mod hands;
 mod hostile;
 mod identity;
 mod scene;

@@ -161,7 +161,8 @@ pub(crate) fn terminate_active(e: &Evidence, s: &SessionView, remedy: &str, why:
 /// alone.
 pub(crate) fn terminate_ghosts(e: &Evidence, ghosts: &[&SessionView]) -> Option<RemedyPlan> {
     let most = e.policy.max_terminations as usize;
-    let chosen: Vec<_> = ghosts.iter().copied().filter(|s| may_end(&e.policy, s)).take(most).collect();
+    let may = |s: &&SessionView| may_end(&e.policy, s) && !is_upkeep(&s.application);
+    let chosen: Vec<_> = ghosts.iter().copied().filter(may).take(most).collect();
     if chosen.is_empty() {
         return None;
     }
@@ -317,6 +318,17 @@ pub(crate) mod tests {
     fn nobody_is_ended_where_slots_enough_are_free() {
         let e = with_facts(|f| f.sessions.sessions = vec![session_of(1, "idle", 700_000.0)]);
         assert!(terminate_idle(&e).is_none());
+    }
+
+    #[test]
+    fn a_ghost_of_upkeep_is_its_owners_to_end() {
+        let e = with_facts(|_| ());
+        let mut dump = session_of(1, "idle", 700_000.0);
+        dump.application = "pg_dump".into();
+        assert!(terminate_ghosts(&e, &[&dump]).is_none());
+        let plain = session_of(2, "idle", 700_000.0);
+        let plan = terminate_ghosts(&e, &[&dump, &plain]).unwrap();
+        assert_eq!(plan.action.unwrap().sessions().iter().map(|s| s.pid).collect::<Vec<_>>(), [2]);
     }
 
     #[test]
