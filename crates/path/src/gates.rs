@@ -85,6 +85,13 @@ pub fn barred(e: &Evidence, action: &Action) -> Option<String> {
     of(e, action).iter().find_map(Gate::bars)
 }
 
+/// True where what an action is for is seen to hold already, whatever else is still found: a server that died of a full
+/// volume stays dead when the volume has grown, and it is the next step's turn.
+#[must_use]
+pub fn is_spent(e: &Evidence, action: &Action) -> bool {
+    matches!(action, Action::ExtendVolume { .. }) && matches!(is_short(e).state, State::Closed(_))
+}
+
 /// Why no volume is seen, in words for a gate.
 const NO_VOLUME: &str = "no window shows the database's volumes: `[service.platform]`";
 
@@ -294,7 +301,10 @@ mod tests {
         assert!(barred(&e, &grow).expect("barred").contains("max_volume_gb is 14"));
         e.policy.max_volume_gb = Some(15);
         assert_eq!(barred(&e, &grow), None);
+        assert!(!is_spent(&e, &grow));
         let mut idle = with_volumes(healthy(), vec![volume(10_000, 9_000)]);
+        assert!(is_spent(&idle, &grow) && !is_spent(&idle, &Action::StartDb));
+        assert!(!is_spent(&healthy(), &grow), "no volume is seen");
         idle.policy.max_volume_gb = Some(15);
         assert!(barred(&idle, &grow).expect("barred").contains("short of space"));
     }

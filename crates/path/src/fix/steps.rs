@@ -5,6 +5,7 @@ use super::look::Look;
 use super::{Fix, News};
 use crate::apply::{self, Came, orders};
 use crate::clock::Stopwatch;
+use crate::gates;
 use crate::hands::Order;
 use crate::journal::Event;
 use pgmedic_model::{Action, Deed, FixStep, PlanStep, StepOutcome};
@@ -130,13 +131,14 @@ impl Fix<'_> {
         false
     }
 
-    /// Walks until the service is well, the step's cause has gone, or its time is over.
+    /// Walks until the service is well, the step's cause has gone or its purpose is met, or its time is over.
     async fn until_it_shows(&self, step: &PlanStep, patience: Duration) -> Look {
         let (until, mut gone) = (Instant::now() + patience, None);
         loop {
             let look = Look::at(self.service, self.options.timeout).await;
             let now = Instant::now();
-            if !look.finds(&step.cause) {
+            let spent = step.action.as_ref().is_some_and(|action| gates::is_spent(&look.evidence, action));
+            if spent || !look.finds(&step.cause) {
                 gone.get_or_insert(now);
             }
             let others = gone.is_some_and(|since: Instant| now - since >= GRACE);
