@@ -5,7 +5,7 @@
 help:            ## this list
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-demo:            ## breaks a real Postgres in the runbook's four ways and diagnoses each before your eyes
+demo:            ## breaks a real Postgres in the runbook's four ways, and finds and mends each before your eyes
 	@scripts/install-parts
 	@cargo build --release --quiet
 	@target/release/pgmedic drill --runbook

@@ -9,7 +9,7 @@ use std::io::Write as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// A mounted volume; dropped, it is unmounted.
 #[derive(Debug)]
@@ -82,7 +82,7 @@ impl Volume {
     ///
     /// # Errors
     /// Where mount(8) fails.
-    pub(crate) fn enlarge(&self, mb: u32) -> Result<(), LabError> {
+    pub fn enlarge(&self, mb: u32) -> Result<(), LabError> {
         remount(&self.path, &format!("size={mb}m"))
     }
 
@@ -172,6 +172,23 @@ impl Drop for Volume {
     fn drop(&mut self) {
         // Lazily: where something still works in it, the mount is out of the way at once and gone when that ends.
         let _said_nowhere = Command::new("umount").arg("-l").arg(&self.path).status();
+    }
+}
+
+/// The volumes of a lab that are mounted now.
+#[derive(Clone, Debug, Default)]
+pub struct Mounted(Arc<Mutex<Vec<Weak<Volume>>>>);
+
+impl Mounted {
+    /// Counts one in, for as long as it is mounted.
+    pub(crate) fn add(&self, volume: &Arc<Volume>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(volume));
+    }
+
+    /// Those that are there.
+    #[must_use]
+    pub fn volumes(&self) -> Vec<Arc<Volume>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade).collect()
     }
 }
 
