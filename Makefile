@@ -5,7 +5,7 @@
 help:            ## this list
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-demo:            ## breaks a real Postgres in the runbook's four ways and diagnoses each before your eyes
+demo:            ## breaks a real Postgres in the runbook's four ways, and finds and mends each before your eyes
 	@scripts/install-parts
 	@cargo build --release --quiet
 	@target/release/pgmedic drill --runbook
@@ -19,6 +19,8 @@ lint:            ## formatting, clippy, the house's own demands, licences
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --quiet -- --deny warnings
 	cargo clippy --package pgmedic --package pgmedic-path --all-targets --features kubernetes --quiet -- --deny warnings
+	@if command -v c++ >/dev/null; then cargo check --quiet --manifest-path fuzz/Cargo.toml; \
+	 else echo "no c++: whether the fuzz targets build is not checked (apt-get install g++)"; fi
 	cargo run --quiet --package xtask -- tidy
 	@if command -v cargo-deny >/dev/null; then cargo deny --log-level error check bans licenses sources; \
 	 else echo "cargo-deny is not installed: licences and sources are not checked (cargo install --locked cargo-deny)"; fi

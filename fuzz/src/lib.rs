@@ -53,7 +53,7 @@ pub fn http(data: &[u8]) {
             }
         };
         let app = tokio::select! {
-            app = probe::look(&service, Instant::now() + PATIENCE, |_| {}) => app,
+            app = probe::look(&service, Instant::now() + PATIENCE, |_, _| {}) => app,
             () = everybody => unreachable!("the listener stays"),
         };
         judge_app(app).await;

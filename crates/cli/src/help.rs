@@ -100,7 +100,8 @@ pub(crate) const DRILL: &str = "\
 Examples:
   pgmedic drill --list                what there is to drill, what each needs
   pgmedic drill slots-exhausted       one fault, and the report it evokes
-  pgmedic drill --runbook             the runbook's four faults, in a row
+  pgmedic drill slots-exhausted --fix  the same, and mended before your eyes
+  pgmedic drill --runbook             the runbook's four faults, each mended
   pgmedic drill --all --format json   every fault; schema pgmedic.drill/1
   pgmedic drill disk-full+proxy-hung  two faults at once
   pgmedic drill --pairs               two at a time, from every room
@@ -118,7 +119,9 @@ Environment:
 
 Exit codes:
   0   each cause was found, alone, and its service was well again; of two at
-      once each was found, or the one that hides the other named
+      once each was found, or the one that hides the other named; with --fix
+      each was mended by what must mend it, or left untouched to a person, and
+      no bystander was harmed
   1   one was not; or one that was named (with --strict: any) needs root or a
       program that is not here
   64 bad usage   70 a defect in pgmedic";

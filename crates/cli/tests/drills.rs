@@ -19,9 +19,11 @@ fn pgmedic(arguments: &[&str]) -> (Option<i32>, String, String) {
     (output.status.code(), text(output.stdout), text(output.stderr))
 }
 
+/// One run proves both: each cause is found, alone; and each fault that can be mended is, by what must mend it, while
+/// every other is left untouched with a command for a person, and no bystander is harmed.
 #[test]
-fn every_drill_finds_its_cause_alone() {
-    let (exit, stdout, stderr) = pgmedic(&["drill", "--all", "--format", "json"]);
+fn every_drill_that_can_be_mended_is_and_no_other_is_touched() {
+    let (exit, stdout, stderr) = pgmedic(&["drill", "--all", "--fix", "--format", "json"]);
     let document: serde_json::Value =
         serde_json::from_str(&stdout).unwrap_or_else(|e| panic!("no document: {e}\n{stdout}\n{stderr}"));
     support::obeys("drill.schema.json", &document);
@@ -33,12 +35,26 @@ fn every_drill_finds_its_cause_alone() {
     for drill in drills.iter().filter(|d| !d["report"].is_null()) {
         support::obeys("report.schema.json", &drill["report"]);
     }
+    let fixes = drills.iter().filter(|d| d["status"] == "passed").map(|d| &d["fix"]);
+    let (mended, left): (Vec<_>, Vec<_>) = fixes.partition(|fix| fix["expected"] == "recovers");
+    assert!(mended.iter().all(|fix| fix["recovered"] == true && fix["right"] == true), "{mended:#?}");
+    assert!(left.iter().all(|fix| fix["command"].as_str().is_some_and(|c| !c.is_empty())), "{left:#?}");
+    let sum_of = |name: &str| -> u64 {
+        mended.iter().chain(&left).map(|fix| fix[name].as_u64().expect("a count")).sum()
+    };
+    assert_eq!(sum_of("harm"), 0);
+    assert!(sum_of("bystanders") > 2 * drills.len() as u64, "most faults leave them in");
     // Past the harness' capture: what the drills counted belongs to the last lines of every run.
     let count = |name: &str| document[name].as_u64().unwrap();
     let (passed, failed, root, missing) =
         (count("passed"), count("failed"), count("needs_root"), count("missing"));
     let sum = format!(
-        "drills: {passed} passed, {failed} failed, {root} need root, {missing} need a program, {} skipped\n",
+        "drills: {passed} passed ({} mended, {} left to a person, {} bystanders, {} harmed), {failed} failed, {root} need \
+         root, {missing} need a program, {} skipped\n",
+        mended.len(),
+        left.len(),
+        sum_of("bystanders"),
+        sum_of("harm"),
         count("skipped")
     );
     std::io::stderr().write_all(sum.as_bytes()).unwrap();

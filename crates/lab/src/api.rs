@@ -2,22 +2,27 @@
 //! log. It runs inside of this process and reaches its database as any API does: by name, through whatever is in
 //! between, with a password.
 
-use crate::dns;
+mod connect;
+mod held;
+
 use crate::error::{LabError, Tried as _};
-use crate::postgres::{DATABASE, PASSWORD, ROLE};
+use crate::sessions::Sockets;
+use connect::{connect, words};
+use held::Held;
+pub use held::{CheckedOut, Requests};
 use pgmedic_model::Timestamp;
 use std::io::Write as _;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
-use tokio_postgres::{Client, Config, NoTls, Statement};
+use tokio_postgres::{Client, Statement};
 
 /// The pool's size, as the runbook's Prevention has it.
 pub(crate) const POOL_MAX: usize = 10;
@@ -56,7 +61,14 @@ pub struct Api {
 
 #[derive(Debug)]
 struct State {
+    /// Where its pool finds the database.
     place: Mutex<Place>,
+    /// Where its settings say: what it finds when it starts.
+    configured: Mutex<Place>,
+    /// Connections that requests hold.
+    out: Mutex<Vec<Weak<Held>>>,
+    /// Sessions that are its own without being its pool's.
+    owned: Mutex<Vec<Sockets>>,
     slots: Arc<Semaphore>,
     idle: tokio::sync::Mutex<Vec<Pooled>>,
     waiting: AtomicUsize,
@@ -91,48 +103,6 @@ impl Pooled {
     }
 }
 
-/// Connections that requests of the API have checked out and hold. Dropped, they are the pool's again.
-#[derive(Debug)]
-pub struct CheckedOut {
-    state: Arc<State>,
-    held: Vec<(Arc<Pooled>, OwnedSemaphorePermit)>,
-    runtime: Handle,
-}
-
-impl CheckedOut {
-    /// Starts a statement on each and does not wait for its end.
-    pub fn begin(&self, statement: &str) {
-        for (pooled, _) in &self.held {
-            let (pooled, statement) = (Arc::clone(pooled), statement.to_owned());
-            // How it ends does not matter: it is cut off with the fault.
-            self.runtime.spawn(async move { drop(pooled.client.simple_query(&statement).await) });
-        }
-    }
-}
-
-impl Drop for CheckedOut {
-    fn drop(&mut self) {
-        for (pooled, permit) in self.held.drain(..) {
-            // A statement that still runs keeps its connection busy: such a one is not worth keeping.
-            if let Ok(pooled) = Arc::try_unwrap(pooled) {
-                let state = Arc::clone(&self.state);
-                self.runtime.block_on(async move { state.idle.lock().await.push(pooled) });
-            }
-            drop(permit);
-        }
-    }
-}
-
-/// Requests that keep coming. Dropped, no more come.
-#[derive(Debug)]
-pub struct Requests(Vec<JoinHandle<()>>);
-
-impl Drop for Requests {
-    fn drop(&mut self) {
-        self.0.iter().for_each(JoinHandle::abort);
-    }
-}
-
 impl Api {
     /// Starts it.
     ///
@@ -142,7 +112,10 @@ impl Api {
         let log = folder.join("api.log");
         let file = std::fs::OpenOptions::new().create(true).append(true).open(&log);
         let state = State {
+            configured: Mutex::new(place.clone()),
             place: Mutex::new(place),
+            out: Mutex::default(),
+            owned: Mutex::default(),
             slots: Arc::new(Semaphore::new(POOL_MAX)),
             idle: tokio::sync::Mutex::default(),
             waiting: AtomicUsize::new(0),
@@ -171,13 +144,13 @@ impl Api {
                 tokio::spawn(serve(Arc::clone(&state), stream));
             }
         });
-        *self.listening.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
+        *locked(&self.listening) = Some(task);
         Ok(())
     }
 
     /// Stops listening: the API is gone, as far as anybody can tell.
     pub fn stop(&self) {
-        if let Some(task) = self.listening.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        if let Some(task) = locked(&self.listening).take() {
             task.abort();
             let _aborted = self.runtime.block_on(task);
         }
@@ -186,8 +159,39 @@ impl Api {
     /// Gives it another place to find its database at, and takes its open connections away: a new `DATABASE_URL`
     /// and a restart.
     pub fn redeploy(&self, place: Place) {
-        *self.state.place.lock().unwrap_or_else(PoisonError::into_inner) = place;
+        *locked(&self.state.configured) = place.clone();
+        *locked(&self.state.place) = place;
         self.restart();
+    }
+
+    /// Takes its pool away: it runs on as one whose pool was never made, until it is started anew.
+    pub fn lose_pool(&self) {
+        *locked(&self.state.place) = Place::Uninitialised;
+        self.restart();
+    }
+
+    /// Says that these sessions end with its process.
+    pub(crate) fn owns(&self, sockets: Sockets) {
+        locked(&self.state.owned).push(sockets);
+    }
+
+    /// Ends its process and starts it anew: whatever it had is gone, its settings and its defects are not.
+    ///
+    /// # Errors
+    /// Where it cannot listen again.
+    pub fn start_anew(&self) -> Result<(), LabError> {
+        self.stop();
+        let out: Vec<Weak<Held>> = std::mem::take(&mut *locked(&self.state.out));
+        for held in out.iter().filter_map(Weak::upgrade) {
+            for (pooled, _permit) in std::mem::take(&mut *locked(&held)) {
+                pooled.driver.abort();
+            }
+        }
+        std::mem::take(&mut *locked(&self.state.owned)).iter().for_each(Sockets::close);
+        self.restart();
+        let configured = locked(&self.state.configured).clone();
+        *locked(&self.state.place) = configured;
+        self.listen()
     }
 
     /// Takes its open connections away; it finds its database where it did.
@@ -225,15 +229,28 @@ impl Api {
     /// # Errors
     /// Where one cannot be opened.
     pub fn check_out_all(&self) -> Result<CheckedOut, LabError> {
-        let mut out =
-            CheckedOut { state: Arc::clone(&self.state), held: Vec::new(), runtime: self.runtime.clone() };
-        for _ in 0..POOL_MAX {
+        self.check_out(POOL_MAX)
+    }
+
+    /// Has so many requests use its pool at once, which then keeps as many connections.
+    ///
+    /// # Errors
+    /// Where one cannot be opened.
+    pub fn warm(&self, connections: usize) -> Result<(), LabError> {
+        self.check_out(connections).map(drop)
+    }
+
+    fn check_out(&self, connections: usize) -> Result<CheckedOut, LabError> {
+        let held = Arc::<Held>::default();
+        locked(&self.state.out).push(Arc::downgrade(&held));
+        let out = CheckedOut { state: Arc::clone(&self.state), held, runtime: self.runtime.clone() };
+        for _ in 0..connections {
             let taken = self.runtime.block_on(async {
                 let (pooled, permit) = self.state.check_out().await?;
                 pooled.ask().await.map(|()| (Arc::new(pooled), permit))
             });
             let statement = "a connection of the API's pool".to_owned();
-            out.held.push(taken.map_err(|said| LabError::Sql { statement, said, code: None })?);
+            locked(&out.held).push(taken.map_err(|said| LabError::Sql { statement, said, code: None })?);
         }
         Ok(out)
     }
@@ -308,6 +325,11 @@ impl Drop for Api {
     }
 }
 
+/// What a mutex holds, also after a panic of whoever held it.
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Reads one request and answers it.
 async fn serve(state: Arc<State>, mut stream: TcpStream) {
     let mut request = Vec::new();
@@ -366,7 +388,7 @@ impl State {
 
     /// A connection of the pool and the right to it: one that is kept, else a new one.
     async fn check_out(&self) -> Result<(Pooled, OwnedSemaphorePermit), String> {
-        let place = self.place.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let place = locked(&self.place).clone();
         let permit = {
             let _waiting = Waiting::begin(&self.waiting);
             let acquired =
@@ -377,7 +399,10 @@ impl State {
         };
         let trusting = self.trusting.load(Ordering::Relaxed);
         let as_it_is = trusting || self.untested.load(Ordering::Relaxed);
-        let kept = self.idle.lock().await.pop().filter(|pooled| as_it_is || !pooled.ended());
+        let kept = {
+            let mut idle = self.idle.lock().await;
+            std::iter::from_fn(|| idle.pop()).find(|pooled| as_it_is || !pooled.ended())
+        };
         let pooled = match kept {
             Some(pooled) => pooled,
             None => {
@@ -410,7 +435,7 @@ impl State {
     /// Writes a line to the log.
     fn write(&self, line: &str) {
         let now = Timestamp::from_system(SystemTime::now());
-        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut log = locked(&self.log);
         // An API whose log cannot be written serves on.
         drop(writeln!(log, "{now} {line}"));
     }
@@ -429,45 +454,5 @@ impl<'a> Waiting<'a> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Opens a connection.
-async fn connect(place: Place) -> Result<(Client, JoinHandle<()>), String> {
-    let (addresses, port) = match place {
-        Place::Uninitialised => return Err("Database not initialised".to_owned()),
-        Place::At(address) => (vec![address.ip()], address.port()),
-        Place::Named { nameserver, port } => (resolve(nameserver).await?, port),
-    };
-    let mut config = Config::new();
-    // As libpq does, it tries each address in turn.
-    for ip in addresses {
-        config.hostaddr(ip);
-    }
-    config.port(port).user(ROLE).password(PASSWORD).dbname(DATABASE);
-    config.application_name("renderflow-api").connect_timeout(READY_WITHIN);
-    let (client, connection) = config.connect(NoTls).await.map_err(|e| words(&e))?;
-    let driver = tokio::spawn(async move { drop(connection.await) });
-    Ok((client, driver))
-}
-
-/// The addresses of the database's name; in getaddrinfo(3)'s words where there is none.
-async fn resolve(nameserver: SocketAddr) -> Result<Vec<IpAddr>, String> {
-    let within = READY_WITHIN / 2;
-    let answer = tokio::task::spawn_blocking(move || dns::ask(nameserver, dns::NAME, within)).await;
-    let failed = |why: &str| format!("getaddrinfo {why} {}", dns::NAME);
-    match answer.map_err(|e| e.to_string())? {
-        Ok(Ok(addresses)) if !addresses.is_empty() => Ok(addresses),
-        Ok(Ok(_) | Err(simple_dns::RCODE::NameError)) => Err(failed("ENOTFOUND")),
-        Ok(Err(_)) | Err(_) => Err(failed("EAI_AGAIN")),
-    }
-}
-
-/// An error with what caused it: the driver's own words alone say little.
-fn words(e: &tokio_postgres::Error) -> String {
-    match (e.as_db_error(), std::error::Error::source(e)) {
-        (Some(db), _) => format!("{} {}: {}", db.severity(), db.code().code(), db.message()),
-        (None, Some(source)) => format!("{e}: {source}"),
-        (None, None) => e.to_string(),
     }
 }

@@ -2,11 +2,14 @@
 //! behind them this lab's real parts. A machine's state and end are its process's, its checks are run when it is asked,
 //! a volume's blocks are statvfs(3)'s, a log's lines are the file's: what it reports is true.
 //!
-//! One database machine (Postgres with whatever supervises it) and one API machine. Not in here: the wire (`wire`), what
-//! the checks do (`flycheck`), the documents (`documents`).
+//! One database machine (Postgres with whatever supervises it) and one API machine. It acts, too: a restart ends and starts
+//! those processes, an extension gives the volume more room. Not in here: the wire (`wire`), what the checks do
+//! (`flycheck`), the documents (`documents`), what is done (`acts`), under which lease and how often (`leases`).
 
+mod acts;
 mod documents;
 mod flycheck;
+mod leases;
 mod machine;
 mod wire;
 
@@ -16,16 +19,19 @@ use crate::error::{LabError, Tried as _};
 use crate::haproxy::Haproxy;
 use crate::postgres::{Postgres, Stop};
 use crate::{Guard, Lab, ports};
+use leases::{Buckets, Leases};
 use machine::Machine;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-pub use wire::Misbehaviour;
+pub use wire::{Asked, Misbehaviour};
 
 /// A token that may read.
 pub const TOKEN: &str = "FlyV1 fm2_only-for-the-lab-read";
+/// A token that may read and act.
+pub const ACTING_TOKEN: &str = "FlyV1 fm2_only-for-the-lab-deploy";
 /// A token that the double knows, and that may read nothing here.
 pub const FOREIGN_TOKEN: &str = "FlyV1 fm2_only-for-the-lab-foreign";
 /// The API's app.
@@ -36,6 +42,8 @@ pub const DB_APP: &str = "renderflow-db";
 pub const DB_MACHINE: &str = "148e21e7c22d89";
 /// The API machine's id.
 pub const API_MACHINE: &str = "d891234c567890";
+/// The id of the API's second machine, where it has one.
+pub const SECOND_API_MACHINE: &str = "e784079b449483";
 /// The volume's id.
 pub const VOLUME: &str = "vol_4y521w2zlp1po82v";
 
@@ -72,11 +80,20 @@ struct State {
     api: Option<Arc<Api>>,
     db_machine: Mutex<Machine>,
     api_machine: Mutex<Machine>,
+    /// The API's second machine, and the process in it.
+    second_api: Mutex<Option<(Machine, Arc<Api>)>>,
     fenced: AtomicBool,
     read_only: AtomicBool,
     unreachable: AtomicBool,
     misbehaviour: Mutex<Option<Misbehaviour>>,
-    asked: Mutex<Vec<String>>,
+    asked: Mutex<Vec<Asked>>,
+    leases: Leases,
+    buckets: Buckets,
+    needs_restart: AtomicBool,
+    /// Changes so far, by which their answers' ids differ.
+    changes: AtomicU64,
+    /// What goes on after its answer.
+    under_way: Mutex<Vec<JoinHandle<()>>>,
 }
 
 /// A lock that outlives a panic of who held it.
@@ -99,11 +116,17 @@ impl Fly {
             api: lab.api().ok().cloned(),
             db_machine: Mutex::new(Machine::started(DB_MACHINE, "muddy-sun-1")),
             api_machine: Mutex::new(Machine::started(API_MACHINE, "red-tree-2")),
+            second_api: Mutex::default(),
             fenced: AtomicBool::new(false),
             read_only: AtomicBool::new(false),
             unreachable: AtomicBool::new(false),
             misbehaviour: Mutex::default(),
             asked: Mutex::default(),
+            leases: Leases::default(),
+            buckets: Buckets::default(),
+            needs_restart: AtomicBool::new(false),
+            changes: AtomicU64::new(0),
+            under_way: Mutex::default(),
         };
         let address: SocketAddr = (Ipv4Addr::LOCALHOST, ports::free()?).into();
         let listener = TcpListener::bind(address).tried(|| format!("Fly's double at {address}"))?;
@@ -122,6 +145,11 @@ impl Fly {
         Ok(Self { address, state, over, listening: Some(listening) })
     }
 
+    /// The API has a second machine from now on, with this process in it.
+    pub fn scale_api(&self, api: Arc<Api>) {
+        *held(&self.state.second_api) = Some((Machine::started(SECOND_API_MACHINE, "blue-moon-3"), api));
+    }
+
     /// Its base, as `api_url` and `logs_url` take it.
     #[must_use]
     pub fn url(&self) -> String {
@@ -131,7 +159,48 @@ impl Fly {
     /// What it was asked so far: `GET /v1/apps/renderflow-db/machines`.
     #[must_use]
     pub fn asked(&self) -> Vec<String> {
+        held(&self.state.asked).iter().map(|asked| format!("{} {}", asked.method, asked.path)).collect()
+    }
+
+    /// The same with everything that is worth a look.
+    #[must_use]
+    pub fn requests(&self) -> Vec<Asked> {
         held(&self.state.asked).clone()
+    }
+
+    /// How often it was asked to change something, whatever it answered. Leases change nothing.
+    #[must_use]
+    pub fn changes(&self) -> usize {
+        held(&self.state.asked).iter().filter(|asked| asked.is_change()).count()
+    }
+
+    /// Somebody else holds a lease on a machine.
+    pub fn lease_to(&self, machine: &'static str, owner: &str) -> Guard {
+        let state = Arc::clone(&self.state);
+        let _nonce = state.leases.take(machine, 600, Some(owner));
+        Guard::undone_by(move || {
+            state.leases.end(machine);
+            Ok(())
+        })
+    }
+
+    /// True while anybody holds a lease on a machine.
+    #[must_use]
+    pub fn is_leased(&self, machine: &str) -> bool {
+        self.state.leases.is_held(machine)
+    }
+
+    /// Whether an extension says that the machine has to be restarted before it is of use.
+    pub fn extensions_need_restart(&self, yes: bool) {
+        self.state.needs_restart.store(yes, Ordering::Release);
+    }
+
+    /// Waits until what was begun on request is done.
+    pub fn settle(&self) {
+        let begun = std::mem::take(&mut *held(&self.state.under_way));
+        for work in begun {
+            drop(work.join());
+        }
     }
 
     /// Answers every request so from now on; None is its ordinary way.
@@ -151,8 +220,10 @@ impl Fly {
             dns.serve(&Zone::NoSuchName)?;
         }
         Ok(Guard::undone_by(move || {
-            held(&state.db_machine).start();
-            state.postgres.up()?;
+            if !state.postgres.is_alive() {
+                held(&state.db_machine).start();
+                state.postgres.up()?;
+            }
             let back = || Zone::Addresses(vec![Ipv4Addr::LOCALHOST.into()]);
             state.dns.as_ref().map_or(Ok(()), |dns| dns.serve(&back()))
         }))
@@ -168,6 +239,9 @@ impl Fly {
         api.stop();
         held(&state.api_machine).stop(true, None);
         Ok(Guard::undone_by(move || {
+            if state.is_started(API_MACHINE) {
+                return Ok(());
+            }
             held(&state.api_machine).start();
             api.listen()
         }))
@@ -216,5 +290,6 @@ impl Drop for Fly {
         if let Some(listening) = self.listening.take() {
             drop(listening.join());
         }
+        self.settle();
     }
 }

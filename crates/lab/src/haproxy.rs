@@ -42,6 +42,8 @@ pub struct Haproxy {
     socket: PathBuf,
     log: PathBuf,
     server: Mutex<Option<Server>>,
+    /// What it was last started with.
+    tuning: Mutex<Tuning>,
 }
 
 impl Haproxy {
@@ -65,6 +67,7 @@ impl Haproxy {
             socket: folder.join("haproxy.sock"),
             log: folder.join("haproxy.log"),
             server: Mutex::new(None),
+            tuning: Mutex::new(Tuning::CALM),
         };
         proxy.restart(Tuning::CALM)?;
         Ok(proxy)
@@ -85,6 +88,22 @@ impl Haproxy {
         self.wait_up()
     }
 
+    /// Kills it, however it is, and starts it with the configuration that it had: what a supervisor does. It waits until
+    /// the new one listens; whether that finds its server is not its concern.
+    ///
+    /// # Errors
+    /// Where it does not come up.
+    pub fn kill_and_start(&self) -> Result<(), LabError> {
+        if let Some(mut old) = self.running().take() {
+            old.signal(Signal::KILL)?;
+            old.wait_ended(PATIENCE)?;
+        }
+        let tuning = *self.tuning.lock().unwrap_or_else(PoisonError::into_inner);
+        let server = self.launch(tuning, None)?;
+        *self.running() = Some(server);
+        self.wait_listening()
+    }
+
     /// Starts a new process beside the old one, which it asks to finish (`-sf`), and waits for the old one's end.
     ///
     /// # Errors
@@ -98,6 +117,7 @@ impl Haproxy {
     }
 
     fn launch(&self, tuning: Tuning, finish: Option<u32>) -> Result<Server, LabError> {
+        *self.tuning.lock().unwrap_or_else(PoisonError::into_inner) = tuning;
         let (port, upstream, room) = (self.port, self.upstream, self.max_connections);
         let Tuning { global, defaults, server } = tuning;
         let configuration = format!(
@@ -130,11 +150,15 @@ impl Haproxy {
     }
 
     fn wait_up(&self) -> Result<(), LabError> {
+        self.wait_listening()?;
+        self.wait_server("UP")
+    }
+
+    fn wait_listening(&self) -> Result<(), LabError> {
         wait::until("a listening HAProxy", PATIENCE, || {
             self.running().as_mut().map_or(Ok(()), Server::expect_alive)?;
             Ok(TcpStream::connect(("127.0.0.1", self.port)).map(drop))
-        })?;
-        self.wait_server("UP")
+        })
     }
 
     /// The frontend's port.

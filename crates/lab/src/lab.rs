@@ -10,7 +10,8 @@ use crate::pgbouncer::Pgbouncer;
 use crate::postgres::Postgres;
 use crate::process::Account;
 use crate::programs;
-use crate::volume::Volume;
+use crate::sessions::Sessions;
+use crate::volume::{Mounted, Volume};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::Arc;
@@ -107,7 +108,8 @@ pub struct Lab {
     dns: Option<Arc<Dns>>,
     postgres: Arc<Postgres>,
     authority: Option<Arc<Authority>>,
-    volume: Option<Volume>,
+    volume: Option<Arc<Volume>>,
+    mounted: Mounted,
     runtime: Runtime,
     folder: tempfile::TempDir,
     janitor: Arc<Janitor>,
@@ -127,7 +129,10 @@ impl Lab {
         Account::give(Account::for_servers()?.as_ref(), folder.path())?;
         let volume =
             parts.volume_mb.map(|mb| Volume::mount(folder.path(), "volume", mb, &janitor)).transpose()?;
-        let data = volume.as_ref().map(Volume::path);
+        let volume = volume.map(Arc::new);
+        let mounted = Mounted::default();
+        volume.iter().for_each(|volume| mounted.add(volume));
+        let data = volume.as_ref().map(|volume| volume.path());
         let postgres = Arc::new(Postgres::start(folder.path(), data, runtime.handle().clone())?);
         let mut lab = Self {
             api: None,
@@ -137,6 +142,7 @@ impl Lab {
             postgres,
             authority: None,
             volume,
+            mounted,
             runtime,
             folder,
             janitor,
@@ -236,6 +242,14 @@ impl Lab {
         }
     }
 
+    /// Says that these sessions are the API's own: they lose their sockets when its process ends. Where there is no API,
+    /// nothing.
+    pub fn api_owns(&self, sessions: &Sessions) {
+        if let Some(api) = &self.api {
+            api.owns(sessions.sockets());
+        }
+    }
+
     /// The authority that signed the server's certificate.
     ///
     /// # Errors
@@ -249,7 +263,13 @@ impl Lab {
     /// # Errors
     /// [`LabError::PartAbsent`].
     pub fn volume(&self) -> Result<&Volume, LabError> {
-        self.volume.as_ref().ok_or(LabError::PartAbsent("a volume"))
+        self.volume.as_deref().ok_or(LabError::PartAbsent("a volume"))
+    }
+
+    /// The server's volumes that are mounted, those of faults as well.
+    #[must_use]
+    pub fn mounted(&self) -> &Mounted {
+        &self.mounted
     }
 
     /// The lab's folder.

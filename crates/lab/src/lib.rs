@@ -6,6 +6,7 @@
 //! Not in here: what a fault should evoke (`cli`'s drills) and how it is found (`path`).
 
 pub mod api;
+pub mod bystanders;
 pub mod certificates;
 pub mod cgroup;
 pub mod dns;

@@ -7,7 +7,7 @@ use crate::{Guard, ports, programs, wait};
 use rustix::process::Signal;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Handle;
 
@@ -15,16 +15,20 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The role that may read the console; it may change nothing.
 pub const STATS_ROLE: &str = "stats";
 /// The role that may command the console.
-const ADMIN_ROLE: &str = "pooladmin";
+pub const ADMIN_ROLE: &str = "pooladmin";
 
 /// A PgBouncer of the lab.
 #[derive(Debug)]
 pub struct Pgbouncer {
+    program: PathBuf,
+    account: Option<Account>,
     port: u16,
     pool_size: u32,
+    folder: PathBuf,
     file: PathBuf,
+    log: PathBuf,
     runtime: Handle,
-    server: Server,
+    server: Mutex<Option<Server>>,
 }
 
 impl Pgbouncer {
@@ -59,22 +63,54 @@ impl Pgbouncer {
             std::fs::write(path, text).tried(|| path.display().to_string())?;
             Account::give(account.as_ref(), path)?;
         }
+        let runtime = postgres.runtime().clone();
+        let pooler = Self {
+            program,
+            account,
+            port,
+            pool_size,
+            folder: folder.to_owned(),
+            file,
+            log,
+            runtime,
+            server: Mutex::default(),
+        };
+        pooler.launch()?;
+        Ok(pooler)
+    }
+
+    /// Starts its process and waits until the console answers.
+    fn launch(&self) -> Result<(), LabError> {
         let launch = Launch {
             name: "pgbouncer",
-            program,
-            arguments: vec![file.clone().into()],
-            folder,
-            log: &log,
-            account: account.as_ref(),
+            program: self.program.clone(),
+            arguments: vec![self.file.clone().into()],
+            folder: &self.folder,
+            log: &self.log,
+            account: self.account.as_ref(),
             end: Signal::TERM,
         };
-        let runtime = postgres.runtime().clone();
-        let mut pooler = Self { port, pool_size, file, runtime, server: launch.start()? };
+        *self.running() = Some(launch.start()?);
         wait::until("an answering PgBouncer", PATIENCE, || {
-            pooler.server.expect_alive()?;
-            Ok(pooler.console("SHOW VERSION").map(drop))
-        })?;
-        Ok(pooler)
+            self.running().as_mut().map_or(Ok(()), Server::expect_alive)?;
+            Ok(self.console("SHOW VERSION").map(drop))
+        })
+    }
+
+    /// Kills it, however it is, and starts it with the configuration that it has: what a supervisor does.
+    ///
+    /// # Errors
+    /// Where it does not come up.
+    pub fn kill_and_start(&self) -> Result<(), LabError> {
+        if let Some(mut old) = self.running().take() {
+            old.signal(Signal::KILL)?;
+            old.wait_ended(PATIENCE)?;
+        }
+        self.launch()
+    }
+
+    fn running(&self) -> MutexGuard<'_, Option<Server>> {
+        self.server.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Its port.
@@ -88,7 +124,7 @@ impl Pgbouncer {
     /// # Errors
     /// Where it is gone.
     pub fn signal(&self, signal: Signal) -> Result<(), LabError> {
-        self.server.signal(signal)
+        self.running().as_ref().ok_or(LabError::PartAbsent("a running PgBouncer"))?.signal(signal)
     }
 
     /// `default_pool_size`.

@@ -5,10 +5,11 @@ use crate::postgres::{DATABASE, PASSWORD, Postgres, ROLE};
 use crate::wait;
 use pgmedic_model::pooler_words::{self, Words};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpSocket;
 use tokio::runtime::Handle;
+use tokio::task::{AbortHandle, JoinHandle};
 use tokio_postgres::error::{DbError, SqlState};
 use tokio_postgres::{Client, Config, NoTls};
 
@@ -81,6 +82,11 @@ impl Login {
 
     /// Logs in. A server that does not answer within ten seconds is an error.
     pub(crate) async fn open(&self) -> Result<Client, Refused> {
+        self.open_by().await.map(|(client, _)| client)
+    }
+
+    /// The same, with what reads and writes its socket: aborted, it closes the socket.
+    pub(crate) async fn open_by(&self) -> Result<(Client, AbortHandle), Refused> {
         let mut config = Config::new();
         config.user(&self.user).dbname(&self.database).password(PASSWORD);
         config.application_name(&self.application);
@@ -89,8 +95,7 @@ impl Login {
             socket.bind((self.from, 0).into())?;
             let stream = socket.connect(self.to).await?;
             let (client, connection) = config.connect_raw(stream, NoTls).await?;
-            tokio::spawn(connection);
-            Ok(client)
+            Ok((client, tokio::spawn(connection).abort_handle()))
         };
         tokio::time::timeout(Duration::from_secs(10), attempt).await.unwrap_or(Err(Refused::Silent))
     }
@@ -138,8 +143,35 @@ impl Refused {
 #[derive(Debug)]
 pub struct Sessions {
     clients: Vec<Arc<Client>>,
+    sockets: Sockets,
     postgres: Arc<Postgres>,
     application: String,
+}
+
+/// Sessions that are used. Dropped, they rest.
+#[derive(Debug)]
+pub struct Use(Vec<JoinHandle<()>>);
+
+impl Drop for Use {
+    fn drop(&mut self) {
+        self.0.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// The sockets of held sessions: what their client's process has, and loses when it ends. Not the sessions: a server that
+/// is at work for one of them does not notice at once.
+#[derive(Clone, Debug, Default)]
+pub struct Sockets(Arc<Mutex<Vec<AbortHandle>>>);
+
+impl Sockets {
+    fn add(&self, socket: AbortHandle) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(socket);
+    }
+
+    /// Closes them all.
+    pub fn close(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).drain(..).for_each(|socket| socket.abort());
+    }
 }
 
 impl Sessions {
@@ -176,7 +208,8 @@ impl Sessions {
     }
 
     fn none(postgres: &Arc<Postgres>, login: &Login) -> Self {
-        Self { clients: Vec::new(), postgres: Arc::clone(postgres), application: login.application.clone() }
+        let (postgres, application) = (Arc::clone(postgres), login.application.clone());
+        Self { clients: Vec::new(), sockets: Sockets::default(), postgres, application }
     }
 
     /// Logs in once more. Sessions come from each of the login's machines in turn.
@@ -184,13 +217,20 @@ impl Sessions {
         let machine = u8::try_from(n % usize::from(login.machines.max(1))).unwrap_or_default();
         let [a, b, c, d] = login.from.octets();
         let login = Login { from: Ipv4Addr::new(a, b, c, d + machine), ..login.clone() };
-        let client = self.runtime().block_on(login.open())?;
+        let (client, socket) = self.runtime().block_on(login.open_by())?;
         self.clients.push(Arc::new(client));
+        self.sockets.add(socket);
         Ok(())
     }
 
     fn runtime(&self) -> Handle {
         self.postgres.runtime().clone()
+    }
+
+    /// Their sockets.
+    #[must_use]
+    pub fn sockets(&self) -> Sockets {
+        self.sockets.clone()
     }
 
     /// How many.
@@ -224,6 +264,20 @@ impl Sessions {
             // How it ends does not matter: a fault's statement is cut off when the fault is removed.
             self.runtime().spawn(async move { drop(client.simple_query(&statement).await) });
         }
+    }
+
+    /// Uses each of them now and then, as an API does with its pool, for as long as what this gives is held.
+    #[must_use = "they are used as long as this is held"]
+    pub fn keep_using(&self, every: Duration) -> Use {
+        let each = |client: &Arc<Client>| {
+            let client = Arc::clone(client);
+            self.runtime().spawn(async move {
+                while client.simple_query("select 1").await.is_ok() {
+                    tokio::time::sleep(every).await;
+                }
+            })
+        };
+        Use(self.clients.iter().map(each).collect())
     }
 
     /// Waits until so many sessions of this application are in a state, as `pg_stat_activity` has it.

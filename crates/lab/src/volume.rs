@@ -9,7 +9,7 @@ use std::io::Write as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// A mounted volume; dropped, it is unmounted.
 #[derive(Debug)]
@@ -82,7 +82,7 @@ impl Volume {
     ///
     /// # Errors
     /// Where mount(8) fails.
-    pub(crate) fn enlarge(&self, mb: u32) -> Result<(), LabError> {
+    pub fn enlarge(&self, mb: u32) -> Result<(), LabError> {
         remount(&self.path, &format!("size={mb}m"))
     }
 
@@ -175,8 +175,25 @@ impl Drop for Volume {
     }
 }
 
+/// The volumes of a lab that are mounted now.
+#[derive(Clone, Debug, Default)]
+pub struct Mounted(Arc<Mutex<Vec<Weak<Volume>>>>);
+
+impl Mounted {
+    /// Counts one in, for as long as it is mounted.
+    pub(crate) fn add(&self, volume: &Arc<Volume>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(volume));
+    }
+
+    /// Those that are there.
+    #[must_use]
+    pub fn volumes(&self) -> Vec<Arc<Volume>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade).collect()
+    }
+}
+
 /// Mounts what is mounted again, with other options.
-fn remount(path: &Path, options: &str) -> Result<(), LabError> {
+pub(crate) fn remount(path: &Path, options: &str) -> Result<(), LabError> {
     let mut mount = Command::new(programs::find("mount")?);
     let options = format!("remount,{options}");
     process::run("mount", mount.arg("-o").arg(options).arg(path)).map(drop)

@@ -279,7 +279,7 @@ pub enum QueryOutcome {
     Error(ServerError),
     /// The peer hung up.
     Closed,
-    /// Nothing came before the deadline.
+    /// No whole answer before the deadline; `received_bytes` says whether anything came.
     Silent,
     /// An answer that could not be read, with what is wrong.
     Unreadable(String),

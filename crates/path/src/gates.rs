@@ -55,9 +55,14 @@ impl Gate {
 /// The gates in front of an action. Empty for what needs none.
 #[must_use]
 pub fn of(e: &Evidence, action: &Action) -> Vec<Gate> {
+    let mut gates = vec![identity(e)];
+    gates.extend(before(e, action));
+    gates
+}
+
+fn before(e: &Evidence, action: &Action) -> Vec<Gate> {
     match action {
         Action::RestartDb => vec![
-            identity(e),
             space(e),
             inodes(e),
             recovery(e),
@@ -71,8 +76,10 @@ pub fn of(e: &Evidence, action: &Action) -> Vec<Gate> {
         // A server that does not run has nothing to lose by a start but the space for it, and the first error's traces.
         Action::StartDb => vec![space(e), inodes(e), nobody_runs(e), latent(e)],
         Action::ExtendVolume { to_gb, .. } => vec![cap(e, *to_gb), is_short(e)],
-        Action::Cancel { .. } | Action::Terminate { .. } | Action::RaiseLimit { .. } => vec![identity(e)],
-        Action::ResumePooler { .. }
+        Action::Cancel { .. }
+        | Action::Terminate { .. }
+        | Action::RaiseLimit { .. }
+        | Action::ResumePooler { .. }
         | Action::EnablePooler { .. }
         | Action::RestartApi
         | Action::RestartProxy => Vec::new(),
@@ -85,10 +92,18 @@ pub fn barred(e: &Evidence, action: &Action) -> Option<String> {
     of(e, action).iter().find_map(Gate::bars)
 }
 
-/// What was seen is of the service's own server: another's sessions and files are nothing to go by, and not ours to touch.
+/// What was seen is of the service's own server: another's sessions, files and restarts are somebody else's.
 fn identity(e: &Evidence) -> Gate {
-    let stranger = (wrong_server::CAUSE.find)(e).map(|found| State::Closed(found.summary));
+    let stranger =
+        (wrong_server::CAUSE.find)(e).map(|found| State::Closed(format!("wrong-server: {}", found.summary)));
     Gate::new("the server that is meant", stranger.unwrap_or(State::Open))
+}
+
+/// True where what an action is for is seen to hold already, whatever else is still found: a server that died of a full
+/// volume stays dead when the volume has grown, and it is the next step's turn.
+#[must_use]
+pub fn is_spent(e: &Evidence, action: &Action) -> bool {
+    matches!(action, Action::ExtendVolume { .. }) && matches!(is_short(e).state, State::Closed(_))
 }
 
 /// Why no volume is seen, in words for a gate.
@@ -257,6 +272,16 @@ mod tests {
     }
 
     #[test]
+    fn on_another_server_than_the_services_nothing_is_done() {
+        use crate::identity::tests::{ANOTHER, answered_by, expecting};
+        let e = expecting(answered_by(ANOTHER));
+        for action in [Action::RestartApi, Action::Cancel { sessions: Vec::new() }, Action::StartDb] {
+            assert!(barred(&e, &action).expect("barred").contains("wrong-server"), "{action:?}");
+        }
+        assert_eq!(barred(&healthy(), &Action::RestartApi), None);
+    }
+
+    #[test]
     fn a_full_disk_bars_start_and_restart_whatever_else_is_well() {
         for free in [0, 20] {
             let e = with_volumes(healthy(), vec![volume(10_000, free)]);
@@ -300,7 +325,10 @@ mod tests {
         assert!(barred(&e, &grow).expect("barred").contains("max_volume_gb is 14"));
         e.policy.max_volume_gb = Some(15);
         assert_eq!(barred(&e, &grow), None);
+        assert!(!is_spent(&e, &grow));
         let mut idle = with_volumes(healthy(), vec![volume(10_000, 9_000)]);
+        assert!(is_spent(&idle, &grow) && !is_spent(&idle, &Action::StartDb));
+        assert!(!is_spent(&healthy(), &grow), "no volume is seen");
         idle.policy.max_volume_gb = Some(15);
         assert!(barred(&idle, &grow).expect("barred").contains("short of space"));
     }

@@ -43,8 +43,12 @@ pub(crate) struct Request<'a> {
     pub(crate) method: Method,
     /// The `Authorization` header, in place of what the URL's credentials would make.
     pub(crate) authorization: Option<&'a Secret>,
-    /// A body of JSON; empty for none.
+    /// One header more.
+    pub(crate) header: Option<(&'static str, &'a str)>,
+    /// A body; empty for none.
     pub(crate) body: &'a str,
+    /// What the body is.
+    pub(crate) content_type: &'static str,
     /// Bytes of the answer's body that are read.
     pub(crate) limit: usize,
     /// TLS in place of this host's trusted roots.
@@ -70,7 +74,16 @@ impl std::fmt::Debug for Tls {
 impl<'a> Request<'a> {
     /// A GET of an endpoint, of whose answer at most `limit` bytes are read.
     pub(crate) const fn get(endpoint: &'a Endpoint, limit: usize) -> Self {
-        Self { endpoint, method: Method::GET, authorization: None, body: "", limit, tls: None }
+        Self {
+            endpoint,
+            method: Method::GET,
+            authorization: None,
+            header: None,
+            body: "",
+            content_type: "application/json",
+            limit,
+            tls: None,
+        }
     }
 }
 
@@ -225,7 +238,10 @@ fn request(asked: &Request<'_>) -> Result<hyper::Request<Full<Bytes>>, String> {
         request = request.header(AUTHORIZATION, value);
     }
     if !asked.body.is_empty() {
-        request = request.header(CONTENT_TYPE, "application/json");
+        request = request.header(CONTENT_TYPE, asked.content_type);
+    }
+    if let Some((name, value)) = asked.header {
+        request = request.header(name, value);
     }
     let body = Full::new(Bytes::copy_from_slice(asked.body.as_bytes()));
     request.body(body).map_err(|error| format!("the request cannot be made: {error}"))

@@ -167,7 +167,7 @@ fn permit(e: &Evidence, f: &Finding, remedy: &RemedyPlan, target: &str, permits:
     if let Err(why) = able(e, action) {
         return Permit::Person(why);
     }
-    if let Some(why) = gates::barred(e, action).or_else(|| too_unsure(f, remedy.kind)) {
+    if let Some(why) = gates::barred(e, action).or_else(|| too_unsure(f, remedy.kind, action)) {
         return Permit::Closed(why);
     }
     if let Some(why) = over_the_cap(e, action, permits.ended) {
@@ -186,9 +186,11 @@ fn permit(e: &Evidence, f: &Finding, remedy: &RemedyPlan, target: &str, permits:
     Permit::Yes
 }
 
-/// What is only possible is never acted on; what costs money, or everybody's sessions, only where it is certain.
-fn too_unsure(f: &Finding, kind: RemedyKind) -> Option<String> {
-    let dear = matches!(kind, RemedyKind::Storage | RemedyKind::ProxyRestart | RemedyKind::DbRestart);
+/// What is only possible is never acted on; what costs everybody's sessions, only where it is certain. A volume is grown
+/// on what measured it, of whatever age, and a start costs nobody's: their gates see to that.
+fn too_unsure(f: &Finding, kind: RemedyKind, action: &Action) -> Option<String> {
+    let costly = matches!(kind, RemedyKind::ProxyRestart | RemedyKind::DbRestart);
+    let dear = costly && *action != Action::StartDb;
     let unsure = f.confidence == Confidence::Possible || (dear && f.confidence != Confidence::Certain);
     let decides = f.alternatives.first().map(|a| format!(" (or {}: {})", a.cause, a.decided_by));
     unsure.then(|| {

@@ -1,6 +1,6 @@
 //! Evidence and findings on one page: the ten rooms with a line each, the verdict, and what could not be seen. Pure.
 
-use crate::evidence::{Evidence, RouteEvidence, Seen};
+use crate::evidence::{Evidence, QueryOutcome, RouteEvidence, Seen};
 use crate::plan::marked;
 use crate::rooms::app::readiness;
 use crate::unrecognised::{Break, break_of};
@@ -155,6 +155,9 @@ fn unseen(e: &Evidence) -> Vec<String> {
             add("platform, the API's log", reason(&told.api_log));
             add("platform, the database's log", reason(&told.db_log));
         }
+    }
+    if let (Some(QueryOutcome::Alive(why)), None) = (e.front.query.as_ref().map(|q| &q.outcome), e.facts()) {
+        add("the server's own account", Some(why));
     }
     if e.front.refusal().is_some() && e.facts().is_none() {
         add("rescue", reason(&e.rescue));

@@ -198,6 +198,12 @@ impl Walked {
         self.knock.startup.as_ref()?.server_version.as_deref()
     }
 
+    /// What the server is, where it said that it is no Postgres.
+    #[must_use]
+    pub fn product(&self) -> Option<&str> {
+        self.knock.startup.as_ref()?.product.as_deref()
+    }
+
     /// The backend's process id.
     #[must_use]
     pub fn backend_pid(&self) -> Option<u32> {

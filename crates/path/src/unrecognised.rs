@@ -128,9 +128,7 @@ fn break_after_first_bytes(route: &RouteEvidence) -> Option<Break> {
         StartupOutcome::ErrorV2(text) => Some(text.trim().to_owned()),
         StartupOutcome::Closed => Some("the peer closed during the login".to_owned()),
         StartupOutcome::Reset => Some("the peer reset the connection during the login".to_owned()),
-        StartupOutcome::Silent { waiting_for } => {
-            Some(format!("silence: waited {} for {waiting_for}", startup.elapsed_ms))
-        }
+        StartupOutcome::Silent { waiting_for } => Some(startup.waited(waiting_for)),
         StartupOutcome::NoPassword => {
             Some("the server asks for a password and none is configured".to_owned())
         }
@@ -145,6 +143,10 @@ fn break_after_first_bytes(route: &RouteEvidence) -> Option<Break> {
         QueryOutcome::Answered(_) | QueryOutcome::Alive(_) => return None,
         QueryOutcome::Error(error) => error.to_string(),
         QueryOutcome::Closed => "the peer closed during the first query".to_owned(),
+        QueryOutcome::Silent if query.received_bytes > 0 => format!(
+            "{} bytes came, and no whole answer to the first query within {}",
+            query.received_bytes, query.elapsed_ms
+        ),
         QueryOutcome::Silent => format!("silence: waited {} for the first query", query.elapsed_ms),
         QueryOutcome::Unreadable(what) => format!("an answer that cannot be read: {what}"),
     };

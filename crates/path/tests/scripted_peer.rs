@@ -2,6 +2,7 @@
 //! Time is paused but for TLS, whose files are read on a thread of its own: what must take two seconds takes them
 //! exactly, and no test waits.
 
+#[expect(dead_code, reason = "hostile peers use the rest")]
 mod scripted;
 
 use pgmedic_model::SslMode;

@@ -33,9 +33,12 @@ pub(crate) struct Args {
     /// Check a healthy service under load so many times; whatever is found is a false alarm
     #[arg(long, value_name = "CHECKS", value_parser = clap::value_parser!(u32).range(1..))]
     healthy: Option<u32>,
-    /// The runbook's four faults, one after another, each with its report on screen
+    /// The runbook's four faults, one after another, each with its report and its fix on screen
     #[arg(long, conflicts_with_all = ["all", "pairs", "healthy", "format"])]
     runbook: bool,
+    /// Once a fault is found, mend it for real, with everything allowed, and hold the fix to what it must come to
+    #[arg(long, conflicts_with_all = ["pairs", "healthy"])]
+    fix: bool,
     /// Fail where a drill needs root or a program that is not here, also where it was not named
     #[arg(long)]
     strict: bool,
@@ -104,15 +107,20 @@ struct Wanted {
     drills: Vec<&'static Drill>,
     pairs: Vec<[&'static Drill; 2]>,
     checks: usize,
+    /// Whether what is broken is mended.
+    fix: bool,
 }
 
 impl Wanted {
     /// What the command line names.
     fn of(args: &Args) -> Result<Self, Failure> {
-        let mut wanted = Self::default();
+        let mut wanted = Self { fix: args.fix, ..Self::default() };
         for name in &args.names {
             match name.split_once('+') {
                 None => wanted.drills.push(by_name(name)?),
+                Some(_) if args.fix => {
+                    return Err(Failure::Usage(format!("--fix mends one fault at a time, not {name:?}")));
+                }
                 Some((a, b)) => wanted.pairs.push([by_name(a)?, by_name(b)?]),
             }
         }
@@ -130,7 +138,7 @@ impl Wanted {
     fn quietly(&self) -> Document {
         let mut proofs = Proofs::default();
         Document::of(
-            self.drills.iter().map(|drill| course::run(drill, &mut |_| {})).collect(),
+            self.drills.iter().map(|drill| course::run(drill, self.fix, &mut |_| {})).collect(),
             self.pairs.iter().map(|pair| pair::run(*pair, &mut proofs)).collect(),
             if self.checks > 0 { steady::run(self.checks, &mut |_| {}) } else { Vec::new() },
         )
@@ -152,7 +160,9 @@ pub(crate) fn run(args: &Args, color: When) -> Result<i32, Failure> {
     let certain = args.strict || named;
     let document = match (args.format, wanted.drills.as_slice(), wanted.pairs.as_slice()) {
         (Format::Json, ..) => wanted.quietly(),
-        (Format::Human, [drill], []) => Document::of(vec![told::one(drill, &look)], Vec::new(), Vec::new()),
+        (Format::Human, [drill], []) => {
+            Document::of(vec![told::one(drill, wanted.fix, &look)], Vec::new(), Vec::new())
+        }
         (Format::Human, [], [pair]) => Document::of(Vec::new(), vec![told::two(*pair, &look)], Vec::new()),
         (Format::Human, ..) => told::each(&wanted, &look),
     };

@@ -61,6 +61,23 @@ fn hands_offer_what_commands_and_the_platform_can_do() {
     let host = "kind = \"host\"\nrestart_db = [\"systemctl\", \"restart\", \"postgresql\"]\n\
                 extend_volume = [\"lvextend\", \"-L{size_gb}G\"]";
     assert_eq!(offers(host), Some(("host", vec![Deed::RestartDb, Deed::ExtendVolume])));
+    let fly =
+        "kind = \"fly\"\ndb = \"renderflow-db\"\nrestart_proxy = [\"fly\", \"machine\", \"restart\", \"x\"]";
+    let deeds = [Deed::RestartProxy, Deed::StartDb, Deed::RestartDb, Deed::ExtendVolume];
+    assert_eq!(offers(fly), Some(("fly", deeds.to_vec())));
+    let deeds = vec![Deed::RestartApi, Deed::RestartProxy];
+    assert_eq!(
+        offers("kind = \"docker\"\napi = \"web\"\nproxy = \"haproxy\""),
+        Some(("docker", deeds.clone()))
+    );
+    assert_eq!(offers("kind = \"systemd\"\napi = \"web\"\nproxy = \"haproxy\""), Some(("systemd", deeds)));
+    assert_eq!(
+        offers("kind = \"systemd\"\nproxy = \"haproxy\""),
+        Some(("systemd", vec![Deed::RestartProxy]))
+    );
+    let deeds = vec![Deed::StartDb, Deed::RestartDb, Deed::ExtendVolume];
+    let docker = "kind = \"docker\"\ndb = \"db\"\nextend_volume = [\"lvextend\", \"-L{size_gb}G\"]";
+    assert_eq!(offers(docker), Some(("docker", deeds)));
 }
 
 #[test]
@@ -262,7 +279,11 @@ fn a_kubeconfig_is_read_where_kubernetes_is_built_in() {
             .unwrap_or_else(|e| panic!("{e}"));
         config.service("a", &mut Surroundings::default()).unwrap()
     };
-    let with = get("token = \"file:token\"\n").unwrap_or_else(|error| panic!("{error}"));
+    let with = get("proxy = \"deployment/haproxy\"\ntoken = \"file:token\"\n")
+        .unwrap_or_else(|error| panic!("{error}"));
+    let offers = with.hands.map(|hands| hands.offers());
+    let deeds = vec![Deed::RestartProxy, Deed::RestartDb, Deed::ExtendVolume];
+    assert_eq!(offers, cfg!(feature = "kubernetes").then_some(deeds));
     assert_eq!(with.platform.map(|platform| platform.kind()), Some("kubernetes"));
     match get("") {
         Ok(service) if cfg!(not(feature = "kubernetes")) => assert!(service.platform.is_some()),

@@ -8,7 +8,12 @@ use super::{Config, Entry};
 use crate::surroundings::Surroundings;
 use pgmedic_model::Secret;
 use pgmedic_path::hands::Hands;
+use pgmedic_path::hands::docker::DockerHands;
+use pgmedic_path::hands::fly::FlyHands;
 use pgmedic_path::hands::host::Commands;
+#[cfg(feature = "kubernetes")]
+use pgmedic_path::hands::kubernetes::KubernetesHands;
+use pgmedic_path::hands::systemd::SystemdHands;
 use pgmedic_path::platform::Platform;
 use pgmedic_path::platform::docker::Docker;
 use pgmedic_path::platform::fly::{Fly, FlyPlaces};
@@ -37,22 +42,25 @@ pub(super) struct Acquainted {
     pub(super) hands: Option<Arc<dyn Hands>>,
 }
 
-impl Acquainted {
-    fn of(platform: Arc<dyn Platform>) -> Self {
-        Self { platform: Some(platform), hands: None }
-    }
-}
-
 impl Config {
     /// The platform that is asked, and the hands: commands before the platform's own way.
     pub(super) fn acquainted(&self, entry: &Entry, around: &Surroundings) -> Result<Acquainted, ConfigError> {
         let Acquainted { platform, hands } = match &entry.asked {
             None => Acquainted::default(),
-            Some(Whom::Fly(keys)) => Acquainted::of(self.fly(keys, around)?),
-            Some(Whom::Kubernetes(keys)) => Acquainted::of(self.kubernetes(keys, around)?),
-            Some(Whom::Docker(names, host)) => Acquainted::of(self.docker(names, host.as_ref(), around)?),
+            Some(Whom::Fly(keys)) => {
+                let fly = self.fly(keys, around)?;
+                Acquainted { hands: Some(Arc::new(FlyHands::new(Arc::clone(&fly)))), platform: Some(fly) }
+            }
+            Some(Whom::Kubernetes(keys)) => self.kubernetes(keys, around)?,
+            Some(Whom::Docker(names, host)) => {
+                let docker = self.docker(names, host.as_ref(), around)?;
+                let hands = DockerHands::new(Arc::clone(&docker), names.proxy.clone());
+                Acquainted { hands: Some(Arc::new(hands)), platform: Some(docker) }
+            }
             Some(Whom::Systemd(names)) => {
-                Acquainted::of(Arc::new(Systemd::new(names.api.clone(), names.db.clone())))
+                let systemd = Systemd::new(names.api.clone(), names.db.clone());
+                let hands = SystemdHands::new(systemd.clone(), names.proxy.clone());
+                Acquainted { hands: Some(Arc::new(hands)), platform: Some(Arc::new(systemd)) }
             }
         };
         let commands = Commands::new(entry.commands.iter().cloned())
@@ -66,7 +74,7 @@ impl Config {
     }
 
     /// Fly. Its own variables (flyctl's) stand in for keys that are not there.
-    fn fly(&self, keys: &FlyKeys, around: &Surroundings) -> Result<Arc<dyn Platform>, ConfigError> {
+    fn fly(&self, keys: &FlyKeys, around: &Surroundings) -> Result<Arc<Fly>, ConfigError> {
         let variable = |name: &str| around.variable(name).filter(|text| !text.is_empty());
         let token = match &keys.token {
             Some(at) => Some(self.fetched("token", at, around)?),
@@ -87,17 +95,13 @@ impl Config {
     /// Kubernetes, in a build that has it not.
     #[cfg(not(feature = "kubernetes"))]
     #[expect(clippy::unnecessary_wraps, reason = "the other build reads files here")]
-    fn kubernetes(&self, _: &KubernetesKeys, _: &Surroundings) -> Result<Arc<dyn Platform>, ConfigError> {
-        Ok(Arc::new(NotBuilt))
+    fn kubernetes(&self, _: &KubernetesKeys, _: &Surroundings) -> Result<Acquainted, ConfigError> {
+        Ok(Acquainted { platform: Some(Arc::new(NotBuilt)), hands: None })
     }
 
     /// Kubernetes. Without a key the kubeconfig is where kubectl finds it; where there is none, the pod's own account.
     #[cfg(feature = "kubernetes")]
-    fn kubernetes(
-        &self,
-        keys: &KubernetesKeys,
-        around: &Surroundings,
-    ) -> Result<Arc<dyn Platform>, ConfigError> {
+    fn kubernetes(&self, keys: &KubernetesKeys, around: &Surroundings) -> Result<Acquainted, ConfigError> {
         let refused = |problem: String| {
             ConfigError::whole(&self.file, format!("[service.platform] of kind kubernetes: {problem}"))
         };
@@ -133,7 +137,9 @@ impl Config {
                 return Err(refused(problem.to_owned()));
             }
         };
-        Ok(Arc::new(connected))
+        let connected = Arc::new(connected);
+        let hands = KubernetesHands::new(Arc::clone(&connected), keys.names.proxy.clone());
+        Ok(Acquainted { platform: Some(connected), hands: Some(Arc::new(hands)) })
     }
 
     /// Docker. Without a key the engine is where the docker client finds it.
@@ -142,7 +148,7 @@ impl Config {
         names: &Names,
         host: Option<&At<String>>,
         around: &Surroundings,
-    ) -> Result<Arc<dyn Platform>, ConfigError> {
+    ) -> Result<Arc<Docker>, ConfigError> {
         let variable = |name: &str| around.variable(name).filter(|text| !text.is_empty());
         let docker = |host: &str| Docker::new(host, names.api.clone(), names.db.clone());
         let connected = match (host, variable(DOCKER_HOST)) {

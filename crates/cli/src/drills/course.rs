@@ -1,9 +1,12 @@
 //! The course of one drill: a healthy lab, the fault, the walk, the verdict, the fault away, healthy again.
 
 use super::child;
+use super::mending::{self, Broken};
 use super::{Drill, Found, service};
+use pgmedic_lab::bystanders::Bystanders;
 use pgmedic_lab::{Lab, LabError, wait};
 use pgmedic_model::{Ms, Report, Role, Status};
+use pgmedic_path::fix::News;
 use pgmedic_path::walk::Purpose;
 use pgmedic_path::{Evidence, Service, diagnose, latent, report, veiled, walk_for};
 use serde::Serialize;
@@ -11,7 +14,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// `--timeout` of the walks: long enough for a loaded machine, short enough to wait for a silent peer.
-const WALK_WITHIN: Duration = Duration::from_secs(3);
+pub(super) const WALK_WITHIN: Duration = Duration::from_secs(3);
 /// How long a service may take to be well once the fault is gone.
 const WELL_WITHIN: Duration = Duration::from_secs(15);
 
@@ -50,6 +53,8 @@ pub(crate) struct Record {
     pub(crate) elapsed_ms: Ms,
     /// The walk and the diagnosis of the broken service.
     pub(crate) check_ms: Option<Ms>,
+    /// What came of the fix, where one was made.
+    pub(crate) fix: Option<mending::Record>,
     /// What went wrong, or is missing.
     pub(crate) detail: Option<String>,
 }
@@ -62,12 +67,19 @@ pub(crate) enum Step<'a> {
     Broken,
     /// The broken service's report.
     Found(&'a Report),
+    /// Something of the fix.
+    Fix(&'a News<'a>),
+    /// What it came to, while the lab is there.
+    Fixed(&'a mending::Record),
     /// The fault is gone and the service well.
     Mended,
 }
 
-/// Runs a drill to its end.
-pub(crate) fn run(drill: &Drill, told: &mut dyn FnMut(Step<'_>)) -> Record {
+/// Whoever is told.
+pub(crate) type Told<'a> = &'a mut (dyn FnMut(Step<'_>) + Send);
+
+/// Runs a drill to its end; with the fix, where that is wanted.
+pub(crate) fn run(drill: &Drill, fix: bool, told: Told<'_>) -> Record {
     let from = Instant::now();
     let mut record = Record {
         drill: drill.name,
@@ -78,11 +90,12 @@ pub(crate) fn run(drill: &Drill, told: &mut dyn FnMut(Step<'_>)) -> Record {
         report: None,
         elapsed_ms: Ms::default(),
         check_ms: None,
+        fix: None,
         detail: None,
     };
     let outcome = match drill.unmet().into_iter().next() {
         Some(unmet) => Err(Trouble::Lab(unmet)),
-        None => go(drill, &mut record, told),
+        None => go(drill, fix, &mut record, told),
     };
     if let Err(trouble) = outcome {
         record.status = trouble.outcome();
@@ -107,6 +120,9 @@ pub(super) enum Trouble {
     /// The wrong thing was found.
     #[error("found {0}")]
     Misdiagnosed(String),
+    /// The fix did not come to what it must.
+    #[error("fix: {0}")]
+    NotFixed(String),
     /// The fault is gone and the service is not well.
     #[error("once the fault was gone: {0}")]
     NotMended(LabError),
@@ -129,19 +145,27 @@ impl Trouble {
     }
 }
 
-fn go(drill: &Drill, record: &mut Record, told: &mut dyn FnMut(Step<'_>)) -> Result<(), Trouble> {
+fn go(drill: &Drill, fix: bool, record: &mut Record, told: Told<'_>) -> Result<(), Trouble> {
     let lab = Lab::build(drill.parts)?;
-    let (service, purpose) = (service::of(&lab, &[drill.configure])?, drill.purpose());
+    let (mut service, purpose) = (service::of(&lab, &[drill.configure])?, drill.purpose());
+    if fix {
+        service = mending::handed(service, &lab);
+    }
     let healthy = expect_well(&service, purpose)?;
     told(Step::Healthy(&healthy));
+    let beside = if fix { Some(Bystanders::open(lab.postgres())?) } else { None };
     let guard = (drill.inject)(&lab)?;
     told(Step::Broken);
     let from = Instant::now();
-    let (_, broken) = walked_under(drill.under, &service, purpose, lab.folder())?;
+    let (evidence, broken) = walked_under(drill.under, &service, purpose, lab.folder())?;
     record.check_ms = Some(from.elapsed().into());
     record.roots = broken.roots().map(|root| root.cause.clone()).collect();
     told(Step::Found(&broken));
-    let verdict = judge(drill, &broken);
+    let mut verdict = judge(drill, &broken);
+    if let (Ok(()), Some(beside)) = (&verdict, beside) {
+        let broken = Broken { drill, lab: &lab, service: &service, evidence: &evidence, report: &broken };
+        verdict = fixed(&broken, beside, record, told);
+    }
     record.report = Some(broken);
     let removed = guard.remove();
     verdict?;
@@ -149,6 +173,20 @@ fn go(drill: &Drill, record: &mut Record, told: &mut dyn FnMut(Step<'_>)) -> Res
     well_again(&service, purpose)?;
     told(Step::Mended);
     Ok(())
+}
+
+/// Makes the fix and notes what came of it.
+fn fixed(
+    broken: &Broken<'_>,
+    beside: Bystanders,
+    record: &mut Record,
+    told: Told<'_>,
+) -> Result<(), Trouble> {
+    let fix = mending::run(broken, beside, told)?;
+    told(Step::Fixed(&fix));
+    let verdict = if fix.right { Ok(()) } else { Err(Trouble::NotFixed(fix.detail.clone())) };
+    record.fix = Some(fix);
+    verdict
 }
 
 /// Walks once and diagnoses. A walk with a preflight tells besides what breaks nothing yet.

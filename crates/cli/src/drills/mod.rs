@@ -4,7 +4,9 @@
 mod apart;
 mod child;
 pub(crate) mod course;
+mod hands;
 pub(crate) mod made;
+pub(crate) mod mending;
 pub(crate) mod pair;
 mod service;
 pub(crate) mod steady;
@@ -37,6 +39,9 @@ pub(crate) struct Drill {
     pub(crate) inject: fn(&Lab) -> Result<Guard, LabError>,
     /// As what the cause must be found.
     pub(crate) found: Found,
+    /// The remedies by which `--fix` must make the service well again, in this order. Empty where only a person can, and
+    /// nothing may be touched.
+    pub(crate) mends: &'static [&'static str],
     /// A command under which the check of the broken service runs as a process of its own, where the fault is one of
     /// the side that checks: `prlimit --nofile=12 --`. Empty where it runs in this process.
     pub(crate) under: &'static [&'static str],
@@ -58,6 +63,11 @@ pub(crate) enum Found {
 }
 
 impl Drill {
+    /// The same, which these remedies mend.
+    pub(crate) const fn mended_by(self, mends: &'static [&'static str]) -> Self {
+        Self { mends, ..self }
+    }
+
     /// The room in which its own cause is.
     pub(crate) fn room(&self) -> Room {
         let own = pgmedic_path::rooms::causes().find(|cause| cause.id == self.name);

@@ -242,6 +242,8 @@ mod tests {
             authenticated: true,
             outcome: StartupOutcome::Closed,
             notices: Vec::new(),
+            product: None,
+            received_bytes: 300,
             server_version: None,
             in_hot_standby: None,
             default_transaction_read_only: None,

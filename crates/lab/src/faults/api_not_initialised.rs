@@ -1,6 +1,5 @@
 //! The API serves, and never made its pool: `Database not initialised`.
 
-use crate::api::Place;
 use crate::{Guard, Lab, LabError};
 use std::sync::Arc;
 
@@ -10,7 +9,7 @@ use std::sync::Arc;
 /// Where the lab cannot.
 pub fn inject(lab: &Lab) -> Result<Guard, LabError> {
     let (api, place) = (Arc::clone(lab.api()?), lab.place());
-    api.redeploy(Place::Uninitialised);
+    api.lose_pool();
     Ok(Guard::undone_by(move || {
         api.redeploy(place);
         Ok(())

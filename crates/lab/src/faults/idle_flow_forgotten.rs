@@ -7,6 +7,6 @@ use crate::{Guard, Lab, LabError, firewall};
 /// # Errors
 /// Where the lab cannot.
 pub fn inject(lab: &Lab) -> Result<Guard, LabError> {
-    let flow = super::pooled_flow(lab)?;
-    firewall::rule(lab, &format!("INPUT -i lo -p tcp {flow} -j DROP"))
+    let flows = super::pooled_flows(lab)?;
+    firewall::rule(lab, &format!("INPUT -i lo -p tcp {flows} -j DROP"))
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 pub fn inject(lab: &Lab, idle: Duration) -> Result<Guard, LabError> {
     lab.restart_api();
     let held = Sessions::fill(lab.postgres(), &Login::of_api(lab.postgres()))?;
+    lab.api_owns(&held);
     held.wait_age(idle)?;
     Ok(Guard::holding(held))
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 /// Where the lab cannot.
 pub fn inject(lab: &Lab, age: Duration) -> Result<Guard, LabError> {
     let api = Login::of_api(lab.postgres());
-    let holder = Sessions::open(lab.postgres(), &api.clone().named("migrate"), 1)?;
+    let holder = Sessions::open(lab.postgres(), &api.clone().named("renderflow-console"), 1)?;
     holder.run("begin; lock table jobs in access exclusive mode")?;
     let waiting = Sessions::open(lab.postgres(), &api.named("renderflow-worker"), 20)?;
     waiting.begin("select count(*) from jobs");

@@ -124,14 +124,18 @@ fn serve_zone(lab: &Lab, zone: &Zone) -> Result<Guard, LabError> {
     Ok(Guard::undone_by(move || dns.serve(&Zone::Addresses(vec![Ipv4Addr::LOCALHOST.into()]))))
 }
 
-/// The connection that the API's pool keeps, as iptables(8) matches what is sent on it to the server. Warms the pool up.
-fn pooled_flow(lab: &Lab) -> Result<String, LabError> {
+/// The connections that the API's pool keeps, as iptables(8) matches what is sent on them to the server. Warms the pool up:
+/// each request takes another of them, so that what is wrong with them lasts.
+fn pooled_flows(lab: &Lab) -> Result<String, LabError> {
     lab.restart_api();
-    lab.api()?.use_once()?;
-    let of_api = "select client_port from pg_stat_activity \
-                  where application_name = 'renderflow-api' and state = 'idle' order by backend_start desc limit 1";
-    let port = lab.postgres().value(of_api)?;
-    Ok(format!("--sport {port} --dport {}", lab.postgres().port()))
+    lab.api()?.warm(crate::api::POOL_MAX)?;
+    let of_api = format!(
+        "select string_agg(client_port::text, ',') from (select client_port from pg_stat_activity \
+         where application_name = 'renderflow-api' and state = 'idle' order by backend_start desc limit {}) pool",
+        crate::api::POOL_MAX
+    );
+    let ports = lab.postgres().value(&of_api)?;
+    Ok(format!("--dport {} -m multiport --sports {ports}", lab.postgres().port()))
 }
 
 /// Runs SQL as the superuser, until the guard runs what undoes it.

@@ -11,5 +11,9 @@ use std::sync::Arc;
 pub fn inject(lab: &Lab) -> Result<Guard, LabError> {
     let pooler = Arc::clone(lab.pooler()?);
     pooler.console(&format!("PAUSE {DATABASE}"))?;
-    Ok(Guard::undone_by(move || pooler.console(&format!("RESUME {DATABASE}")).map(drop)))
+    Ok(Guard::undone_by(move || match pooler.console(&format!("RESUME {DATABASE}")) {
+        // Somebody has resumed it meanwhile.
+        Err(LabError::Sql { said, .. }) if said.contains("is not paused") => Ok(()),
+        other => other.map(drop),
+    }))
 }

@@ -6,6 +6,9 @@ use std::sync::Arc;
 
 const DRAINED: Tuning = Tuning { global: "hard-stop-after 200ms", ..Tuning::CALM };
 
+/// Connections that the API's pool has of the old process: one request after the other meets them.
+const POOLED: usize = 5;
+
 /// Injects it.
 ///
 /// # Errors
@@ -15,7 +18,7 @@ pub fn inject(lab: &Lab) -> Result<Guard, LabError> {
     proxy.restart(DRAINED)?;
     lab.restart_api();
     api.test_on_checkout(false);
-    api.use_once()?;
+    api.warm(POOLED)?;
     proxy.reload(DRAINED)?;
     Ok(Guard::undone_by(move || {
         api.test_on_checkout(true);

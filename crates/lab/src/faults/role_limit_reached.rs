@@ -16,5 +16,6 @@ pub fn inject(lab: &Lab) -> Result<Guard, LabError> {
         format!("ALTER ROLE {ROLE} CONNECTION LIMIT -1"),
     )?;
     let held = Sessions::fill(lab.postgres(), &Login::of_api(lab.postgres()))?;
+    lab.api_owns(&held);
     Ok(limit.and_holding(held))
 }

@@ -9,5 +9,7 @@ use crate::{Guard, Lab, LabError};
 /// Where the lab cannot.
 pub fn inject(lab: &Lab) -> Result<Guard, LabError> {
     lab.restart_api();
-    Sessions::fill(lab.postgres(), &Login::of_api(lab.postgres())).map(Guard::holding)
+    let held = Sessions::fill(lab.postgres(), &Login::of_api(lab.postgres()))?;
+    lab.api_owns(&held);
+    Ok(Guard::holding(held))
 }

@@ -1,4 +1,4 @@
-//! The connection that the API's pool keeps is ended behind its back: the next use of it gets a reset. Needs root.
+//! The connections that the API's pool keeps are ended behind its back: the next use of each gets a reset. Needs root.
 
 use crate::{Guard, Lab, LabError, firewall};
 
@@ -7,6 +7,6 @@ use crate::{Guard, Lab, LabError, firewall};
 /// # Errors
 /// Where the lab cannot.
 pub fn inject(lab: &Lab) -> Result<Guard, LabError> {
-    let flow = super::pooled_flow(lab)?;
-    firewall::rule(lab, &format!("INPUT -i lo -p tcp {flow} -j REJECT --reject-with tcp-reset"))
+    let flows = super::pooled_flows(lab)?;
+    firewall::rule(lab, &format!("INPUT -i lo -p tcp {flows} -j REJECT --reject-with tcp-reset"))
 }

@@ -12,5 +12,5 @@ pub fn inject(lab: &Lab) -> Result<Guard, LabError> {
     let postgres = Arc::clone(lab.postgres());
     postgres.stop(Stop::Fast)?;
     lab.restart_api();
-    Ok(Guard::undone_by(move || postgres.up()))
+    Ok(Guard::undone_by(move || postgres.ensure_up()))
 }

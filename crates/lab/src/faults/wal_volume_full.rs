@@ -21,7 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Where the lab cannot.
 pub fn inject(lab: &Lab) -> Result<Guard, LabError> {
     let postgres = Arc::clone(lab.postgres());
-    let volume = Volume::mount(lab.folder(), "wal-volume", SIZE_MB, lab.janitor())?;
+    let volume = Arc::new(Volume::mount(lab.folder(), "wal-volume", SIZE_MB, lab.janitor())?);
+    lab.mounted().add(&volume);
     let wal = postgres.data().join("pg_wal");
     postgres.stop(Stop::Fast)?;
     let was = move_files(&wal, volume.path())?;
@@ -37,7 +38,7 @@ pub fn inject(lab: &Lab) -> Result<Guard, LabError> {
     postgres.wait_stopped()?;
     Ok(Guard::undone_by(move || {
         volume.enlarge(8 * SIZE_MB)?;
-        postgres.up()?;
+        postgres.ensure_up()?;
         postgres.stop(Stop::Fast)?;
         put_back(volume.path(), &wal, was.as_deref())?;
         drop(volume);

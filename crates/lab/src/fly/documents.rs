@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ impl State {
     pub(super) fn machines(&self, app: &str) -> Option<Value> {
         match app {
             DB_APP => Some(json!([self.db_machine()])),
-            API_APP => Some(json!([self.api_machine()])),
+            API_APP => Some(self.api_machines()),
             _ => None,
         }
     }
@@ -53,14 +54,20 @@ impl State {
         document
     }
 
-    fn api_machine(&self) -> Value {
-        let is_started = held(&self.api_machine).is_started;
-        let ready = self
-            .api
-            .as_ref()
-            .filter(|_| is_started)
-            .map(|api| check("servicecheck-00-http-3000", ready(api)));
-        machine(&held(&self.api_machine), "renderflow-api", ready.into_iter().collect())
+    fn api_machines(&self) -> Value {
+        let of = |one: &Machine, api: Option<&Arc<Api>>| {
+            let checked = api.filter(|_| one.is_started);
+            let ready = checked.map(|api| check("servicecheck-00-http-3000", ready(api)));
+            machine(one, "renderflow-api", ready.into_iter().collect())
+        };
+        let first = of(&held(&self.api_machine), self.api.as_ref());
+        let second = held(&self.second_api).as_ref().map(|(one, api)| of(one, Some(api)));
+        std::iter::once(first).chain(second).collect()
+    }
+
+    /// One machine of an app.
+    pub(super) fn one_machine(&self, app: &str, id: &str) -> Option<Value> {
+        self.machines(app)?.as_array()?.iter().find(|one| one["id"] == id).cloned()
     }
 
     /// An app's volumes.

@@ -207,6 +207,21 @@ impl Postgres {
         self.wait_ready()
     }
 
+    /// Starts the server where it does not run, and waits until it answers. A postmaster that died leaves backends behind,
+    /// and a new one refuses the directory until the last of them is gone.
+    ///
+    /// # Errors
+    /// Where it does not come up in time.
+    pub fn ensure_up(&self) -> Result<(), LabError> {
+        if self.is_alive() {
+            return self.wait_ready();
+        }
+        wait::until("a Postgres that starts", PATIENCE / 2, || match self.up() {
+            Err(ended @ LabError::Ended { .. }) => Ok(Err(ended)),
+            outcome => outcome.map(Ok::<(), LabError>),
+        })
+    }
+
     /// Waits until the server answers a query.
     ///
     /// # Errors

@@ -39,6 +39,11 @@ async fn command_of(service: &Service, command: &str) -> Came {
         Err(why) if why.contains("is not paused") || why.contains("not paused/suspended") => {
             Came::to(StepOutcome::NotNeeded, format!("{command}: {why}"))
         }
+        // A role of stats_users may look, and change nothing (admin.c).
+        Err(why) if why.contains("admin access needed") => {
+            let next = "`pooler` needs a role of PgBouncer's admin_users";
+            Came::to(StepOutcome::Refused, format!("{command}: {why}: {next}"))
+        }
         Err(why) => Came::to(StepOutcome::Failed, format!("{command}: {why}")),
     }
 }

@@ -85,7 +85,7 @@ impl Work {
         let Some(down_to) = down_to else { return Some(batch) };
         let (_, clients) = self.look(session, how, batch).await?;
         let needed = usize::try_from(clients.saturating_sub(down_to)).unwrap_or(usize::MAX);
-        self.enough = needed == 0;
+        self.enough = needed < batch.len();
         Some(&batch[..needed.min(batch.len())])
     }
 

@@ -85,6 +85,10 @@ pub(super) fn signal(how: Signal, sessions: &[SessionRef], policy: &Policy) -> S
     )
 }
 
+/// True for a client's session. A role that may not see another's `backend_type` sees its database and role, which no
+/// auxiliary process has both: to leave those out would be to stop too early.
+const CLIENT: &str = "coalesce(backend_type = 'client backend', datid is not null and usesysid is not null)";
+
 /// What is left of them: a row of `pid` for each that is still there (for cancelled ones: still at that statement), and
 /// in every row how many client backends there are, pgmedic's own not counted. One row at least, whose pid is null.
 pub(super) fn left(how: Signal, sessions: &[SessionRef]) -> String {
@@ -94,7 +98,7 @@ pub(super) fn left(how: Signal, sessions: &[SessionRef]) -> String {
     };
     format!(
         "{PREFIX}with c(pid, born, application, role, moved) as (values {}), n as (select count(*) as clients from \
-         pg_stat_activity where backend_type = 'client backend' and application_name not like 'pgmedic%') \
+         pg_stat_activity where {CLIENT} and coalesce(application_name, '') not like 'pgmedic%') \
          select s.pid, n.clients from n left join (select a.pid from pg_stat_activity a join c on {still}) s on true",
         chosen(sessions)
     )
@@ -142,6 +146,12 @@ mod tests {
         assert!(sql.contains("'x''); drop table jobs; --'"), "{sql}");
         assert!(sql.contains("starts_with(a.application_name, 'bill''')"), "{sql}");
         assert!(sql.contains("a.usename::text <> E'repl\\\\'"), "{sql}");
+    }
+
+    #[test]
+    fn whoever_may_not_see_all_counts_all() {
+        let sql = left(Signal::Terminate(SessionClass::Idle), &[session("api")]);
+        assert!(sql.contains("where coalesce(backend_type = 'client backend', datid is not null"), "{sql}");
     }
 
     #[test]

@@ -93,6 +93,8 @@ pub(crate) fn admitted(address: &str) -> RouteEvidence {
             authenticated: true,
             outcome: StartupOutcome::Ready,
             notices: Vec::new(),
+            product: None,
+            received_bytes: 300,
             server_version: Some("15.18".to_owned()),
             in_hot_standby: Some(false),
             default_transaction_read_only: Some(false),

@@ -142,13 +142,14 @@ impl Fix<'_> {
         (self.service.ready.is_some() && !ready).then(|| "it is not ready".to_owned())
     }
 
-    /// Walks until the service is well, the step's cause has gone, or its time is over.
+    /// Walks until the service is well, the step's cause has gone or its purpose is met, or its time is over.
     async fn until_it_shows(&self, step: &PlanStep, patience: Duration) -> Look {
         let (until, mut gone) = (Instant::now() + patience, None);
         loop {
             let look = Look::at(self.service, self.options.timeout).await;
             let now = Instant::now();
-            if !look.finds(&step.cause) {
+            let spent = step.action.as_ref().is_some_and(|action| gates::is_spent(&look.evidence, action));
+            if spent || !look.finds(&step.cause) {
                 gone.get_or_insert(now);
             }
             let others = gone.is_some_and(|since: Instant| now - since >= GRACE);

@@ -106,6 +106,9 @@ impl Commands {
             Order::Extend(target, size_gb) => not_smaller(target, *size_gb)?.to_string(),
             _ => SIZE.to_owned(),
         };
+        if Instant::now() >= until {
+            return Err(Undone::refused(format!("{}: no time was left; nothing was run", key(deed))));
+        }
         let mut command = Command::new(&list.program);
         command.args(list.arguments.iter().map(|argument| argument.replace(SIZE, &size)));
         ended(list, run(command, until).await)

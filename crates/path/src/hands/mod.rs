@@ -3,8 +3,14 @@
 //!
 //! Not in here: whether something may be done (`plan`, `gates`), and that it is written down before (`fix`).
 
+mod answer;
+pub mod docker;
+pub mod fly;
 pub mod host;
+#[cfg(feature = "kubernetes")]
+pub mod kubernetes;
 mod running;
+pub mod systemd;
 
 use crate::platform::{Part, Untold};
 use pgmedic_model::Deed;

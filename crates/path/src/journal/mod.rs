@@ -155,7 +155,8 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Opens a service's journal. `home` tells services of one name apart: the configuration that it stands in.
+    /// Opens a service's journal. `home` tells services of one name apart: the configuration
+    /// that it stands in, else the address of its database.
     ///
     /// # Errors
     /// Where another pgmedic has it open, or it cannot be read or written.

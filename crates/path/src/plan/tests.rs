@@ -109,6 +109,23 @@ fn what_is_only_possible_is_never_acted_on() {
 }
 
 #[test]
+fn a_server_that_likely_died_of_a_full_volume_is_started_once_there_is_space() {
+    let f = Finding::new(
+        "wal-volume-full",
+        pgmedic_model::Room::Storage,
+        Severity::Critical,
+        Confidence::Likely,
+        "it died",
+        pgmedic_model::Fact::new(pgmedic_model::Source::Log, crate::evidence::fixture::AT, "log", "PANIC"),
+    );
+    let kind = RemedyKind::DbRestart;
+    assert_eq!(too_unsure(&f, kind, &Action::StartDb), None, "nobody has sessions there");
+    assert!(too_unsure(&f, kind, &Action::RestartDb).is_some());
+    let possible = Finding { confidence: Confidence::Possible, ..f };
+    assert!(too_unsure(&possible, kind, &Action::StartDb).is_some());
+}
+
+#[test]
 fn a_report_says_what_pgmedic_can_do_by_itself() {
     let mut e = full();
     e.named = true;

@@ -178,6 +178,9 @@ pub struct FlowView {
     pub pid: Option<u32>,
     /// Its `comm`.
     pub program: Option<String>,
+    /// Nobody holds it any more: its process has closed it, or ended.
+    #[serde(default)]
+    pub orphan: bool,
 }
 
 /// A connection at rest whose other end does not answer the probes that ask whether it is there.

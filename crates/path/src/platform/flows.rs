@@ -88,7 +88,8 @@ pub(super) fn unheard(
         } else if sought.targets.contains(&row.remote) {
             Some(FlowEnd::Client)
         } else {
-            sought.ports.contains(&row.local.port()).then_some(FlowEnd::Server)
+            // What a backend that has ended leaves in the kernel's queue is nobody's session.
+            (row.inode != 0 && sought.ports.contains(&row.local.port())).then_some(FlowEnd::Server)
         }
     };
     let found: Vec<(&Unheard, FlowEnd)> =
@@ -107,6 +108,7 @@ pub(super) fn unheard(
             window_shut: row.window_shut,
             pid: holder.map(|process| process.pid),
             program: holder.map(|process| process.program.clone()),
+            orphan: row.inode == 0,
         }
     };
     found.into_iter().map(view).collect()
@@ -136,6 +138,26 @@ mod tests {
             assert_eq!(parse_mute(&row(not)), None, "{not}");
         }
         assert_eq!(parse_mute("   7: cut"), None);
+    }
+
+    #[test]
+    fn what_an_ended_backend_left_in_the_queue_is_no_session() {
+        let row = |inode: u64, local: u16, remote: u16| Unheard {
+            local: SocketAddr::from(([127, 0, 0, 1], local)),
+            remote: SocketAddr::from(([127, 0, 0, 9], remote)),
+            unacknowledged: 4096,
+            tries: 4,
+            window_shut: false,
+            inode,
+        };
+        let target = SocketAddr::from(([127, 0, 0, 9], 5432));
+        let sought = Sought { ports: HashSet::from([5432]), targets: HashSet::from([target]), own: &[] };
+        let mut sockets = Sockets::default();
+        sockets.unheard = vec![row(4711, 5432, 50_000), row(0, 5432, 50_001), row(0, 50_002, 5432)];
+        let seen = unheard(&sockets, &sought, &[], Instant::now());
+        let ends: Vec<_> = seen.iter().map(|flow| (flow.end, flow.remote.as_str())).collect();
+        // A client's tells what its pool met, also when that has let go of it.
+        assert_eq!(ends, [(FlowEnd::Server, "127.0.0.9:50000"), (FlowEnd::Client, "127.0.0.9:5432")]);
     }
 
     #[test]

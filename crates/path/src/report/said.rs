@@ -155,9 +155,7 @@ fn startup(startup: &StartupEvidence) -> Line {
         StartupOutcome::ErrorV2(text) => text.trim().to_owned(),
         StartupOutcome::Closed => "the peer closed during the login".to_owned(),
         StartupOutcome::Reset => "the peer reset the connection during the login".to_owned(),
-        StartupOutcome::Silent { waiting_for } => {
-            format!("silence: waited {} for {waiting_for}", startup.elapsed_ms)
-        }
+        StartupOutcome::Silent { waiting_for } => startup.waited(waiting_for),
         StartupOutcome::NoPassword => "the server asks for a password and none is configured".to_owned(),
         StartupOutcome::Unsupported(what) => format!("the server asks for {what}, which is not spoken here"),
         StartupOutcome::Protocol(what) => format!("protocol broken: {what}"),

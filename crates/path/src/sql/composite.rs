@@ -4,6 +4,9 @@
 use pgmedic_model::Timestamp;
 use std::str::FromStr;
 
+/// Most columns of a record. The widest that is asked for has some thirty.
+const COLUMN_LIMIT: usize = 100;
+
 /// Microseconds of the epoch.
 pub(super) type Us = i64;
 
@@ -129,6 +132,7 @@ fn record(text: &str) -> Result<Vec<Option<String>>, usize> {
                 quoted = !quoted;
                 value.get_or_insert_default();
             }
+            ',' if !quoted && values.len() >= COLUMN_LIMIT => return Err(at + 1),
             ',' if !quoted => values.push(value.take()),
             ')' if !quoted => {
                 values.push(value.take());

@@ -5,7 +5,8 @@ use super::budget::Budget;
 use super::statement::rows;
 use crate::clock::Stopwatch;
 use crate::evidence::Aftermath;
-use crate::rooms::startup::session::Session;
+use crate::rooms::startup::session::{Limits, Session};
+use crate::rooms::startup::wire::readable;
 use crate::route::{Way, open};
 use tokio::time::Instant;
 
@@ -30,9 +31,11 @@ async fn ask(session: &mut Session, backend: Option<u32>, deadline: Instant, see
          FROM pg_catalog.pg_stat_activity WHERE pid = {}",
         backend.unwrap_or_default()
     );
-    let Ok(told) = rows(session.simple_query(&small, deadline).await.reply) else { return };
+    let Ok(told) = rows(session.simple_query_within(&small, Limits::SMALL, deadline).await.reply) else {
+        return;
+    };
     seen.small = true;
-    seen.first_backend = told.into_iter().flatten().flatten().next();
+    seen.first_backend = told.into_iter().flatten().flatten().next().map(|text| readable(text.as_bytes()));
     let large = format!("SELECT pg_catalog.repeat('.', {})", Aftermath::LARGE);
-    seen.large = Some(rows(session.simple_query(&large, deadline).await.reply).is_ok());
+    seen.large = Some(rows(session.simple_query_within(&large, Limits::SMALL, deadline).await.reply).is_ok());
 }

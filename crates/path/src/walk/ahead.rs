@@ -8,6 +8,7 @@ use crate::evidence::{QueryOutcome, Seen};
 use crate::paste::identifier;
 use crate::preflight::{BrokenLine, Preflight};
 use crate::rooms::startup::session::Session;
+use crate::rooms::startup::wire::readable;
 use crate::sql::preflight::{self, May};
 use crate::sql::{ReadError, version_num};
 use pgmedic_model::ServerError;
@@ -85,7 +86,7 @@ impl Desk<'_> {
         let bounded_sql = if self.session.bounded { sql.to_owned() } else { bounded(sql, budget, true) };
         let answer = self.session.simple_query(&bounded_sql, budget.statement(true)).await;
         match rows(answer.reply) {
-            Ok(rows) => read(&rows).map_err(|error| Unread::Why(error.to_string())),
+            Ok(rows) => read(&rows).map_err(|error| Unread::Why(readable(error.to_string().as_bytes()))),
             Err(QueryOutcome::Error(error)) => Err(Unread::Error(error)),
             Err(QueryOutcome::Unreadable(why)) => Err(Unread::Why(why)),
             Err(QueryOutcome::Closed) => Err(Unread::Why("the server hung up".to_owned())),

@@ -2,32 +2,41 @@
 
 use super::budget::Budget;
 use crate::evidence::{QueryEvidence, QueryOutcome};
-use crate::rooms::startup::session::{Answer, Reply, Session};
-use crate::sql::{self, Account};
+use crate::rooms::startup::session::{ANSWER_LIMIT, Answer, Limits, Reply, Session};
+use crate::rooms::startup::wire::{NOTICE_LIMIT, readable};
+use crate::sql::{self, Account, ReadError};
 use pgmedic_model::{Policy, ServerError, SqlState};
 use std::panic::{AssertUnwindSafe, UnwindSafe, catch_unwind};
 
 /// The oldest server whose account pgmedic knows how to ask for.
 pub(super) const OLDEST: u32 = 120_000;
 
+/// The account is held meanwhile: the locks get half of its room. The statement asks for 1,100 rows at most.
+const LOCKS: Limits = Limits { rows: usize::MAX, bytes: ANSWER_LIMIT / 2 };
+
 /// 55P03 lock_not_available: `lock_timeout`.
 const LOCK_NOT_AVAILABLE: &str = "55P03";
+
+/// How a server introduced itself.
+#[derive(Clone, Copy)]
+pub(super) struct Introduced<'a> {
+    /// `server_version`.
+    pub(super) version: Option<&'a str>,
+    /// What it is, where it is no Postgres.
+    pub(super) product: Option<&'a str>,
+}
 
 /// Asks the server for its account of itself. `only` where there is no other way to ask on.
 pub(super) async fn ask(
     session: &mut Session,
-    server_version: Option<&str>,
+    introduced: Introduced<'_>,
     policy: &Policy,
     budget: &Budget,
     only: bool,
 ) -> QueryEvidence {
     // A pooler may tell no version, or its own; the oldest statement runs on all that follow.
-    let version = server_version.and_then(sql::version_num).unwrap_or(OLDEST);
-    if version < OLDEST {
-        let why = format!(
-            "the server says version {}, and pgmedic reads 12 and later",
-            server_version.unwrap_or("?")
-        );
+    let version = introduced.version.and_then(sql::version_num).unwrap_or(OLDEST);
+    if let Some(why) = unread(introduced, version) {
         return sign_of_life(session, budget, why).await;
     }
     let deadline = budget.statement(only);
@@ -40,10 +49,11 @@ pub(super) async fn ask(
         Ok(mut account) => {
             if account.wants_locks() {
                 let locks = statement(sql::lock_statement(account.sees_all()));
-                let answer = session.simple_query(&locks, deadline).await;
+                let answer = session.simple_query_within(&locks, LOCKS, deadline).await;
                 elapsed_ms.0 += answer.elapsed_ms.0;
                 received_bytes += answer.received_bytes;
                 notices.extend(answer.notices);
+                notices.truncate(NOTICE_LIMIT);
                 add_locks(&mut account, answer.reply);
             }
             assembled(account, policy)
@@ -54,6 +64,7 @@ pub(super) async fn ask(
                 life.at = at;
                 life.refused = Some(error);
                 life.notices.splice(0..0, notices);
+                life.notices.truncate(NOTICE_LIMIT);
                 return life;
             }
             QueryOutcome::Error(error)
@@ -61,6 +72,17 @@ pub(super) async fn ask(
         Err(outcome) => outcome,
     };
     QueryEvidence { at, elapsed_ms, outcome, notices, refused: None, received_bytes, aftermath: None }
+}
+
+/// Why a server's account of itself is none that pgmedic reads, if it is none.
+fn unread(introduced: Introduced<'_>, version: u32) -> Option<String> {
+    if let Some(product) = introduced.product {
+        return Some(format!(
+            "the server is {product}, no Postgres; pgmedic reads no account of its sessions and slots"
+        ));
+    }
+    let said = introduced.version.filter(|_| version < OLDEST)?;
+    Some(format!("the server says version {said}, and pgmedic reads 12 and later"))
 }
 
 /// The statement with pgmedic's own bounds around it, for a peer that did not take them at startup. The transaction
@@ -82,7 +104,7 @@ fn is_timeout(error: &ServerError) -> bool {
 /// `select 1`, with why no more was asked or answered.
 async fn sign_of_life(session: &mut Session, budget: &Budget, why: String) -> QueryEvidence {
     let sql = if session.bounded { "SELECT 1" } else { "ROLLBACK; SELECT 1" };
-    let answer = session.simple_query(sql, budget.sign_of_life()).await;
+    let answer = session.simple_query_within(sql, Limits::SMALL, budget.sign_of_life()).await;
     let Answer { at, elapsed_ms, reply, notices, received_bytes } = answer;
     let outcome = match rows(reply) {
         Ok(rows) if rows == [[Some("1".to_owned())]] => QueryOutcome::Alive(why),
@@ -109,14 +131,19 @@ pub(super) fn rows(reply: Reply) -> Result<Rows, QueryOutcome> {
 fn account(reply: Reply) -> Result<Account, QueryOutcome> {
     let rows = rows(reply)?;
     let account = unharmed(|| sql::read(rows))?;
-    account.map_err(|error| QueryOutcome::Unreadable(error.to_string()))
+    account.map_err(unreadable)
+}
+
+/// What is wrong with an answer, in words that may quote it.
+fn unreadable(error: ReadError) -> QueryOutcome {
+    QueryOutcome::Unreadable(readable(error.to_string().as_bytes()))
 }
 
 /// Adds the locks to an account, or why they were not told: the account stands without them.
 fn add_locks(account: &mut Account, reply: Reply) {
     let added = rows(reply).and_then(|rows| {
         let added = unharmed(AssertUnwindSafe(|| account.add_locks(&rows)))?;
-        added.map_err(|error| QueryOutcome::Unreadable(error.to_string()))
+        added.map_err(unreadable)
     });
     if let Err(outcome) = added {
         account.locks_not_seen(match outcome {

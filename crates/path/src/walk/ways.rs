@@ -209,8 +209,9 @@ impl<'a> Guide<'a> {
         for room in ROOMS_OF_THE_STATEMENT {
             gone.way.entered(room);
         }
-        let version = gone.walked.server_version();
-        let mut query = statement::ask(session, version, &self.service.policy, self.budget, only).await;
+        let introduced =
+            statement::Introduced { version: gone.walked.server_version(), product: gone.walked.product() };
+        let mut query = statement::ask(session, introduced, &self.service.policy, self.budget, only).await;
         if query.outcome == QueryOutcome::Silent {
             let backend = gone.walked.backend_pid();
             // Rare and large: it has no room of its own in every walk.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// What a route answers.
+#[allow(dead_code, reason = "each test crate uses its own part of it")]
 pub(crate) enum Reply {
     /// A status and a body.
     Says(u16, Vec<u8>),
@@ -21,10 +22,14 @@ impl Reply {
     }
 }
 
-/// Method and resource, and the `authorization` header.
+/// Method and resource, the `authorization` and `content-type` headers, and the body.
+#[allow(dead_code, reason = "each test crate uses its own part of it")]
 pub(crate) struct Asked {
+    pub(crate) method: String,
     pub(crate) resource: String,
     pub(crate) authorization: String,
+    pub(crate) content_type: String,
+    pub(crate) body: String,
 }
 
 pub(crate) type Route = Arc<dyn Fn(&Asked) -> Reply + Send + Sync>;
@@ -44,9 +49,17 @@ pub(crate) async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, route
             line.to_ascii_lowercase().starts_with(name).then(|| line[name.len()..].trim().to_owned())
         })
     };
+    let mut body = vec![0; field("content-length:").and_then(|length| length.parse().ok()).unwrap_or(0)];
+    if stream.read_exact(&mut body).await.is_err() {
+        return;
+    }
+    let mut words = head.split(' ');
     let asked = Asked {
-        resource: head.split(' ').nth(1).unwrap_or_default().to_owned(),
+        method: words.next().unwrap_or_default().to_owned(),
+        resource: words.next().unwrap_or_default().to_owned(),
         authorization: field("authorization:").unwrap_or_default(),
+        content_type: field("content-type:").unwrap_or_default(),
+        body: String::from_utf8(body).unwrap(),
     };
     // Who hangs up early has heard enough.
     let _ = reply(&mut stream, route(&asked)).await;

@@ -19,6 +19,10 @@ pub(crate) enum Act {
     Send(Vec<u8>),
     /// Sends bytes one by one, 5 ms apart.
     Drip(Vec<u8>),
+    /// Sends bytes over and over, as fast as they are taken.
+    Forever(Vec<u8>),
+    /// Answers the client's first message of SCRAM and asks for so many iterations.
+    Iterations(u64),
     /// Does nothing for so long.
     Pause(Duration),
     /// Does nothing for ever.
@@ -115,6 +119,17 @@ async fn play(mut stream: TcpStream, script: Vec<Act>, number: usize, ears: Arc<
                     let _ = stream.write_all(&[byte]).await;
                 }
             }
+            Act::Forever(bytes) => {
+                let many = bytes.repeat(1 + 16 * 1024 / bytes.len());
+                while stream.write_all(&many).await.is_ok() {}
+                return;
+            }
+            Act::Iterations(count) => {
+                let heard = String::from_utf8_lossy(&ears.lock().expect("no panic")[number]).into_owned();
+                let nonce = heard.rsplit("r=").next().expect("a client's first message").to_owned();
+                let first = format!("r={nonce}more,s=c2FsdA==,i={count}");
+                let _ = stream.write_all(&message(b'R', &[b"\0\0\0\x0b", first.as_bytes()].concat())).await;
+            }
             Act::Pause(time) => tokio::time::sleep(time).await,
             Act::Never => std::future::pending().await,
             Act::Reset => {
@@ -138,10 +153,16 @@ pub(crate) fn said(tag: u8, severity: &str, code: &str, text: &str) -> Vec<u8> {
 
 /// From AuthenticationOk to ReadyForQuery, with a backend key.
 pub(crate) fn admitted() -> Vec<u8> {
+    admitted_by(&[("server_version", "15.18"), ("in_hot_standby", "off")])
+}
+
+/// The same of a server with these settings.
+pub(crate) fn admitted_by(settings: &[(&str, &str)]) -> Vec<u8> {
+    let settings =
+        settings.iter().map(|(name, value)| message(b'S', format!("{name}\0{value}\0").as_bytes()));
     [
         message(b'R', &[0, 0, 0, 0]),
-        message(b'S', b"server_version\x0015.18\0"),
-        message(b'S', b"in_hot_standby\0off\0"),
+        settings.collect::<Vec<_>>().concat(),
         message(b'K', &[0, 0, 0, 42, 0, 0, 0, 7]),
         message(b'Z', b"I"),
     ]

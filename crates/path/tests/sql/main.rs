@@ -14,6 +14,8 @@ mod server;
 mod state;
 
 use server::Server;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 /// A scenario leaves the server as it found it.
@@ -49,22 +51,37 @@ const SCENARIOS: &[Scenario] = &[
     ("failed logins are told apart by the log", logins::failed_logins_are_told_apart_by_the_log),
 ];
 
+/// Servers at a time: a scenario mostly waits.
+const AT_A_TIME: usize = 3;
+
 #[test]
 fn every_scenario_on_every_postgres() {
     // A missing program is a failure that says what to install, not a test left out.
     let folders = server::folders().unwrap_or_else(|missing| panic!("{missing}"));
     pgmedic_lab::programs::find("pgbouncer").unwrap_or_else(|missing| panic!("{missing}"));
-    for folder in &folders {
-        let from = Instant::now();
-        let mut server = Server::start(folder);
-        println!("Postgres {} of {}: up in {:?}", server.major, folder.display(), from.elapsed());
-        for (name, scenario) in SCENARIOS {
-            let from = Instant::now();
-            println!("Postgres {}: {name}", server.major);
-            scenario(&mut server);
-            server.wait_alone();
-            println!("Postgres {}: {name}: {:?}", server.major, from.elapsed());
+    let next = AtomicUsize::new(0);
+    let work = || {
+        while let Some(folder) = folders.get(next.fetch_add(1, Ordering::Relaxed)) {
+            go_through(folder);
         }
-    }
+    };
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..AT_A_TIME).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().for_each(|worker| worker.join().unwrap());
+    });
     println!("{} scenarios on {} servers", SCENARIOS.len(), folders.len());
+}
+
+/// One server, every scenario.
+fn go_through(folder: &Path) {
+    let from = Instant::now();
+    let mut server = Server::start(folder);
+    println!("Postgres {} of {}: up in {:?}", server.major, folder.display(), from.elapsed());
+    for (name, scenario) in SCENARIOS {
+        let from = Instant::now();
+        println!("Postgres {}: {name}", server.major);
+        scenario(&mut server);
+        server.wait_alone();
+        println!("Postgres {}: {name}: {:?}", server.major, from.elapsed());
+    }
 }

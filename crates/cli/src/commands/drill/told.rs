@@ -2,6 +2,7 @@
 
 use crate::args::ReportFormat;
 use crate::drills::course::{self, Outcome, Record, Step};
+use crate::drills::mending::{self, Expected};
 use crate::drills::pair::{self, Proofs};
 use crate::drills::verdict::{CameOut, Fate};
 use crate::drills::{Drill, steady, table};
@@ -9,6 +10,9 @@ use crate::output::stdout;
 use crate::render::style::{Look, Paint};
 use crate::render::{self, text};
 use pgmedic_model::{Ms, Role};
+use pgmedic_path::fix::News;
+use pgmedic_path::journal::incidents::incidents;
+use pgmedic_path::journal::read_all;
 use std::time::Instant;
 
 use super::{Document, Wanted};
@@ -31,7 +35,7 @@ pub(super) fn each(wanted: &Wanted, look: &Look) -> Document {
     let from = Instant::now();
     let mut proofs = Proofs::default();
     let drills = wanted.drills.iter().map(|drill| {
-        let record = course::run(drill, &mut |_| {});
+        let record = course::run(drill, wanted.fix, &mut |_| {});
         stdout(&line(&record, look));
         record
     });
@@ -105,12 +109,28 @@ fn line(record: &Record, look: &Look) -> String {
     let name = format!("{:<width$}", record.drill, width = name_width());
     let said = match (record.status, record.check_ms, &record.detail) {
         (Outcome::Passed, Some(check), _) => {
-            look.paint(Paint::Dim, &format!("found in {check} (whole drill {})", record.elapsed_ms))
+            let fix = record.fix.as_ref().map_or(String::new(), |fix| format!("; {}", came_of(fix)));
+            look.paint(Paint::Dim, &format!("found in {check}{fix} (whole drill {})", record.elapsed_ms))
         }
         (_, _, Some(detail)) => text::visible(detail),
         _ => String::new(),
     };
     format!("{}  {name}  {said}\n", look.paint(paint, &format!("{word:<7}")))
+}
+
+/// What came of a fix, in a clause: `mended by restart-proxy in 812 ms`.
+fn came_of(fix: &mending::Record) -> String {
+    match (fix.right, fix.expected, fix.recovered_after_ms) {
+        (true, Expected::Recovers, after) => {
+            let after = after.map_or(String::new(), |ms| format!(" in {ms}"));
+            format!("mended by {}{after}", fix.remedy.join(", then "))
+        }
+        (true, Expected::Advice, _) => {
+            let command = fix.command.as_deref().unwrap_or_default();
+            format!("left for a person: {}", text::visible(command))
+        }
+        (false, ..) => format!("WRONG: {}", text::visible(&fix.detail)),
+    }
 }
 
 /// The counts.
@@ -128,9 +148,9 @@ fn sum(document: &Document, elapsed: Ms, look: &Look) -> String {
 }
 
 /// One drill with its whole report.
-pub(super) fn one(drill: &Drill, look: &Look) -> Record {
+pub(super) fn one(drill: &Drill, fix: bool, look: &Look) -> Record {
     stdout(&margin(look, Paint::Strong, "drill", drill.name));
-    let record = course::run(drill, &mut |step| stdout(&show(drill, &step, look)));
+    let record = course::run(drill, fix, &mut |step| stdout(&show(drill, &step, look)));
     stdout(&verdict(&record, look));
     record
 }
@@ -163,10 +183,37 @@ fn show(drill: &Drill, step: &Step<'_>, look: &Look) -> String {
         }
         Step::Broken => margin(look, Paint::Bad, "broken", drill.does),
         Step::Found(report) => format!("\n{}\n", render::report(report, ReportFormat::Human, look)),
+        // The same walk as that of the report on screen, a moment later.
+        Step::Fix(News::Found(_)) => String::new(),
+        Step::Fix(news) => render::fix::news(news, look),
+        Step::Fixed(fix) => fixed(fix, look),
         Step::Mended => {
             margin(look, Paint::Good, "mended", "the fault is gone, and every room is well again")
         }
     }
+}
+
+/// What the fix came to, and what the record has of it.
+fn fixed(fix: &mending::Record, look: &Look) -> String {
+    let paint = match (fix.right, fix.expected) {
+        (false, _) => Paint::Bad,
+        (true, Expected::Recovers) => Paint::Good,
+        (true, Expected::Advice) => Paint::Warning,
+    };
+    let mut out = format!("\n{}", margin(look, paint, "fix", &came_of(fix)));
+    let untouched = match fix.expected {
+        Expected::Recovers => "",
+        Expected::Advice => "nothing was touched; ",
+    };
+    let harm = format!("{untouched}{} of {} bystanders harmed", fix.harm, fix.bystanders);
+    out.push_str(&margin(look, if fix.harm == 0 { Paint::Good } else { Paint::Bad }, "harm", &harm));
+    for incident in incidents(&read_all(&fix.state).unwrap_or_default()) {
+        for line in render::incidents::screen(&incident, look).lines().filter(|line| !line.is_empty()) {
+            out.push_str(&margin(look, Paint::Dim, "record", line));
+        }
+    }
+    out.push('\n');
+    out
 }
 
 /// The last word on a drill.
@@ -198,19 +245,35 @@ pub(super) fn runbook(look: &Look) -> Vec<Record> {
         let head = format!("{}. {title}", n + 1);
         let rule = if look.unicode { "─" } else { "-" }.repeat(look.width.saturating_sub(head.len() + 1));
         stdout(&format!("\n{} {}\n", look.paint(Paint::Strong, &head), look.paint(Paint::Dim, &rule)));
-        records.push(one(drill, look));
+        records.push(one(drill, true, look));
     }
     stdout("\n");
     for (record, (title, _)) in records.iter().zip(table::runbook()) {
         let root = record.roots.join(", ");
         let (paint, said) = match (record.status, record.check_ms) {
-            (Outcome::Passed, Some(check)) => (Paint::Good, format!("{root} in {check}")),
+            (Outcome::Passed, Some(check)) => {
+                let fix = record.fix.as_ref().map_or(String::new(), |fix| format!("; {}", came_of(fix)));
+                (Paint::Good, format!("{root} in {check}{fix}"))
+            }
             (_, _) => (Paint::Warning, text::visible(record.detail.as_deref().unwrap_or_default())),
         };
         stdout(&format!("{title:<28}  {}\n", look.paint(paint, &said)));
     }
-    let found = records.iter().filter(|record| record.status == Outcome::Passed).count();
-    let sum = format!("{found} of {} faults of the runbook found, each by its root cause", records.len());
-    stdout(&format!("{}\n", look.paint(Paint::Strong, &sum)));
+    stdout(&format!("{}\n", look.paint(Paint::Strong, &of_the_runbook(&records))));
     records
+}
+
+/// How many of the runbook's faults were found, and what became of them.
+fn of_the_runbook(records: &[Record]) -> String {
+    let found = records.iter().filter(|record| record.status == Outcome::Passed).count();
+    let right = |expected: Expected| {
+        let fixes = records.iter().filter_map(|record| record.fix.as_ref());
+        fixes.filter(|fix| fix.right && fix.expected == expected).count()
+    };
+    format!(
+        "{found} of {} faults of the runbook found; {} mended, {} left to a person with the command",
+        records.len(),
+        right(Expected::Recovers),
+        right(Expected::Advice)
+    )
 }

@@ -11,7 +11,8 @@ pub(super) const DRILLS: &[Drill] = &[
         "slots-exhausted",
         "The API's sessions take every ordinary slot.",
         faults::slots_exhausted::inject,
-    ),
+    )
+    .mended_by(&["terminate-idle-sessions"]),
     drill(
         API,
         "all-slots-exhausted",
@@ -23,13 +24,15 @@ pub(super) const DRILLS: &[Drill] = &[
         "role-limit-reached",
         "The API's role has a CONNECTION LIMIT, and has reached it.",
         faults::role_limit_reached::inject,
-    ),
+    )
+    .mended_by(&["raise-connection-limit"]),
     drill(
         API,
         "database-limit-reached",
         "The database has a CONNECTION LIMIT, and has reached it.",
         faults::database_limit_reached::inject,
-    ),
+    )
+    .mended_by(&["raise-connection-limit"]),
     drill(
         API,
         "database-not-accepting",
@@ -47,7 +50,8 @@ pub(super) const DRILLS: &[Drill] = &[
         "slots-nearly-exhausted",
         "Nine of ten ordinary slots are taken.",
         faults::slots_nearly_exhausted::inject,
-    ),
+    )
+    .mended_by(&["terminate-idle-sessions"]),
     drill(
         API,
         "unauthenticated-flood",

@@ -42,7 +42,8 @@ const fn drill(
     inject: fn(&Lab) -> Result<Guard, LabError>,
 ) -> Drill {
     let configure: fn(&Lab, &mut Service) -> Result<(), LabError> = |_, _| Ok(());
-    Drill { name, does, parts, programs: &[], root: None, configure, inject, found: Found::Root, under: &[] }
+    let found = Found::Root;
+    Drill { name, does, parts, programs: &[], root: None, configure, inject, found, mends: &[], under: &[] }
 }
 
 /// The runbook's four remediations in its own words and order, each with the drill that breaks it.

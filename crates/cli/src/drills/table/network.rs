@@ -68,13 +68,15 @@ pub(super) const DRILLS: &[Drill] = &[
         "half-open-session",
         "A client's machine goes away in the middle of an answer.",
         faults::half_open_session::inject,
-    ),
+    )
+    .mended_by(&["terminate-half-open"]),
     filtered(
         API,
         "idle-flow-forgotten",
         "A firewall has forgotten the connection that the API's pool keeps.",
         faults::idle_flow_forgotten::inject,
-    ),
+    )
+    .mended_by(&["reset-pool"]),
     drill(
         NAMED,
         "address-family-mismatch",

@@ -19,7 +19,8 @@ pub(super) const DRILLS: &[Drill] = &[
         "proxy-hung",
         "The proxy is stopped; the kernel still accepts its connections.",
         faults::proxy_hung::inject,
-    ),
+    )
+    .mended_by(&["restart-proxy"]),
     drill(
         PROXY,
         "proxy-client-limit",
@@ -49,13 +50,15 @@ pub(super) const DRILLS: &[Drill] = &[
         "proxy-drained-connections",
         "The proxy is reloaded, and its old process cuts what the API's pool still keeps.",
         faults::proxy_drained_connections::inject,
-    ),
+    )
+    .mended_by(&["recycle-pool"]),
     drill(
         POOLER,
         "pooler-pool-exhausted",
         "Every server connection of the pooler is in use, and clients wait.",
         faults::pooler_pool_exhausted::inject,
-    ),
+    )
+    .mended_by(&["cancel-long-queries"]),
     drill(
         POOLER,
         "pooler-client-limit",
@@ -67,13 +70,15 @@ pub(super) const DRILLS: &[Drill] = &[
         "pooler-paused",
         "Somebody said PAUSE at the pooler's console, and nobody said RESUME.",
         faults::pooler_paused::inject,
-    ),
+    )
+    .mended_by(&["resume-pooler"]),
     drill(
         POOLER,
         "pooler-hung",
         "The pooler is stopped; the kernel still accepts its connections.",
         faults::pooler_hung::inject,
-    ),
+    )
+    .mended_by(&["restart-pooler"]),
     drill(
         POOLER,
         "pooler-upstream-failing",
@@ -85,7 +90,8 @@ pub(super) const DRILLS: &[Drill] = &[
         "pooler-database-disabled",
         "Somebody said DISABLE at the pooler's console, and nobody said ENABLE.",
         faults::pooler_database_disabled::inject,
-    ),
+    )
+    .mended_by(&["enable-pooler-database"]),
     Drill {
         configure: sets_search_path,
         ..drill(

@@ -70,7 +70,8 @@ pub(super) const DRILLS: &[Drill] = &[
         "server-down",
         "The postmaster was killed: its lock file is left, and nobody listens.",
         faults::server_down::inject,
-    ),
+    )
+    .mended_by(&["start-server"]),
     drill(
         API,
         "server-hung",
@@ -94,7 +95,8 @@ pub(super) const DRILLS: &[Drill] = &[
         "backend-crashed",
         "A backend was killed; the server is well again, and the API's pool keeps dead sessions.",
         faults::backend_crashed::inject,
-    ),
+    )
+    .mended_by(&["restart-api"]),
     Drill {
         programs: &["prlimit"],
         ..drill(API, "fork-failed", "The postmaster may have no more processes.", faults::fork_failed::inject)

@@ -15,6 +15,7 @@ pub(super) const DRILLS: &[Drill] = &[
             "Sessions that have idled for too long take every ordinary slot.",
             |lab| faults::idle_sessions::inject(lab, PAST),
         )
+        .mended_by(&["terminate-idle-sessions"])
     },
     Drill {
         configure: impatient,
@@ -24,13 +25,15 @@ pub(super) const DRILLS: &[Drill] = &[
             "A session began a transaction, wrote, and forgot about it.",
             |lab| faults::idle_in_transaction::inject(lab, PAST),
         )
+        .mended_by(&["terminate-blocker"])
     },
     drill(
         API,
         "lock-pile-up",
         "Twenty sessions queue behind one that locked a table and went idle.",
         |lab| faults::lock_pile_up::inject(lab, PAST),
-    ),
+    )
+    .mended_by(&["terminate-blocker"]),
     Drill {
         configure: impatient,
         ..drill(
@@ -51,6 +54,7 @@ pub(super) const DRILLS: &[Drill] = &[
         ..drill(API, "long-queries", "Three queries run and run.", |lab| {
             faults::long_queries::inject(lab, OVER_A_SECOND)
         })
+        .mended_by(&["cancel-long-queries"])
     },
     Drill {
         programs: &["iptables"],
@@ -61,5 +65,6 @@ pub(super) const DRILLS: &[Drill] = &[
             "The API's machines vanish without a word, and their sessions keep every ordinary slot.",
             faults::ghost_sessions::inject,
         )
+        .mended_by(&["terminate-ghost-sessions"])
     },
 ];

@@ -14,6 +14,7 @@ pub(super) const DRILLS: &[Drill] = &[
             "A table has grown until the volume of the data directory was full.",
             faults::disk_full::inject,
         )
+        .mended_by(&["extend-volume"])
     },
     Drill {
         root: Some(MOUNT),
@@ -32,6 +33,7 @@ pub(super) const DRILLS: &[Drill] = &[
             "The volume of the data directory is filling: a tenth is left.",
             faults::disk_filling::inject,
         )
+        .mended_by(&["extend-volume"])
     },
     drill(
         API,
@@ -48,6 +50,7 @@ pub(super) const DRILLS: &[Drill] = &[
             "WAL has a volume of its own, and it ran full.",
             faults::wal_volume_full::inject,
         )
+        .mended_by(&["extend-volume", "start-server"])
     },
     Drill {
         root: Some(MOUNT),

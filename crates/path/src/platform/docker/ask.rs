@@ -1,4 +1,5 @@
-//! One GET at the engine, the version that both speak, and what the engine's refusals mean for whoever configured it.
+//! One request at the engine, the version that both speak, and what the engine's refusals mean for whoever configured it.
+//! The POSTs are `hands/docker`'s, which this lends its way of asking.
 
 use super::Docker;
 use crate::http::{Answer, Request, exchange};
@@ -7,6 +8,7 @@ use crate::rooms::app::evidence::HttpOutcome;
 use crate::rooms::app::probe::in_words;
 use crate::rooms::dns::probe::Resolver;
 use crate::rooms::network::evidence::ConnectOutcome;
+use hyper::Method;
 use pgmedic_model::{Host, mask};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -45,6 +47,22 @@ impl Docker {
         until: Instant,
     ) -> Result<T, Untold> {
         read(&self.get(path, limit, until).await?).map_err(|what| self.failed(path, &what))
+    }
+
+    /// POSTs once, without a body, and gives the answer as it came.
+    ///
+    /// # Errors
+    /// Where the version that both speak is not known: nothing was sent.
+    pub(crate) async fn post(
+        &self,
+        path: &str,
+        limit: usize,
+        until: Instant,
+    ) -> Result<Result<Answer, HttpOutcome>, Untold> {
+        let version = self.version.get_or_try_init(|| self.negotiate(until)).await?;
+        let endpoint = self.endpoint.at(&format!("/v{version}{path}"));
+        let request = Request { method: Method::POST, ..Request::get(&endpoint, limit) };
+        Ok(exchange(request, &Resolver::default(), until).await.result)
     }
 
     async fn negotiate(&self, until: Instant) -> Result<String, Untold> {
@@ -140,7 +158,7 @@ fn number(text: &str) -> Option<(u32, u32)> {
 }
 
 /// What the engine said instead of an answer, and the next step.
-fn refusal(answer: &Answer) -> String {
+pub(crate) fn refusal(answer: &Answer) -> String {
     #[derive(Deserialize)]
     struct Said {
         message: String,
@@ -148,7 +166,7 @@ fn refusal(answer: &Answer) -> String {
     let said = serde_json::from_slice::<Said>(&answer.body).map(|said| mask::excerpt(&said.message, SHOWN));
     let step = match answer.status {
         401 | 403 => {
-            "; an authorisation plugin or a proxy before the socket forbids it: let it GET /version and /containers"
+            "; an authorisation plugin or a proxy before the socket forbids it: let it GET /version and /containers, and POST what fix may do"
         }
         _ => "",
     };

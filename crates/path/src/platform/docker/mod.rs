@@ -2,9 +2,9 @@
 //! over its unix socket, or over TCP without TLS.
 //!
 //! Facts: Docker Engine API reference, v1.41; recorded from 20.10.24. Podman's socket speaks the same. Not in here: what it
-//! means, and anything that changes something.
+//! means, and anything that changes something (`hands/docker`).
 
-mod ask;
+pub(crate) mod ask;
 mod container;
 mod logs;
 mod place;
@@ -69,7 +69,7 @@ impl Docker {
         Ok(Self { endpoint: place::endpoint(host)?, api, db, version: OnceCell::new() })
     }
 
-    fn name(&self, part: Part) -> Result<&str, Untold> {
+    pub(crate) fn name(&self, part: Part) -> Result<&str, Untold> {
         match part {
             Part::Api => self.api.as_deref().ok_or(Untold::NotNamed("api")),
             Part::Db => self.db.as_deref().ok_or(Untold::NotNamed("db")),
@@ -88,6 +88,17 @@ impl Docker {
     async fn containers(&self, part: Part, until: Instant) -> Result<Vec<Container>, Untold> {
         let ids = self.find(self.name(part)?, until).await?;
         try_join_all(ids.iter().take(MOST).map(|id| self.inspect(id, until))).await
+    }
+
+    /// The containers of that name or compose service, as instances.
+    pub(crate) async fn named(&self, name: &str, until: Instant) -> Result<Vec<Instance>, Untold> {
+        let ids = self.find(name, until).await?;
+        try_join_all(ids.iter().take(MOST).map(|id| self.look(id, until))).await
+    }
+
+    /// One container, by its whole id.
+    pub(crate) async fn look(&self, id: &str, until: Instant) -> Result<Instance, Untold> {
+        Ok(self.inspect(id, until).await?.instance(&self.option()))
     }
 
     async fn inspect(&self, id: &str, until: Instant) -> Result<Container, Untold> {
@@ -189,6 +200,6 @@ impl Platform for Docker {
 }
 
 /// A text as part of a path or a query.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }

@@ -1,11 +1,14 @@
-//! One GET at Fly's API, and what its refusals mean for whoever configured it.
+//! One request at Fly's API, and what its refusals mean for whoever configured it. Lists are asked for here; what changes
+//! something is asked for by `hands/fly`, which this lends its way of asking.
 
 use super::super::Untold;
 use super::Fly;
 use crate::http::url::Endpoint;
 use crate::http::{Answer, Request, exchange};
+use crate::rooms::app::evidence::HttpOutcome;
 use crate::rooms::app::probe::in_words;
 use crate::rooms::dns::probe::Resolver;
+use hyper::Method;
 use pgmedic_model::{Secret, mask};
 use serde_json::Value;
 use tokio::time::Instant;
@@ -15,7 +18,47 @@ const REQUEST_ID: &str = "fly-request-id";
 /// Characters of Fly's words that are shown.
 const SHOWN: usize = 200;
 
+/// A request to the Machines API, besides lists.
+#[derive(Clone, Debug)]
+pub(crate) struct Asking<'a> {
+    pub(crate) method: Method,
+    /// Path and query.
+    pub(crate) path: &'a str,
+    /// The lease that it is asked under.
+    pub(crate) nonce: Option<&'a str>,
+    /// JSON; empty for none.
+    pub(crate) body: &'a str,
+}
+
+/// What it needs a token for, where there is none.
+pub(crate) const NO_TOKEN: &str =
+    "no token: set FLY_API_TOKEN, or `token` in [service.platform] (`fly tokens create readonly`)";
+
 impl Fly {
+    /// True where there is a token to ask with.
+    pub(crate) const fn has_token(&self) -> bool {
+        self.authorization.is_some()
+    }
+
+    /// Asks the Machines API once, and gives the answer as it came.
+    pub(crate) async fn send(
+        &self,
+        asking: &Asking<'_>,
+        limit: usize,
+        until: Instant,
+    ) -> Result<Answer, HttpOutcome> {
+        let endpoint = self.machines.at(asking.path);
+        let request = Request {
+            method: asking.method.clone(),
+            authorization: self.authorization.as_ref(),
+            // fly-go, `flaps/flaps_machines.go`, `NonceHeader`.
+            header: asking.nonce.map(|nonce| ("fly-machine-lease-nonce", nonce)),
+            body: asking.body,
+            ..Request::get(&endpoint, limit)
+        };
+        exchange(request, &Resolver::default(), until).await.result
+    }
+
     /// A list, asked for once. Nothing is tried a second time: an API that says 429 has been asked too often already.
     pub(super) async fn get(
         &self,
@@ -25,8 +68,7 @@ impl Fly {
         until: Instant,
     ) -> Result<Vec<Value>, Untold> {
         let Some(authorization) = &self.authorization else {
-            let why = "no token: set FLY_API_TOKEN, or `token` in [service.platform] (`fly tokens create readonly`)";
-            return Err(Untold::Failed(why.to_owned()));
+            return Err(Untold::Failed(NO_TOKEN.to_owned()));
         };
         let endpoint = base.at(path);
         let asked = Request { authorization: Some(authorization), ..Request::get(&endpoint, limit) };
@@ -56,14 +98,24 @@ fn list(answer: &Answer) -> Result<Vec<Value>, String> {
     }
 }
 
-/// What Fly said instead of a list, and the next step.
-fn refusal(answer: &Answer) -> String {
+/// What Fly knows the request by.
+pub(crate) fn request_id(answer: &Answer) -> Option<String> {
+    let id = answer.headers.get(REQUEST_ID)?.to_str().ok()?;
+    Some(mask::excerpt(id, 64))
+}
+
+/// The status, what Fly said to it, and the request's id.
+pub(crate) fn said(answer: &Answer) -> String {
     let body: Option<Value> = serde_json::from_slice(&answer.body).ok();
     let member = |name: &str| body.as_ref()?.get(name)?.as_str().map(|text| mask::excerpt(text, SHOWN));
     let said = member("error").or_else(|| member("message"));
     let said = said.or_else(|| member("status")).map(|said| format!(" {said}")).unwrap_or_default();
-    let id = answer.headers.get(REQUEST_ID).and_then(|id| id.to_str().ok());
-    let id = id.map(|id| format!(" ({REQUEST_ID} {})", mask::excerpt(id, 64))).unwrap_or_default();
+    let id = request_id(answer).map(|id| format!(" ({REQUEST_ID} {id})")).unwrap_or_default();
+    format!("status {}{said}{id}", answer.status)
+}
+
+/// What Fly said instead of a list, and the next step.
+fn refusal(answer: &Answer) -> String {
     let step = match answer.status {
         401 => "; the token is not accepted: make one with `fly tokens create readonly`",
         403 => {
@@ -74,7 +126,7 @@ fn refusal(answer: &Answer) -> String {
         408 | 500..=599 => "; Fly's API itself fails: see status.flyio.net",
         _ => "",
     };
-    format!("status {}{said}{id}{step}", answer.status)
+    format!("{}{step}", said(answer))
 }
 
 /// The `Authorization` header for a token as it may be configured: with or without its scheme, one or several joined by

@@ -2,9 +2,9 @@
 //!
 //! Facts: superfly/docs (`machines/api`), superfly/fly-go 22d6e51 (`machine_types.go`, `volume_types.go`,
 //! `tokens/tokens.go`, `resource_logs.go`). One GET for each thing and look: the API takes one request a second for each
-//! action and app. Not in here: what it means, and anything that changes something.
+//! action and app. Not in here: what it means, and anything that changes something (`hands/fly`).
 
-mod ask;
+pub(crate) mod ask;
 mod exits;
 mod flycheck;
 #[cfg(feature = "fuzzing")]
@@ -76,7 +76,7 @@ impl Fly {
     }
 
     /// A part's app.
-    fn app(&self, part: Part) -> Result<&str, Untold> {
+    pub(crate) fn app(&self, part: Part) -> Result<&str, Untold> {
         let (app, key) = match part {
             Part::Api => (&self.api, "api"),
             Part::Db => (&self.db, "db"),
@@ -85,8 +85,13 @@ impl Fly {
     }
 }
 
-/// True for what can stand in a path as an app's name.
-fn is_app(name: &str) -> bool {
+/// One machine, as Fly tells of it; None where it is none of the app's, or gone.
+pub(crate) fn instance(machine: &serde_json::Value, app: &str) -> Option<Instance> {
+    machines::read(std::slice::from_ref(machine), app).pop()
+}
+
+/// True for what can stand in a path as an app's name, a machine's or a volume's id.
+pub(crate) fn is_app(name: &str) -> bool {
     name.len() <= 63 && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
 }
 

@@ -1,12 +1,15 @@
-//! One GET at the API server, and what its refusals mean for whoever configured it.
+//! One request at the API server, and what its refusals mean for whoever configured it. What changes something is asked for
+//! by `hands/kubernetes`, which this lends its way of asking.
 
 use super::Kubernetes;
 use super::kubeconfig::{Token, file};
 use crate::aside;
 use crate::http::{Answer, Request, exchange};
 use crate::platform::Untold;
+use crate::rooms::app::evidence::HttpOutcome;
 use crate::rooms::app::probe::in_words;
 use crate::rooms::dns::probe::Resolver;
+use hyper::Method;
 use pgmedic_model::{Secret, mask};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -14,14 +17,16 @@ use tokio::time::Instant;
 
 /// Characters of the server's words that are shown.
 const SHOWN: usize = 300;
+/// Bytes read of the answer to a change: what was changed, as it is now.
+const ANSWER: usize = 1024 * 1024;
 
 /// Something that is asked for: its path, and the rule that allows it (Kubernetes documentation, "Using RBAC
 /// Authorization").
-pub(super) struct Resource {
-    pub(super) path: String,
-    pub(super) group: &'static str,
-    pub(super) resource: &'static str,
-    pub(super) verb: &'static str,
+pub(crate) struct Resource {
+    pub(crate) path: String,
+    pub(crate) group: &'static str,
+    pub(crate) resource: &'static str,
+    pub(crate) verb: &'static str,
 }
 
 /// Why there is no answer.
@@ -86,6 +91,30 @@ impl Kubernetes {
         }
     }
 
+    /// Asks once for a change, with a body of this type, and gives the answer as it came.
+    ///
+    /// # Errors
+    /// Where there are no credentials to ask with: nothing was sent.
+    pub(crate) async fn send(
+        &self,
+        asked: &Resource,
+        method: Method,
+        (content_type, body): (&'static str, &str),
+        until: Instant,
+    ) -> Result<Result<Answer, HttpOutcome>, String> {
+        let authorization = self.authorization(until).await?;
+        let endpoint = self.access.endpoint.at(&asked.path);
+        let request = Request {
+            method,
+            authorization: authorization.as_ref(),
+            tls: self.access.tls.as_ref(),
+            content_type,
+            body,
+            ..Request::get(&endpoint, ANSWER)
+        };
+        Ok(exchange(request, &Resolver::default(), until).await.result)
+    }
+
     /// The `Authorization` header. A token in a file is read each time: it changes within the hour.
     async fn authorization(&self, until: Instant) -> Result<Option<Secret>, String> {
         let bearer = |token: &str| Secret::new(format!("Bearer {}", token.trim()));
@@ -102,7 +131,7 @@ impl Kubernetes {
     }
 
     /// What the server said instead of an answer, and the next step.
-    fn refusal(&self, answer: &Answer, asked: &Resource) -> String {
+    pub(crate) fn refusal(&self, answer: &Answer, asked: &Resource) -> String {
         let status: Option<Value> = serde_json::from_slice(&answer.body).ok();
         let said = status.as_ref().and_then(|s| s.get("message")).and_then(Value::as_str);
         let said = said.map(|said| format!(" {}", mask::excerpt(said, SHOWN))).unwrap_or_default();
@@ -121,7 +150,7 @@ impl Kubernetes {
             "{{apiGroups: [{:?}], resources: [{:?}], verbs: [{:?}]}}",
             asked.group, asked.resource, asked.verb
         );
-        match asked.resource.starts_with("nodes") {
+        match asked.resource.starts_with("nodes") || asked.resource == "storageclasses" {
             true => format!("missing in a ClusterRole of pgmedic's account: {rule}"),
             false => {
                 format!("missing in a Role of pgmedic's account in the namespace {}: {rule}", self.namespace)

@@ -2,12 +2,13 @@
 //! bytes, and logs, by the API server.
 //!
 //! Facts: Kubernetes API reference v1.31 (`core/v1`, `apps/v1`), kubelet `stats/v1alpha1` (summary). Not in here: what it
-//! means, and anything that changes something. Built with the cargo feature `kubernetes`.
+//! means, and anything that changes something (`hands/kubernetes`). Built with the cargo feature `kubernetes`.
 
-mod ask;
+mod acting;
+pub(crate) mod ask;
 mod kubeconfig;
 mod pods;
-mod quantity;
+pub(crate) mod quantity;
 mod volumes;
 mod workload;
 mod yaml;
@@ -85,7 +86,7 @@ impl Kubernetes {
         Self { access, namespace, api: names.api, db: names.db }
     }
 
-    fn name(&self, part: Part) -> Result<&str, Untold> {
+    pub(crate) fn name(&self, part: Part) -> Result<&str, Untold> {
         match part {
             Part::Api => self.api.as_deref().ok_or(Untold::NotNamed("api")),
             Part::Db => self.db.as_deref().ok_or(Untold::NotNamed("db")),
@@ -93,7 +94,7 @@ impl Kubernetes {
     }
 
     /// Something of core/v1 in the namespace.
-    fn core(&self, path: &str, resource: &'static str, verb: &'static str) -> Resource {
+    pub(crate) fn core(&self, path: &str, resource: &'static str, verb: &'static str) -> Resource {
         let path = format!("/api/v1/namespaces/{}/{path}", escape(&self.namespace));
         Resource { path, group: "", resource, verb }
     }
@@ -199,6 +200,6 @@ impl Platform for Kubernetes {
 }
 
 /// A text as part of a path or a query.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }

@@ -116,6 +116,14 @@ impl Selector {
 }
 
 impl Workload {
+    /// The resource and the name of what makes its pods; None for pods that nothing here makes.
+    pub(super) fn controller(&self) -> Option<(&'static str, &str)> {
+        match self {
+            Self::Of(kind, controller) => Some((kind.plural(), controller.metadata.name.as_str())),
+            Self::Labels(_) | Self::Pod(_) => None,
+        }
+    }
+
     /// The query that selects its pods.
     pub(super) fn query(&self) -> String {
         match self {

@@ -3,7 +3,7 @@
 //!
 //! Debian's `postgresql.service` is a wrapper (`active (exited)` whatever its clusters do); the units of its clusters,
 //! `postgresql@15-main.service`, are asked in its place. Not in here: this host's processes, disks and log files, which
-//! the host's window shows beside.
+//! the host's window shows beside, and what changes something (`hands/systemd`).
 
 #[cfg(feature = "fuzzing")]
 pub(super) mod fuzzing;
@@ -62,16 +62,35 @@ impl Systemd {
         Self { systemctl, journalctl, ..self }
     }
 
-    fn unit(&self, part: Part) -> Result<&str, Untold> {
+    /// The program.
+    pub(crate) fn systemctl(&self) -> &Path {
+        &self.systemctl
+    }
+
+    pub(crate) fn unit(&self, part: Part) -> Result<&str, Untold> {
         match part {
             Part::Api => self.api.as_deref().ok_or(Untold::NotNamed("api")),
             Part::Db => self.db.as_deref().ok_or(Untold::NotNamed("db")),
         }
     }
 
-    /// The units that a name stands for: itself, or what a wrapper wraps.
+    /// The units that a name stands for, as instances.
+    pub(crate) async fn named(
+        &self,
+        name: &str,
+        part: Part,
+        until: Instant,
+    ) -> Result<Vec<Instance>, Untold> {
+        Ok(self.units_of(name, until).await?.iter().map(|unit| unit.instance(part)).collect())
+    }
+
+    /// The units of a part.
     async fn units(&self, part: Part, until: Instant) -> Result<Vec<Unit>, Untold> {
-        let name = self.unit(part)?;
+        self.units_of(self.unit(part)?, until).await
+    }
+
+    /// The units that a name stands for: itself, or what a wrapper wraps.
+    async fn units_of(&self, name: &str, until: Instant) -> Result<Vec<Unit>, Untold> {
         let units = self.show(&[name], until).await?;
         let wrapped: Vec<String> =
             units.iter().filter(|unit| unit.is_wrapper()).flat_map(Unit::wraps).collect();

@@ -3,10 +3,12 @@
 
 use super::evidence::PoolMetrics;
 
-/// Adds up the pool's figures over their label sets. False where there is none of them.
-pub(super) fn read(text: &str, into: &mut PoolMetrics) -> bool {
+/// Adds up the pool's figures over their label sets. False where there is none of them. A line that is no text is passed
+/// over by itself: a page is not copied for it.
+pub(super) fn read(page: &[u8], into: &mut PoolMetrics) -> bool {
     let mut any = false;
-    for (name, value) in text.lines().filter_map(sample) {
+    let lines = page.split(|byte| *byte == b'\n').filter_map(|line| std::str::from_utf8(line).ok());
+    for (name, value) in lines.filter_map(sample) {
         let figure = match name {
             "pg_pool_max" => &mut into.max,
             "pg_pool_size" => &mut into.size,
@@ -58,7 +60,7 @@ mod tests {
     fn figures_are_summed_over_their_labels() {
         let mut metrics = PoolMetrics::default();
         let found = read(
-            "# HELP pg_pool_max The most connections.\n# TYPE pg_pool_max gauge\n\
+            b"# HELP pg_pool_max The most connections.\n# TYPE pg_pool_max gauge\n\
              pg_pool_max{pool=\"read\"} 10\npg_pool_max{pool=\"we}ird\\\"\", x=\"}\"} 5 1795403529000\n\
              pg_pool_in_use 7.0\n pg_pool_waiting\t3\npg_pool_idle{ } 0\npg_pool_timeouts_total 1.2e1 # {id=\"1\"} 1\n\
              pg_pool_maximum 99\nprocess_open_fds 12\n",
@@ -73,7 +75,7 @@ mod tests {
     fn what_is_no_sample_is_passed_over() {
         let mut metrics = PoolMetrics::default();
         let text = "pg_pool_max\npg_pool_max NaN\npg_pool_max{a=\"\npg_pool_max{a=\"é\\\n<html>\n{} 1\npg_pool_max x\n";
-        assert!(!read(text, &mut metrics));
+        assert!(!read(text.as_bytes(), &mut metrics));
         assert_eq!(metrics, PoolMetrics::default());
     }
 }

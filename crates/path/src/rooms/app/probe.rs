@@ -100,8 +100,12 @@ pub async fn metrics(url: &str, resolver: &Resolver, deadline: Instant) -> Seen<
     let mut read = PoolMetrics { at, elapsed_ms, url: endpoint.shown, ..PoolMetrics::default() };
     read.failure = match result {
         Err(outcome) => Some(in_words(&outcome)),
+        // Figures are summed over their labels: a part of the page would give a part of the sum.
+        Ok(Answer { status: 200, body, whole: false, .. }) => {
+            Some(format!("{} bytes of the page came, and not its end ({METRICS_BODY} are read)", body.len()))
+        }
         Ok(Answer { status: 200, body, .. }) => {
-            let found = figures::read(&String::from_utf8_lossy(&body), &mut read);
+            let found = figures::read(&body, &mut read);
             (!found).then(|| "the page has no pg_pool_* metric".to_owned())
         }
         Ok(Answer { status, .. }) => Some(format!("status {status}")),

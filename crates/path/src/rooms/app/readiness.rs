@@ -3,7 +3,7 @@
 use crate::evidence::Evidence;
 use crate::rooms::app::evidence::{HttpOutcome, LogEvidence, LogHit, LogPattern, ReadyEvidence};
 use pgmedic_model::driver_words;
-use pgmedic_model::{Fact, Source};
+use pgmedic_model::{Action, Fact, RemedyPlan, Source};
 
 /// Values of the `db` member that say no.
 const DISCONNECTED: &[&str] = &["disconnected", "down", "error", "failed", "unavailable", "unhealthy"];
@@ -49,6 +49,17 @@ pub(crate) fn misses_its_database(ready: &ReadyEvidence) -> bool {
 /// True where the endpoint answered, and said no.
 pub(crate) fn failing(e: &Evidence) -> bool {
     told(e).is_some_and(|t| t.failing())
+}
+
+/// True where the endpoint answered, and says that the API can use its database.
+pub(crate) fn connected(e: &Evidence) -> bool {
+    told(e).is_some_and(|t| t.connected())
+}
+
+/// A restart of the API for the sake of what its pool holds on to: done by pgmedic unless the API says that it can use its
+/// database. Then its pool has let go by itself of what was dead, and a restart would end good connections in vain.
+pub(crate) fn unless_connected(e: &Evidence, restart: RemedyPlan) -> RemedyPlan {
+    if connected(e) { restart } else { restart.doing(Action::RestartApi) }
 }
 
 /// The API's log: the configured one, else the platform's.

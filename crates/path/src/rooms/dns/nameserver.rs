@@ -19,6 +19,12 @@ const MAX_ALIASES: usize = 16;
 /// Addresses kept of one answer.
 pub const MAX_ADDRESSES: usize = 64;
 
+/// Records read of an answer: the aliases, the addresses, and some to spare. A record of twelve bytes may hold two names of
+/// 127 labels each, by pointers.
+const MAX_RECORDS: u16 = 128;
+/// Records read of its authority section, which only tells that it points elsewhere.
+const MAX_AUTHORITIES: u16 = 16;
+
 /// When a question over UDP is sent again. RFC 1123, 6.1.3.3, wants a retransmission; a healthy answer takes a tenth of it.
 const AGAIN_AFTER: Duration = Duration::from_millis(400);
 
@@ -139,15 +145,22 @@ async fn exchange(server: SocketAddr, name: &str, kind: TYPE, underway: &mut Und
     match over_udp(server, id, &query, underway).await {
         Ok(Reading::Outcome(outcome)) => outcome,
         Ok(Reading::Stray(why)) => AnswerOutcome::Malformed(why),
-        Ok(Reading::Truncated) => match over_tcp(server, id, &query).await {
-            Ok(Reading::Outcome(outcome)) => outcome,
-            Ok(Reading::Stray(why)) => AnswerOutcome::Malformed(why),
-            Ok(Reading::Truncated) => AnswerOutcome::Malformed("cut over TCP as well".to_owned()),
-            Err(error) => {
-                AnswerOutcome::Malformed(format!("cut over UDP, and not to be had over TCP: {error}"))
-            }
-        },
+        Ok(Reading::Truncated) => {
+            // Should the time run out on the other way: it has not been silent.
+            underway.stray = Some("cut over UDP, and not to be had over TCP in time".to_owned());
+            after_a_cut(over_tcp(server, id, &query).await)
+        }
         Err(error) => AnswerOutcome::Unreachable(Errno::from_number(error.raw_os_error().unwrap_or(0))),
+    }
+}
+
+/// What came over TCP where the answer over UDP was cut.
+fn after_a_cut(read: std::io::Result<Reading>) -> AnswerOutcome {
+    match read {
+        Ok(Reading::Outcome(outcome)) => outcome,
+        Ok(Reading::Stray(why)) => AnswerOutcome::Malformed(why),
+        Ok(Reading::Truncated) => AnswerOutcome::Malformed("cut over TCP as well".to_owned()),
+        Err(error) => AnswerOutcome::Malformed(format!("cut over UDP, and not to be had over TCP: {error}")),
     }
 }
 
@@ -235,7 +248,12 @@ pub(super) fn read(message: &[u8], id: u16, query: &[u8]) -> Reading {
     if (count(6) + count(8) + count(10)) * 11 > message.len() {
         return malformed("the header counts more records than the message can hold".to_owned());
     }
-    let (packet, asked) = match (Packet::parse(message), Packet::parse(query)) {
+    // RFC 9619: a message asks one question at most, and an answer repeats it.
+    if count(4) > 1 {
+        return malformed(format!("it repeats {} questions, of which one was asked", count(4)));
+    }
+    let start = beginning(message, *header);
+    let (packet, asked) = match (Packet::parse(&start), Packet::parse(query)) {
         (Ok(packet), Ok(asked)) => (packet, asked),
         (Err(error), _) | (_, Err(error)) => return malformed(format!("not a DNS message: {error}")),
     };
@@ -260,6 +278,19 @@ pub(super) fn read(message: &[u8], id: u16, query: &[u8]) -> Reading {
         5 => AnswerOutcome::Refused,
         code => AnswerOutcome::OtherCode(code.into()),
     })
+}
+
+/// As much of a message as is worth parsing: its header counts no more records than are read.
+fn beginning(message: &[u8], mut header: [u8; 12]) -> Vec<u8> {
+    let count = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
+    let (answers, authorities) = (count(6), count(8));
+    let cut = answers > MAX_RECORDS;
+    let authorities = if cut { 0 } else { authorities.min(MAX_AUTHORITIES) };
+    header[6..8].copy_from_slice(&answers.min(MAX_RECORDS).to_be_bytes());
+    header[8..10].copy_from_slice(&authorities.to_be_bytes());
+    // EDNS was not asked for.
+    header[10..].fill(0);
+    [&header[..], &message[header.len()..]].concat()
 }
 
 /// The addresses in an answer, by way of its aliases, with the least TTL on that way.

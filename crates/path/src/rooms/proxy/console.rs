@@ -6,7 +6,7 @@ use crate::clock::Stopwatch;
 use crate::evidence::RouteEvidence;
 use crate::rooms::dns::probe::Resolver;
 use crate::rooms::startup::evidence::StartupOutcome;
-use crate::rooms::startup::session::{Reply, Session};
+use crate::rooms::startup::session::{Limits, Reply, Session};
 use crate::rooms::startup::wire::readable;
 use crate::rooms::tls::evidence::TlsOutcome;
 use crate::route::{Deadlines, Door, Way};
@@ -14,8 +14,8 @@ use crate::unrecognised::break_of;
 use pgmedic_model::{Room, Target};
 use tokio::time::Instant;
 
-/// Rows kept of one answer.
-const MAX_ROWS: usize = 500;
+/// What is kept of one answer.
+const KEPT: Limits = Limits { rows: 500, bytes: 1024 * 1024 };
 
 /// Reads the console.
 pub async fn read(
@@ -62,7 +62,7 @@ fn silent(route: &RouteEvidence) -> bool {
 /// Asks for everything, until an answer fails to come.
 async fn show_all(session: &mut Session, evidence: &mut PoolerEvidence, deadline: Instant) {
     for command in ["SHOW VERSION", "SHOW POOLS", "SHOW DATABASES", "SHOW CONFIG", "SHOW LISTS"] {
-        let answer = session.simple_query(command, deadline).await;
+        let answer = session.simple_query_within(command, KEPT, deadline).await;
         let failure = match answer.reply {
             Reply::Rows { columns, rows } => {
                 // Before 1.12 the version came as a notice.
@@ -89,10 +89,8 @@ async fn show_all(session: &mut Session, evidence: &mut PoolerEvidence, deadline
 fn take(table: &Table, command: &str, evidence: &mut PoolerEvidence) {
     match command {
         "SHOW VERSION" => evidence.version = table.rows().next().and_then(|row| row.text("version")),
-        "SHOW POOLS" => evidence.pools = table.rows().take(MAX_ROWS).map(|row| pool(&row)).collect(),
-        "SHOW DATABASES" => {
-            evidence.databases = table.rows().take(MAX_ROWS).map(|row| database(&row)).collect();
-        }
+        "SHOW POOLS" => evidence.pools = table.rows().map(|row| pool(&row)).collect(),
+        "SHOW DATABASES" => evidence.databases = table.rows().map(|row| database(&row)).collect(),
         "SHOW CONFIG" => {
             let of = |key: &str| table.rows().find(|row| row.is("key", key))?.text("value");
             evidence.max_client_conn = of("max_client_conn").and_then(|text| text.parse().ok());

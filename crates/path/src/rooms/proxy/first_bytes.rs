@@ -80,12 +80,14 @@ pub(super) enum Service {
 
 /// True where the bytes are of a protocol known to be another.
 pub(super) fn is_known_foreign(bytes: &[u8]) -> bool {
-    FOREIGN.iter().any(|(start, _)| bytes.starts_with(start))
+    FOREIGN.iter().any(|(start, _)| bytes.starts_with(start)) || is_mysql(bytes)
 }
 
-/// MySQL greets with a packet of sequence number 0 and protocol version 10 (MySQL internals, "Protocol::HandshakeV10").
+/// MySQL greets with a packet of sequence number 0, protocol version 10 and a version (MySQL internals,
+/// "Protocol::HandshakeV10"). The packet's length may pass for any tag; but a message of 10 bytes is none that Postgres
+/// begins with.
 fn is_mysql(bytes: &[u8]) -> bool {
-    matches!(bytes, [_, 0, 0, 0, 10, ..])
+    matches!(bytes, [_, 0, 0, 0, 10, b'0'..=b'9', ..])
 }
 
 #[cfg(test)]
@@ -103,6 +105,15 @@ mod tests {
         ] {
             assert!(foreign(bytes).starts_with(name), "{}", foreign(bytes));
         }
+    }
+
+    #[test]
+    fn a_mysql_greeting_of_any_length_is_no_message() {
+        for length in [b'J', b'R', b'E', b'N', b'S', b'Z'] {
+            let greeting = [&[length, 0, 0, 0, 10][..], b"5.5.5-10.11.6-MariaDB\0"].concat();
+            assert!(is_known_foreign(&greeting) && foreign(&greeting).starts_with(MYSQL), "{length}");
+        }
+        assert!(!is_known_foreign(b"R\0\0\0\x08\0\0\0\0"));
     }
 
     #[test]

@@ -21,6 +21,9 @@ use tokio::time::{Instant, timeout_at};
 /// How long the rest of a short greeting is waited for.
 const REST_OF_GREETING: Duration = Duration::from_millis(100);
 
+/// So many bytes tell one protocol from another.
+const ENOUGH: usize = 8;
+
 /// What is sent first.
 pub enum Opening<'a> {
     /// An SSLRequest.
@@ -128,7 +131,7 @@ async fn answer_to_ssl_request(wire: &mut Wire, deadline: Instant) -> FirstBytes
             wire.skip_byte();
             FirstBytes::TlsNotOffered
         }
-        [b'E', ..] => error(wire, deadline).await,
+        [b'E', ..] if !is_known_foreign(wire.buffered()) => error(wire, deadline).await,
         _ => other(wire, deadline).await,
     }
 }
@@ -156,10 +159,9 @@ async fn error(wire: &mut Wire, deadline: Instant) -> FirstBytes {
 
 /// A message of protocol 3, or another protocol.
 async fn other(wire: &mut Wire, deadline: Instant) -> FirstBytes {
-    if wire.buffered().len() < 5 {
-        // A greeting may come in pieces; that it does not changes nothing.
-        let _ = wire.fill(deadline.min(Instant::now() + REST_OF_GREETING)).await;
-    }
+    let rest = deadline.min(Instant::now() + REST_OF_GREETING);
+    // A greeting may come in pieces; that the rest does not come changes nothing.
+    while wire.buffered().len() < ENOUGH && wire.fill(rest).await.is_ok() {}
     let bytes = wire.buffered();
     match (message_tag(bytes), bytes) {
         _ if is_known_foreign(bytes) => FirstBytes::Foreign(foreign(bytes)),

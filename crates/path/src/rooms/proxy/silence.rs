@@ -84,14 +84,18 @@ fn others(not: &[&str]) -> Vec<(&'static str, &'static str)> {
 }
 
 /// Where and for how long a route was silent after TCP had connected, before anything of a login came.
-pub(crate) fn at_the_door(route: &RouteEvidence) -> Option<(Timestamp, Ms, &'static str)> {
+pub(crate) fn at_the_door(route: &RouteEvidence) -> Option<(Timestamp, Ms, &str)> {
     let proxy = route.proxy.as_ref()?;
     if proxy.first == FirstBytes::Silent {
         return Some((proxy.at, proxy.elapsed_ms, "the first byte"));
     }
     let startup = route.startup.as_ref()?;
-    let waiting = matches!(&startup.outcome, StartupOutcome::Silent { .. }) && !startup.authenticated;
-    waiting.then_some((startup.at, startup.elapsed_ms, "an answer to the startup message"))
+    match &startup.outcome {
+        StartupOutcome::Silent { waiting_for } if !startup.authenticated => {
+            Some((startup.at, startup.elapsed_ms, waiting_for))
+        }
+        _ => None,
+    }
 }
 
 /// Where and for how long a route was silent after the login. None where the network is seen to have lost it.
@@ -100,16 +104,30 @@ pub(crate) fn after_the_login(route: &RouteEvidence) -> Option<(Timestamp, Ms, &
         return None;
     }
     if let Some(query) = route.query.as_ref().filter(|q| q.outcome == QueryOutcome::Silent) {
-        return Some((query.at, query.elapsed_ms, "the first query's answer"));
+        return Some((query.at, query.elapsed_ms, "answer to the first query"));
     }
     let startup = route.startup.as_ref()?;
     let waiting = matches!(&startup.outcome, StartupOutcome::Silent { .. }) && startup.authenticated;
     waiting.then_some((startup.at, startup.elapsed_ms, "ready for query"))
 }
 
-/// The fact that a route is silent.
+/// Bytes that came of what was waited for last.
+pub(crate) fn heard(route: &RouteEvidence) -> u64 {
+    let query = route.query.as_ref().map(|q| q.received_bytes);
+    query.or(route.startup.as_ref().map(|s| s.received_bytes)).unwrap_or(0)
+}
+
+/// What a front does that lets nobody get on.
+fn manner(route: &RouteEvidence) -> &'static str {
+    if heard(route) == 0 { "stays silent" } else { "does not get on with the login" }
+}
+
+/// The fact that a route is silent, or that what came on it came to nothing.
 pub(crate) fn fact(route: &RouteEvidence, (at, span, what): (Timestamp, Ms, &str)) -> Fact {
-    let said = format!("TCP connected, then silence: waited {span} for {what}");
+    let said = match heard(route) {
+        0 => format!("TCP connected, then silence: waited {span} for {what}"),
+        bytes => format!("TCP connected, {bytes} bytes came, and no whole {what} within {span}"),
+    };
     Fact::new(Source::Bytes, at, &route.address, said).value(span.0)
 }
 
@@ -301,8 +319,12 @@ fn by_other_ways(e: &Evidence) -> Option<Opinion> {
                 let left = vec![DECIDERS[1]];
                 return Some(opinion(Silent::ProxyLimit, Confidence::Possible, summary, vec![works], left));
             }
-            let summary =
-                format!("{} connects and stays silent, while {} answers", e.front.address, direct.address);
+            let summary = format!(
+                "{} connects and {}, while {} answers",
+                e.front.address,
+                manner(&e.front),
+                direct.address
+            );
             let left = others(&["server-hung", "proxy-hung"]).into_iter().chain([DECIDERS[5]]).collect();
             return Some(opinion(Silent::Proxy, Confidence::Possible, summary, vec![works], left));
         }
@@ -402,7 +424,7 @@ fn accepted(e: &Evidence) -> Option<Opinion> {
 
 /// Nothing decides.
 fn unknown(e: &Evidence) -> Opinion {
-    let summary = format!("{} accepts connections and then says nothing", e.front.address);
+    let summary = format!("{} accepts connections and then {}", e.front.address, manner(&e.front));
     let behind_a_proxy = e.direct.get().is_some() || e.pooler.get().is_some();
     let (who, id) =
         if behind_a_proxy { (Silent::Proxy, "proxy-hung") } else { (Silent::Server, "server-hung") };

@@ -3,6 +3,7 @@
 
 use crate::rooms::startup::evidence::{AuthMethod, StartupOutcome};
 use crate::rooms::startup::probe::{Channel, Hall};
+use crate::rooms::startup::wire::readable;
 use bytes::BytesMut;
 use fallible_iterator::FallibleIterator;
 use pgmedic_model::target::ChannelBinding as Wanted;
@@ -16,6 +17,15 @@ use std::io;
 
 /// Most authentication requests that are answered. Postgres sends one.
 const REQUEST_LIMIT: usize = 4;
+
+/// Most SASL mechanisms of a server's list that are read. Postgres has four.
+const MECHANISM_LIMIT: usize = 16;
+/// Longest name of one that is read, in characters. RFC 4422, 3.1, allows 20.
+const NAME_LIMIT: usize = 40;
+
+/// Most rounds of SCRAM that are done, some tenths of a second: the server says how many. Postgres' default is 4,096, and
+/// drivers stop at the same limit (pgjdbc's `scramMaxIterations`).
+const ITERATION_LIMIT: u64 = 100_000;
 
 const WAITING_FOR_REQUEST: &str = "authentication request";
 const WAITING_FOR_VERDICT: &str = "answer to the password";
@@ -41,8 +51,9 @@ pub(super) async fn authenticate(
                 written(frontend::password_message(hash.as_bytes(), &mut answer))?;
             }
             Message::AuthenticationSasl(body) => {
-                let offered: Vec<String> =
-                    body.mechanisms().map(|m| Ok(m.to_owned())).collect().map_err(|e| protocol(&e))?;
+                let name = |m: &str| readable(m.as_bytes()).chars().take(NAME_LIMIT).collect();
+                let names = body.mechanisms().map(|m| Ok(name(m))).take(MECHANISM_LIMIT);
+                let offered: Vec<String> = names.collect().map_err(|e| protocol(&e))?;
                 scram(hall, target, channel, &offered).await?;
             }
             message => return Err(unsupported(hall, &message)),
@@ -108,6 +119,10 @@ async fn scram(
     let Message::AuthenticationSaslContinue(body) = hall.next(WAITING_FOR_VERDICT).await? else {
         return Err(StartupOutcome::Protocol("SCRAM: the server's first message did not come".to_owned()));
     };
+    if let Some(rounds) = iterations(body.data()).filter(|rounds| *rounds > ITERATION_LIMIT) {
+        let what = format!("SCRAM of {rounds} iterations (at most {ITERATION_LIMIT} are done)");
+        return Err(StartupOutcome::Unsupported(what));
+    }
     scram.update(body.data()).map_err(|e| protocol(&e))?;
 
     bytes.clear();
@@ -121,6 +136,12 @@ async fn scram(
     scram.finish(body.data()).map_err(|e| {
         StartupOutcome::Protocol(format!("SCRAM: the server did not prove that it knows the password: {e}"))
     })
+}
+
+/// The iteration count in the server's first message (RFC 5802 section 5.1: `r=…,s=…,i=4096`).
+fn iterations(first: &[u8]) -> Option<u64> {
+    let count = first.split(|b| *b == b',').find_map(|attribute| attribute.strip_prefix(b"i="))?;
+    std::str::from_utf8(count).ok()?.parse().ok()
 }
 
 /// The mechanism and the channel binding, by libpq's rules (`fe-auth.c`, `pg_SASL_init`; RFC 5802 section 6 for the

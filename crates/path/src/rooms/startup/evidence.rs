@@ -24,6 +24,9 @@ pub struct StartupEvidence {
     pub notices: Vec<ServerError>,
     /// `server_version` as the server told it.
     pub server_version: Option<String>,
+    /// What the server is where it is no Postgres and says so by a setting of its own: `CockroachDB (crdb_version …)`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub product: Option<String>,
     /// `in_hot_standby` (Postgres 14+).
     pub in_hot_standby: Option<bool>,
     /// `default_transaction_read_only` (Postgres 14+).
@@ -35,6 +38,20 @@ pub struct StartupEvidence {
     /// Why the peer is known to be a pooler, where it is: it refused a startup parameter as PgBouncer does, ….
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pooler: Option<String>,
+    /// Bytes that came since the StartupMessage was sent.
+    #[serde(default)]
+    pub received_bytes: u64,
+}
+
+impl StartupEvidence {
+    /// How it was waited in vain: in silence, or while bytes came that made no whole answer.
+    #[must_use]
+    pub fn waited(&self, waiting_for: &str) -> String {
+        match self.received_bytes {
+            0 => format!("silence: waited {} for {waiting_for}", self.elapsed_ms),
+            bytes => format!("{bytes} bytes came, and no whole {waiting_for} within {}", self.elapsed_ms),
+        }
+    }
 }
 
 /// What the server asked for.
@@ -69,7 +86,7 @@ pub enum StartupOutcome {
     Closed,
     /// The peer reset the connection.
     Reset,
-    /// Nothing (more) came before the deadline.
+    /// No whole message (more) before the deadline; `received_bytes` says whether anything came.
     Silent {
         /// What was waited for: `authentication request`, `answer to the password`, `ready for query`.
         waiting_for: String,

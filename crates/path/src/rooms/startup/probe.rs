@@ -4,7 +4,7 @@
 use crate::clock::Stopwatch;
 use crate::rooms::startup::auth;
 use crate::rooms::startup::evidence::{StartupEvidence, StartupOutcome};
-use crate::rooms::startup::wire::{End, NOTICE_LIMIT, Wire, server_error};
+use crate::rooms::startup::wire::{End, NOTICE_LIMIT, Wire, readable, server_error};
 use bytes::BytesMut;
 use pgmedic_model::{ServerError, SqlState, Target, pooler_words};
 use postgres_protocol::message::{backend::Message, frontend};
@@ -105,13 +105,16 @@ pub async fn exchange(
     watch: Stopwatch,
     deadline: Instant,
 ) -> Startup {
+    // The first bytes that answer the StartupMessage may be here already; those of the TLS negotiation are taken.
+    let before = wire.received() - wire.buffered().len() as u64;
     let mut hall =
         Hall { wire, deadline, evidence: blank(target, watch), key: None, tls_alert: None, read: 0 };
     let outcome = match auth::authenticate(&mut hall, target, channel).await {
         Ok(()) => hall.settle().await.map_or_else(|outcome| outcome, |()| StartupOutcome::Ready),
         Err(outcome) => outcome,
     };
-    let Hall { mut evidence, key, tls_alert, .. } = hall;
+    let Hall { wire, mut evidence, key, tls_alert, .. } = hall;
+    evidence.received_bytes = wire.received() - before;
     if let StartupOutcome::Error(error) = &outcome {
         evidence.pooler = pooler_of(error);
     }
@@ -137,12 +140,19 @@ fn blank(target: &Target, watch: Stopwatch) -> StartupEvidence {
         outcome: StartupOutcome::Closed,
         notices: Vec::new(),
         server_version: None,
+        product: None,
         in_hot_standby: None,
         default_transaction_read_only: None,
         is_superuser: None,
         backend_pid: None,
         pooler: None,
+        received_bytes: 0,
     }
+}
+
+/// A version as it may be kept.
+fn shown(value: &str) -> String {
+    readable(value.as_bytes()).chars().take(100).collect()
 }
 
 /// The exchange while it goes.
@@ -220,7 +230,13 @@ impl Hall<'_> {
     fn note(&mut self, name: &str, value: &str) {
         let on = Some(value == "on");
         match name {
-            "server_version" => self.evidence.server_version = Some(value.chars().take(100).collect()),
+            "server_version" => self.evidence.server_version = Some(shown(value)),
+            // Each tells every client that it is there (`statusReportParams` of CockroachDB's pgwire; Amazon's ODBC driver
+            // reads the other).
+            "crdb_version" => self.evidence.product = Some(format!("CockroachDB ({name} {})", shown(value))),
+            "padb_version" => {
+                self.evidence.product = Some(format!("Amazon Redshift ({name} {})", shown(value)));
+            }
             "in_hot_standby" => self.evidence.in_hot_standby = on,
             "default_transaction_read_only" => self.evidence.default_transaction_read_only = on,
             "is_superuser" => self.evidence.is_superuser = on,

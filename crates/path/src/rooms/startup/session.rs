@@ -13,15 +13,16 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
 
-/// Most bytes that one answer may take in memory: some 8,000 sessions. What a hostile peer can make us hold is kept below
-/// what a healthy check takes as it is.
-pub const ANSWER_LIMIT: usize = 4 * 1024 * 1024;
+/// Most bytes that one answer may take in memory, and most that are read for one: some 5,000 sessions. What a hostile peer
+/// can make us hold is kept below what a healthy check takes as it is (`scripts/bench --memory`).
+pub const ANSWER_LIMIT: usize = 7 * 512 * 1024;
 
 /// Most bytes of one message of an answer.
 const MESSAGE_LIMIT: usize = 256 * 1024;
 
-/// What a row and a value take in memory besides their text, an allocation's own bytes included.
-const ROW_BYTES: usize = 48;
+/// What a row and a value take in memory besides their text, an allocation's own bytes and what is made of the row
+/// (`SessionRow`) included.
+const ROW_BYTES: usize = 384;
 const VALUE_BYTES: usize = 40;
 
 /// Most columns of an answer (Postgres' own limit on a target list, `MaxTupleAttributeNumber`).
@@ -29,6 +30,22 @@ const COLUMN_LIMIT: usize = 1664;
 
 /// Time for a CancelRequest and for a Terminate. They are spent beyond a deadline, so they are short.
 const FAREWELL: Duration = Duration::from_millis(250);
+
+/// How much of one answer is held.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Rows that are kept; those that follow are passed over.
+    pub rows: usize,
+    /// Bytes that the kept rows may take; beyond them the answer is given up.
+    pub bytes: usize,
+}
+
+impl Limits {
+    /// For an answer of which every row counts.
+    pub const WHOLE: Self = Self { rows: usize::MAX, bytes: ANSWER_LIMIT };
+    /// For an answer of a row or two.
+    pub const SMALL: Self = Self { rows: 16, bytes: 64 * 1024 };
+}
 
 /// An admitted connection.
 pub struct Session {
@@ -97,11 +114,16 @@ impl Session {
 
     /// Sends one simple query, which may be several statements, and reads the whole answer.
     pub async fn simple_query(&mut self, sql: &str, deadline: Instant) -> Answer {
+        self.simple_query_within(sql, Limits::WHOLE, deadline).await
+    }
+
+    /// The same, holding less of the answer.
+    pub async fn simple_query_within(&mut self, sql: &str, limits: Limits, deadline: Instant) -> Answer {
         let watch = Stopwatch::start();
         let mut notices = Vec::new();
         let before = self.wire.received();
         let reply = if self.in_step {
-            match self.ask(sql, &mut notices, deadline).await {
+            match self.ask(sql, limits, &mut notices, deadline).await {
                 Ok(reply) => reply,
                 Err(end) => self.lost(end).await,
             }
@@ -115,6 +137,7 @@ impl Session {
     async fn ask(
         &mut self,
         sql: &str,
+        limits: Limits,
         notices: &mut Vec<ServerError>,
         deadline: Instant,
     ) -> Result<Reply, End> {
@@ -123,9 +146,14 @@ impl Session {
             return Ok(Reply::Unreadable("the statement holds a NUL".to_owned()));
         }
         self.wire.send(&bytes, deadline).await?;
-        let mut sheet = Sheet::default();
+        let mut sheet = Sheet::within(limits);
         let mut error = None;
+        let end = self.wire.received() + ANSWER_LIMIT as u64;
         loop {
+            // Whatever it is made of: notices without end are no answer either.
+            if self.wire.received() > end {
+                return Err(too_large(ANSWER_LIMIT));
+            }
             let message = match self.wire.message(MESSAGE_LIMIT, deadline).await {
                 // A FATAL is the last thing that the server says.
                 Err(End::Closed | End::Reset) if error.is_some() => {
@@ -200,15 +228,24 @@ impl Session {
     }
 }
 
+/// An answer that is given up for its size.
+fn too_large(limit: usize) -> End {
+    End::Malformed(format!("an answer of more than {limit} bytes"))
+}
+
 /// The rows that have come.
-#[derive(Default)]
 struct Sheet {
     columns: Vec<String>,
     rows: Vec<Vec<Option<String>>>,
     bytes: usize,
+    limits: Limits,
 }
 
 impl Sheet {
+    const fn within(limits: Limits) -> Self {
+        Self { columns: Vec::new(), rows: Vec::new(), bytes: 0, limits }
+    }
+
     /// A RowDescription: the rows of this statement replace those of the one before.
     fn begin(&mut self, body: &RowDescriptionBody) -> Result<(), End> {
         self.rows.clear();
@@ -222,6 +259,9 @@ impl Sheet {
     }
 
     fn add(&mut self, body: &DataRowBody) -> Result<(), End> {
+        if self.rows.len() >= self.limits.rows {
+            return Ok(());
+        }
         // A row without columns and a null take room too.
         self.take(ROW_BYTES)?;
         let mut row = Vec::new();
@@ -245,8 +285,8 @@ impl Sheet {
     /// Takes room for so many bytes.
     fn take(&mut self, bytes: usize) -> Result<(), End> {
         self.bytes += bytes;
-        if self.bytes > ANSWER_LIMIT {
-            return Err(End::Malformed(format!("an answer of more than {ANSWER_LIMIT} bytes")));
+        if self.bytes > self.limits.bytes {
+            return Err(too_large(self.limits.bytes));
         }
         Ok(())
     }

@@ -262,9 +262,10 @@ pub(crate) fn extend(e: &Evidence, v: Option<&VolumeView>) -> RemedyPlan {
 
 /// The same by the command of the platform that has it: `{size_gb}` in it stands for the new size.
 pub(crate) fn extend_by(e: &Evidence, v: Option<&VolumeView>, command: &str) -> RemedyPlan {
-    let gb = v.map(|v| (v.total_bytes.saturating_add(v.total_bytes / 2)).div_ceil(1_000_000_000).max(1));
-    let gb = gb.map(|gb| e.policy.max_volume_gb.map_or(gb, |most| gb.min(most)));
-    let size = gb.map_or_else(|| "SIZE_GB".to_owned(), |gb| gb.to_string());
+    let paid = of_platform(e, command);
+    let wanted = paid.and_then(half_more).or_else(|| v.map(|v| half_more_of_bytes(v.total_bytes)));
+    let to = wanted.map(|gb| e.policy.max_volume_gb.map_or(gb, |most| gb.min(most)));
+    let size = to.map_or_else(|| "SIZE_GB".to_owned(), |gb| gb.to_string());
     let from = v.map(|v| format!(" from {}", bytes(v.total_bytes))).unwrap_or_default();
     let extend = RemedyPlan::by_hand(
         "extend-volume",
@@ -277,21 +278,33 @@ pub(crate) fn extend_by(e: &Evidence, v: Option<&VolumeView>, command: &str) -> 
             command => command.replace("{size_gb}", &size),
         },
     );
-    let to = v.zip(gb).filter(|(v, gb)| gb.saturating_mul(1_000_000_000) > v.total_bytes);
-    match to {
-        Some((v, to_gb)) => extend.doing(Action::ExtendVolume {
-            volume: id(e, command).unwrap_or_else(|| mount(v).to_owned()),
-            from_gb: Some(v.total_bytes / 1_000_000_000),
-            to_gb,
-        }),
-        None => extend,
+    let (Some(v), Some(to_gb)) = (v, to) else { return extend };
+    let from_gb = paid.and_then(paid_gb).unwrap_or(v.total_bytes / 1_000_000_000);
+    if to_gb <= from_gb || to_gb.saturating_mul(1_000_000_000) <= v.total_bytes {
+        return extend;
     }
+    let volume = paid.map_or_else(|| mount(v).to_owned(), |volume| volume.id.clone());
+    extend.doing(Action::ExtendVolume { volume, from_gb: Some(from_gb), to_gb })
 }
 
-/// What the platform knows the volume by that is extended by this command.
-fn id(e: &Evidence, command: &str) -> Option<String> {
+/// The platform's volume that is extended by this command.
+fn of_platform<'e>(e: &'e Evidence, command: &str) -> Option<&'e PlatformVolume> {
     let list = e.platform.get()?.volumes.get()?;
-    list.iter().find(|v| !command.is_empty() && v.extend_by == command).map(|v| v.id.clone())
+    list.iter().find(|v| !command.is_empty() && v.extend_by == command)
+}
+
+/// What is paid for, in the platform's GB, of 2^30 bytes.
+fn paid_gb(volume: &PlatformVolume) -> Option<u64> {
+    volume.size_bytes.map(|size| size.div_ceil(1 << 30))
+}
+
+/// Half more of what is paid for, and one GB at least.
+fn half_more(volume: &PlatformVolume) -> Option<u64> {
+    paid_gb(volume).map(|gb| gb.saturating_add((gb / 2).max(1)))
+}
+
+fn half_more_of_bytes(total: u64) -> u64 {
+    total.saturating_add(total / 2).div_ceil(1_000_000_000).max(1)
 }
 
 #[cfg(test)]

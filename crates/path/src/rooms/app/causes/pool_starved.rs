@@ -67,7 +67,7 @@ fn find(e: &Evidence) -> Option<Finding> {
     let free = slots::count(e).into_iter().flat_map(|s| s.facts(e).into_iter().take(1));
     let finding =
         Finding::new(CAUSE.id, Room::App, severity, confidence, summary, proof).and(in_server).and_all(free);
-    Some(cancel_longest(e, longest).into_iter().chain([slots::look(e)]).fold(finding, Finding::mended_by))
+    Some(cancel_slow(e).into_iter().chain([slots::look(e)]).fold(finding, Finding::mended_by))
 }
 
 /// `, 10 of 10 in use`, as far as the metrics say.
@@ -108,10 +108,19 @@ fn held(s: &SessionView) -> f64 {
     }
 }
 
-fn cancel_longest(e: &Evidence, longest: Option<&SessionView>) -> Option<RemedyPlan> {
-    let s = longest.filter(|s| s.wait_event_type.as_deref() != Some("Lock"))?;
-    let plan = format!("cancel the longest statement, of {}; its session lives on", ending::named(s));
-    ending::cancel_long(e, &[s], &plan)
+/// Every statement that holds a connection for long: to cancel the longest alone gives back one connection of a pool whose
+/// others are as slow. None where they wait for a lock: its holder is what must end.
+fn cancel_slow(e: &Evidence) -> Option<RemedyPlan> {
+    let slow = |s: &&SessionView| ending::is_work(s) && held(s) >= HOLDS_MS;
+    let mut slow: Vec<&SessionView> = e.facts()?.sessions.sessions.iter().filter(slow).collect();
+    slow.sort_by(|a, b| held(b).total_cmp(&held(a)));
+    let longest = ending::named(slow.first()?);
+    let plan = format!(
+        "cancel {} statement(s) running for over {}, the longest that of {longest}; their sessions live on",
+        slow.len().min(e.policy.max_terminations as usize),
+        Ms(HOLDS_MS)
+    );
+    ending::cancel_long(e, &slow, &plan)
 }
 
 #[cfg(test)]
@@ -150,6 +159,21 @@ mod tests {
         );
         assert!(found.remedies[0].command.contains("pg_cancel_backend(pid)"));
         assert_eq!(find(&pool(10.0, 4_200.0)).unwrap().severity, Severity::Critical);
+    }
+
+    #[test]
+    fn pool_starved_is_mended_by_cancelling_each_slow_statement() {
+        let mut e = pool(10.0, 4_200.0);
+        if let Some(query) = &mut e.front.query
+            && let crate::evidence::QueryOutcome::Answered(facts) = &mut query.outcome
+        {
+            let more = [(8, 2_000.0), (9, 20.0)].map(|(pid, ms)| session_of(pid, "active", ms));
+            facts.sessions.sessions.extend(more);
+        }
+        let Some(pgmedic_model::Action::Cancel { sessions }) = &find(&e).unwrap().remedies[0].action else {
+            panic!("a cancel")
+        };
+        assert_eq!(sessions.iter().map(|s| s.pid).collect::<Vec<_>>(), [7, 8], "the quick one goes on");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::evidence::{Evidence, QueryOutcome};
 use crate::paste::argument;
 use crate::rooms::app::evidence::LogPattern;
 use crate::rooms::app::readiness;
-use pgmedic_model::{Action, Confidence, Fact, Finding, Ms, RemedyKind, RemedyPlan, Room, Severity, Source};
+use pgmedic_model::{Confidence, Fact, Finding, Ms, RemedyKind, RemedyPlan, Room, Severity, Source};
 
 cause! {
     /// The API's pool hands out connections that were closed or reset while they idled.
@@ -88,17 +88,13 @@ fn find(e: &Evidence) -> Option<Finding> {
             )
         },
     );
-    Some(
-        finding.mended_by(
-            RemedyPlan::by_hand(
-                "recycle-pool",
-                RemedyKind::AppRestart,
-                "retry; if it goes on failing, restart the API's instances one at a time",
-                command,
-            )
-            .doing(Action::RestartApi),
-        ),
-    )
+    let recycle = RemedyPlan::by_hand(
+        "recycle-pool",
+        RemedyKind::AppRestart,
+        "retry; if it goes on failing, restart the API's instances one at a time",
+        command,
+    );
+    Some(finding.mended_by(readiness::unless_connected(e, recycle)))
 }
 
 #[cfg(test)]
@@ -106,8 +102,8 @@ mod tests {
     use super::super::api_not_initialised::tests::{log_says, not_ready};
     use super::*;
     use crate::evidence::fixture::{healthy, refused, with_facts};
-    use crate::rooms::app::readiness::tests::ready_says;
-    use pgmedic_model::Role;
+    use crate::rooms::app::readiness::tests::{answered, ready_says};
+    use pgmedic_model::{Action, Role};
 
     #[test]
     fn stale_pooled_sockets_by_the_apis_own_words() {
@@ -117,6 +113,11 @@ mod tests {
         assert_eq!(found.len(), 1, "{found:?}");
         assert_eq!((found[0].cause.as_str(), found[0].severity), (CAUSE.id, Severity::Warning));
         assert_eq!(found[0].confidence, Confidence::Likely);
+        assert_eq!(found[0].remedies[0].action, Some(Action::RestartApi));
+        let mut well = e.clone();
+        ready_says(&mut well, answered(200, "connected"));
+        let found = find(&well).expect("the log still tells of it");
+        assert_eq!(found.remedies[0].action, None, "the pool has let go: a restart would be in vain");
         log_says(&mut e, LogPattern::ConnectionLost, true);
         assert!(find(&e).is_none(), "that is over");
     }

@@ -120,6 +120,7 @@ pub(crate) mod tests {
             window_shut: false,
             pid: Some(42),
             program: Some("postgres".into()),
+            orphan: false,
         }
     }
 

@@ -10,7 +10,7 @@ use crate::rooms::app::readiness;
 use crate::rooms::server::log;
 use crate::ways::host_and_port;
 use pgmedic_model::pooler_words::Words;
-use pgmedic_model::{Action, Confidence, Fact, Finding, RemedyKind, RemedyPlan, Severity, Source};
+use pgmedic_model::{Confidence, Fact, Finding, RemedyKind, RemedyPlan, Severity, Source};
 
 cause! {
     /// Something on the way has forgotten a connection that idled: fresh ones work, old ones do not.
@@ -60,7 +60,9 @@ fn severity(e: &Evidence) -> Severity {
 /// On this host an older connection is unheard while the walk's fresh one is answered.
 fn by_a_socket(e: &Evidence) -> Option<Finding> {
     let host: &HostEvidence = e.host.get()?;
-    let dead = |f: &&FlowView| f.end == FlowEnd::Client;
+    // What nobody holds any more tells of what was: an API that uses its database has let go of it.
+    let over = readiness::connected(e);
+    let dead = |f: &&FlowView| f.end == FlowEnd::Client && !(f.orphan && over);
     let flows: Vec<&FlowView> = host.unheard.iter().filter(dead).collect();
     let worst = *flows.iter().max_by_key(|f| f.tries)?;
     let who = match (&worst.program, worst.pid) {
@@ -101,7 +103,7 @@ fn by_both_logs(e: &Evidence) -> Option<Finding> {
 
 fn reset(e: &Evidence) -> RemedyPlan {
     let (host, _) = host_and_port(&e.front.address);
-    RemedyPlan::by_hand(
+    let restart = RemedyPlan::by_hand(
         "reset-pool",
         RemedyKind::AppRestart,
         "restart the API's instances one at a time, then keep connections alive below what the way forgets",
@@ -109,8 +111,8 @@ fn reset(e: &Evidence) -> RemedyPlan {
             "ss -tnoi dst {}   # keepalives_idle=60 in the URL; tcp_keepalives_idle on the server",
             argument(host)
         ),
-    )
-    .doing(Action::RestartApi)
+    );
+    readiness::unless_connected(e, restart)
 }
 
 #[cfg(test)]
@@ -118,6 +120,7 @@ mod tests {
     use super::*;
     use crate::evidence::fixture::{healthy, log_of, refused, window};
     use crate::rooms::app::causes::api_not_initialised::tests::log_says;
+    use crate::rooms::app::readiness::tests::{answered, ready_says};
     use half_open_session::tests::flow;
 
     #[test]
@@ -128,6 +131,11 @@ mod tests {
         assert_eq!(found.len(), 1, "{found:?}");
         assert_eq!((found[0].cause.as_str(), found[0].confidence), (CAUSE.id, Confidence::Likely));
         assert_eq!(found[0].severity, Severity::Warning);
+        let mut over = e.clone();
+        window(&mut over, |host| host.unheard = vec![FlowView { orphan: true, ..flow(FlowEnd::Client, 9) }]);
+        assert!(find(&over).is_some(), "nobody says that it is over");
+        ready_says(&mut over, answered(200, "connected"));
+        assert!(find(&over).is_none(), "the API has let go of it");
         let mut shut = refused("53300", "sorry, too many clients already");
         window(&mut shut, |host| host.unheard = vec![flow(FlowEnd::Client, 2)]);
         assert!(find(&shut).is_none(), "nothing is answered: it is no single flow");

@@ -5,7 +5,7 @@ use crate::evidence::Evidence;
 use crate::rooms::app::readiness;
 use crate::rooms::proxy::log::event;
 use pgmedic_model::haproxy_words::HaproxyWords;
-use pgmedic_model::{Action, Confidence, Fact, Finding, Ms, RemedyKind, RemedyPlan, Room, Severity, Source};
+use pgmedic_model::{Confidence, Fact, Finding, Ms, RemedyKind, RemedyPlan, Room, Severity, Source};
 
 cause! {
     /// The proxy was restarted or reloaded, and the connections that went through it were cut.
@@ -70,7 +70,7 @@ fn reloaded(e: &Evidence, lost: &Fact) -> Option<Finding> {
         .and(lost.clone())
         .and_all(stopped);
     let decider = "whether the API's errors began with the proxy's start";
-    Some(finding.or_else("stale-pooled-sockets", decider).mended_by(recycle()))
+    Some(finding.or_else("stale-pooled-sockets", decider).mended_by(recycle(e)))
 }
 
 /// The way leads through Fly's proxy, whose drains nobody outside sees.
@@ -83,16 +83,17 @@ fn behind_flycast(e: &Evidence, lost: Fact) -> Option<Finding> {
         format!("the API lost connections through Fly's proxy ({host}), which cuts what outlives its drain");
     let finding = Finding::new(CAUSE.id, Room::Proxy, severity(e), Confidence::Possible, summary, lost);
     let decider = "the age at which connections die: about 10 min after a drain, or a fixed time of idling";
-    Some(finding.or_else("idle-flow-forgotten", decider).mended_by(recycle()))
+    Some(finding.or_else("idle-flow-forgotten", decider).mended_by(recycle(e)))
 }
 
-fn recycle() -> RemedyPlan {
-    RemedyPlan::by_hand(
+fn recycle(e: &Evidence) -> RemedyPlan {
+    let restart = RemedyPlan::by_hand(
         "recycle-pool",
         RemedyKind::AppRestart,
         "retry; where it goes on failing, restart the API's instances one at a time; then max_lifetime below the drain",
         "psql \"$DATABASE_URL\" -c 'select 1'   # a fresh connection works",
-    ).doing(Action::RestartApi)
+    );
+    readiness::unless_connected(e, restart)
 }
 
 #[cfg(test)]

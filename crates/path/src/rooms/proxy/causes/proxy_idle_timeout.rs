@@ -5,7 +5,7 @@ use crate::evidence::Evidence;
 use crate::rooms::app::readiness;
 use crate::rooms::proxy::log::endings;
 use pgmedic_model::haproxy_words::Ended;
-use pgmedic_model::{Action, Confidence, Fact, Finding, Ms, RemedyKind, RemedyPlan, Room, Severity, Source};
+use pgmedic_model::{Confidence, Fact, Finding, Ms, RemedyKind, RemedyPlan, Room, Severity, Source};
 
 cause! {
     /// The proxy closes sessions that idle, and the API meets dead connections in its pool.
@@ -77,12 +77,13 @@ fn find(e: &Evidence) -> Option<Finding> {
                 "the pool's idle timeout below the proxy's, or the proxy's above the pool's lifetime; then reload the proxy",
                 "grep -n 'timeout' /etc/haproxy/haproxy.cfg; haproxy -c -f /etc/haproxy/haproxy.cfg && systemctl reload haproxy",
             ))
+            // For a person: until the timeouts agree, what is restarted idles out again.
             .mended_by(RemedyPlan::by_hand(
                 "recycle-pool",
                 RemedyKind::AppRestart,
                 "restart the API's instances one at a time, if requests go on failing",
                 "psql \"$DATABASE_URL\" -c 'select 1'   # a fresh connection works",
-            ).doing(Action::RestartApi)),
+            )),
     )
 }
 
@@ -121,6 +122,7 @@ pub(super) mod tests {
         assert_eq!(roots.len(), 1, "{found:?}");
         assert_eq!((roots[0].cause.as_str(), roots[0].confidence), (CAUSE.id, Confidence::Likely));
         assert!(roots[0].explains.contains(&"stale-pooled-sockets".to_owned()));
+        assert!(roots[0].remedies.iter().all(|r| r.action.is_none()), "a restart mends no timeout");
         if let crate::evidence::Seen::Seen(host) = &mut e.host {
             let ending =
                 HaproxyEnding { flags: "cD".into(), at: Some(AT), count: 4, ..HaproxyEnding::default() };

@@ -2,7 +2,7 @@
 
 use crate::cause::Proof;
 use crate::evidence::Evidence;
-use crate::rooms::proxy::silence::{Silent, after_the_login, by_a_pooler, fact, weigh};
+use crate::rooms::proxy::silence::{Silent, after_the_login, by_a_pooler, fact, heard, weigh};
 use crate::rooms::server::startup_process;
 use pgmedic_model::{Action, Confidence, Fact, Finding, RemedyKind, RemedyPlan, Room, Severity, Source};
 
@@ -79,7 +79,8 @@ fn silent_after_the_login(e: &Evidence) -> Option<Finding> {
         return None;
     }
     let proof = fact(&e.front, silence);
-    let summary = format!("{} logs in and then answers no query", e.front.address);
+    let how = if heard(&e.front) == 0 { "answers no query" } else { "gets to the end of no answer" };
+    let summary = format!("{} logs in and then {how}", e.front.address);
     Some(
         Finding::new(CAUSE.id, Room::Server, Severity::Critical, Confidence::Possible, summary, proof)
             .or_else(

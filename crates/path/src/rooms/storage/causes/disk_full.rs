@@ -188,7 +188,7 @@ mod tests {
         let found = find(&e).unwrap();
         assert_eq!(found.confidence, Confidence::Certain);
         assert!(
-            found.remedies.iter().any(|r| r.command == "fly volumes extend vol_1 -s 1 -a db"),
+            found.remedies.iter().any(|r| r.command == "fly volumes extend vol_1 -s 2 -a db"),
             "{found:?}"
         );
         on_platform(&mut e, 0, None, primary);
