@@ -6,7 +6,7 @@ use crate::evidence::{Evidence, Seen};
 use crate::preflight::{BaseBackup, Preflight};
 use crate::rooms::proxy::causes::wrong_server;
 use crate::rooms::server::causes::{server_recovering, server_starting};
-use crate::rooms::server::gone::lets_in;
+use crate::rooms::server::gone::{answers, lets_in};
 use crate::rooms::storage::volumes;
 use pgmedic_model::{Action, Finding};
 
@@ -216,6 +216,10 @@ fn nobody_runs(e: &Evidence) -> Gate {
     let state = match postmaster {
         Some(p) => State::Closed(format!("process {} is there", p.pid)),
         None if lets_in(e) => State::Closed("the server lets clients in".to_owned()),
+        None if answers(e) => State::Closed("a server answers, though it lets nobody in".to_owned()),
+        None if e.host.get().is_none() && e.platform.get().is_none_or(|told| told.db.get().is_none()) => {
+            State::Unread("neither its host's processes nor its instances are seen".to_owned())
+        }
         None => State::Open,
     };
     Gate::new("no server runs", state)
@@ -251,7 +255,8 @@ fn is_short(e: &Evidence) -> Gate {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::fixture::{healthy, preflight, refused, with_facts};
+    use crate::evidence::fixture::{ADDRESS, healthy, preflight, refused, unconnected, with_facts};
+    use crate::rooms::network::evidence::ConnectOutcome;
     use crate::rooms::storage::volumes::tests::{volume, with_volumes};
 
     fn bars(e: &Evidence, action: &Action) -> Vec<String> {
@@ -293,6 +298,19 @@ mod tests {
         none.available_inodes = 3;
         let told = barred(&with_volumes(healthy(), vec![none]), &Action::StartDb).expect("barred");
         assert!(told.starts_with("inodes: "), "{told}");
+    }
+
+    #[test]
+    fn a_start_wants_to_see_that_nobody_runs() {
+        let start = |e: &Evidence| {
+            let gates = of(e, &Action::StartDb);
+            gates.into_iter().find(|gate| gate.name == "no server runs").expect("a gate").state
+        };
+        let nobody = unconnected(&[(ADDRESS, ConnectOutcome::Refused, Some(111))]);
+        assert!(matches!(start(&nobody), State::Unread(_)), "from afar nobody sees");
+        assert_eq!(start(&with_volumes(nobody, vec![volume(10_000, 5_000)])), State::Open);
+        assert!(matches!(start(&refused("57P03", "the database system is starting up")), State::Closed(_)));
+        assert!(matches!(start(&healthy()), State::Closed(_)));
     }
 
     #[test]

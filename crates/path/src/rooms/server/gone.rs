@@ -103,6 +103,11 @@ pub(crate) fn lets_in(e: &Evidence) -> bool {
         .any(|(name, route)| route.facts().is_some() || (route.admitted() && !(pooled && name == "front")))
 }
 
+/// A server has answered on some way, if only to refuse.
+pub(crate) fn answers(e: &Evidence) -> bool {
+    e.routes().any(|(_, route)| speaks(route))
+}
+
 /// A server, and not only a pooler in front of it, has answered on this way: PgBouncer's own errors have 08P01.
 fn speaks(route: &RouteEvidence) -> bool {
     route.admitted() || route.refusal().is_some_and(|error| !error.is(SqlState::PROTOCOL_VIOLATION))
