@@ -86,8 +86,9 @@ fn three_silences_are_three_causes_with_a_window_and_one_possible_root_without()
 fn a_lock_pile_up_names_the_holder_and_counts_who_waits() {
     let (place, lab) = (Place::new(), Lab::build(Parts::default()).unwrap());
     let _pile = faults::lock_pile_up::inject(&lab, Duration::from_millis(300)).unwrap();
-    let holder =
-        lab.postgres().value("select pid::text from pg_stat_activity where application_name = 'migrate'");
+    let holder = lab
+        .postgres()
+        .value("select pid::text from pg_stat_activity where application_name = 'renderflow-console'");
     let report = check(&place, &lab, "renderflow", &[]).json();
     let (causes, root) = roots(&report);
     assert_eq!(causes, ["lock-pile-up"]);

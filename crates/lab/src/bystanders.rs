@@ -24,6 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const OFTEN: Duration = Duration::from_millis(100);
 /// What the busy one does, again and again: far shorter than anything that is long.
 const WORK: &str = "select pg_sleep(0.2)";
+/// Where they come from, but for the replica: an address of their own.
+const FROM: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 3);
 /// The application whose sessions a policy protects. `billing*`
 pub const PROTECTED: &str = "billing-7";
 
@@ -105,7 +107,7 @@ impl Bystanders {
             user: user.to_owned(),
             database: "postgres".to_owned(),
             application: application.to_owned(),
-            from: Ipv4Addr::LOCALHOST,
+            from: FROM,
             to: (Ipv4Addr::LOCALHOST, postgres.port()).into(),
             machines: 1,
         };

@@ -73,6 +73,8 @@ pub(crate) enum Step<'a> {
     Fixed(&'a mending::Record),
     /// The fault is gone and the service well.
     Mended,
+    /// The same after a fix: what it left of the fault was taken away.
+    Restored,
 }
 
 /// Whoever is told.
@@ -171,7 +173,7 @@ fn go(drill: &Drill, fix: bool, record: &mut Record, told: Told<'_>) -> Result<(
     verdict?;
     removed.map_err(Trouble::NotMended)?;
     well_again(&service, purpose)?;
-    told(Step::Mended);
+    told(if fix { Step::Restored } else { Step::Mended });
     Ok(())
 }
 

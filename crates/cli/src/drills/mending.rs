@@ -54,6 +54,8 @@ pub(crate) struct Record {
     pub(crate) right: bool,
     /// The service was well at the end.
     pub(crate) recovered: bool,
+    /// The API's readiness answered 200 afterwards. None where there is no API.
+    pub(crate) ready: Option<bool>,
     /// What was done.
     pub(crate) steps: Vec<FixStep>,
     /// What was planned on the first walk, and whether it might be done.
@@ -150,14 +152,21 @@ pub(super) fn run(
     let harmed = if judge::ends_every_session(&report.steps) { Vec::new() } else { beside.harmed() };
     drop(beside);
     let command = command(&report.plan).or_else(|| latent_command(broken));
-    let came =
-        Came { cause: drill.name, report: &report, ready, harmed: &harmed, command: command.as_deref() };
+    let is_ready_now = ready.as_ref().map(Result::is_ok);
+    let came = Came {
+        cause: drill.root_cause(),
+        report: &report,
+        ready,
+        harmed: &harmed,
+        command: command.as_deref(),
+    };
     let verdict = judge(drill.mends, &came);
     Ok(Record {
         expected: if drill.mends.is_empty() { Expected::Advice } else { Expected::Recovers },
         remedy: drill.mends,
         right: verdict.is_ok(),
         recovered: report.recovered,
+        ready: is_ready_now,
         steps: report.steps,
         plan: report.plan.iter().map(Planned::from).collect(),
         command,

@@ -187,6 +187,12 @@ fn show(drill: &Drill, step: &Step<'_>, look: &Look) -> String {
         Step::Fix(News::Found(_)) => String::new(),
         Step::Fix(news) => render::fix::news(news, look),
         Step::Fixed(fix) => fixed(fix, look),
+        Step::Restored => margin(
+            look,
+            Paint::Good,
+            "restored",
+            "what was left of the fault is taken away, and every room is well again",
+        ),
         Step::Mended => {
             margin(look, Paint::Good, "mended", "the fault is gone, and every room is well again")
         }
@@ -205,6 +211,10 @@ fn fixed(fix: &mending::Record, look: &Look) -> String {
         Expected::Recovers => "",
         Expected::Advice => "nothing was touched; ",
     };
+    if let Some(ready) = fix.ready {
+        let (paint, said) = if ready { (Paint::Good, "200") } else { (Paint::Bad, "not 200") };
+        out.push_str(&margin(look, paint, "ready", &format!("the API's readiness answers {said}")));
+    }
     let harm = format!("{untouched}{} of {} bystanders harmed", fix.harm, fix.bystanders);
     out.push_str(&margin(look, if fix.harm == 0 { Paint::Good } else { Paint::Bad }, "harm", &harm));
     for incident in incidents(&read_all(&fix.state).unwrap_or_default()) {

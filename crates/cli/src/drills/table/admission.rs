@@ -18,7 +18,8 @@ pub(super) const DRILLS: &[Drill] = &[
         "all-slots-exhausted",
         "Every slot is taken, those reserved for superusers as well.",
         faults::all_slots_exhausted::inject,
-    ),
+    )
+    .mended_by(&["restart-largest-holder"]),
     drill(
         API,
         "role-limit-reached",

@@ -72,7 +72,7 @@ fn from_titles(e: &Evidence) -> Option<Slots> {
     let (groups, max) = (host.backends.as_ref()?, host.max_connections?);
     let mut holders = Vec::new();
     for g in groups {
-        gather(&mut holders, format!("role {}", g.role), doing(g), g.count, 0);
+        gather(&mut holders, of_role(&g.role), doing(g), g.count, 0);
     }
     let reserved = host.superuser_reserved.unwrap_or(3) + host.reserved.unwrap_or(0);
     Some(Slots {
@@ -103,7 +103,11 @@ fn is_idle(g: &SessionGroup) -> bool {
 }
 
 fn name_of(g: &SessionGroup) -> String {
-    if g.application.is_empty() { format!("role {}", g.role) } else { g.application.clone() }
+    if g.application.is_empty() { of_role(&g.role) } else { g.application.clone() }
+}
+
+fn of_role(role: &str) -> String {
+    format!("role {role}")
 }
 
 fn gather(holders: &mut Vec<Holder>, name: String, state: &str, count: u64, over: u64) {
@@ -151,7 +155,10 @@ impl Holder {
     /// True for the service's own API, as far as its sessions tell: they are its role's. What another program holds is not
     /// given back by a restart of the API.
     fn is_the_apis(&self, e: &Evidence) -> bool {
-        let Some(facts) = e.facts() else { return false };
+        let Some(facts) = e.facts() else {
+            // Process titles have the role, and no application: a holder of most slots is no migration and no dump.
+            return self.name == of_role(&e.target.user);
+        };
         let mut own = facts.admission.groups.iter().filter(|g| name_of(g) == self.name);
         own.all(|g| g.role == e.target.user && !ending::is_upkeep(&g.application))
     }

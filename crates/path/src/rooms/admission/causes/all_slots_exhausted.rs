@@ -54,6 +54,10 @@ fn find(e: &Evidence) -> Option<Finding> {
     let mut finding = Finding::new(CAUSE.id, Room::Admission, Severity::Critical, confidence, summary, proof)
         .and_all(facts)
         .mended_by(signal_from_the_host(e));
+    // Where connections that never log in may hold the places, nobody's sessions are in the way.
+    if let Some(restart) = slots::restart_holder(e, slots.as_ref()).filter(|_| !nearly_empty) {
+        finding = finding.mended_by(restart);
+    }
     if nearly_empty {
         finding = finding.or_else(
             "unauthenticated-flood",
@@ -127,6 +131,16 @@ mod tests {
         let found = find(&with_titles(100)).unwrap();
         assert_eq!(found.summary, "100 of 100 slots taken, the reserved ones too; 100 by role app, idle");
         assert!(found.remedies[0].command.contains("--ppid 812"));
+    }
+
+    #[test]
+    fn all_slots_exhausted_is_mended_by_a_restart_of_the_api_where_its_role_holds_most() {
+        let restart = |e: &Evidence| find(e).unwrap().remedies.get(1).and_then(|r| r.action.clone());
+        assert_eq!(restart(&with_titles(100)), Some(pgmedic_model::Action::RestartApi));
+        let mut others = with_titles(100);
+        others.target.user = "shop".into();
+        assert_eq!(restart(&others), None, "another program's are not given back by it");
+        assert_eq!(find(&with_titles(4)).unwrap().remedies.len(), 1, "a flood holds them");
     }
 
     #[test]
