@@ -221,12 +221,13 @@ pub(crate) fn look(e: &Evidence) -> RemedyPlan {
     )
 }
 
-/// Where no session has idled for long enough to be ended: restart one instance of the application that holds most.
+/// Where no session has idled for long enough to be ended: restart the application that holds most, one instance after the
+/// other.
 pub(crate) fn restart_holder(e: &Evidence, slots: Option<&Slots>) -> Option<RemedyPlan> {
     let holder = slots?.holders.first()?;
     let plan = format!(
-        "restart one instance of the largest holder ({}), then see whether its sessions come back; if they do, its \
-         pools are too large",
+        "restart the largest holder ({}), one instance after the other, then see whether its sessions come back; if they \
+         do, its pools are too large",
         holder.name
     );
     let sql = "select application_name, usename, count(*) from pg_stat_activity where backend_type = 'client backend' \
