@@ -103,6 +103,9 @@ pub enum Action {
         from_gb: Option<u64>,
         /// What it becomes, in GB.
         to_gb: u64,
+        /// It holds the data directory. Hands that know one volume alone, under a name of their own, mean that one.
+        #[serde(default)]
+        of_data: bool,
     },
 }
 
@@ -189,7 +192,7 @@ mod tests {
         for action in [
             Action::Terminate { sessions: vec![one.clone()], class: SessionClass::Idle, down_to: None },
             Action::RestartApi,
-            Action::ExtendVolume { volume: "vol_1".into(), from_gb: Some(3), to_gb: 5 },
+            Action::ExtendVolume { volume: "vol_1".into(), from_gb: Some(3), to_gb: 5, of_data: true },
         ] {
             let text = serde_json::to_string(&action).unwrap();
             assert_eq!(serde_json::from_str::<Action>(&text).unwrap(), action);

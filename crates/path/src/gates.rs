@@ -75,7 +75,7 @@ fn before(e: &Evidence, action: &Action) -> Vec<Gate> {
         ],
         // A server that does not run has nothing to lose by a start but the space for it, and the first error's traces.
         Action::StartDb => vec![space(e), inodes(e), nobody_runs(e), latent(e)],
-        Action::ExtendVolume { to_gb, .. } => vec![cap(e, *to_gb), is_short(e)],
+        Action::ExtendVolume { volume, to_gb, .. } => vec![cap(e, *to_gb), is_short(e, volume)],
         Action::Cancel { .. }
         | Action::Terminate { .. }
         | Action::RaiseLimit { .. }
@@ -103,7 +103,8 @@ fn identity(e: &Evidence) -> Gate {
 /// volume stays dead when the volume has grown, and it is the next step's turn.
 #[must_use]
 pub fn is_spent(e: &Evidence, action: &Action) -> bool {
-    matches!(action, Action::ExtendVolume { .. }) && matches!(is_short(e).state, State::Closed(_))
+    let Action::ExtendVolume { volume, .. } = action else { return false };
+    matches!(is_short(e, volume).state, State::Closed(_))
 }
 
 /// Why no volume is seen, in words for a gate.
@@ -111,14 +112,16 @@ const NO_VOLUME: &str = "no window shows the database's volumes: `[service.platf
 
 /// Free bytes on every vital volume of the server that the service writes to.
 fn space(e: &Evidence) -> Gate {
-    let shown: Vec<_> = volumes::shown(e)
-        .into_iter()
-        .filter(|v| v.is_the_writers() && volumes::is_vital(&v.view) && v.view.total_bytes > 0)
-        .collect();
+    let vital = |v: &volumes::Shown<'_>| volumes::is_vital(&v.view) && v.view.total_bytes > 0;
+    let shown: Vec<_> = volumes::shown(e).into_iter().filter(vital).collect();
+    let of_old = !shown.is_empty() && shown.iter().all(|v| v.by == volumes::By::Platform);
     let short =
         shown.iter().map(|v| &v.view).find(|v| v.available_bytes < ROOM_TO_START || volumes::is_full(v));
     let state = match short {
         _ if shown.is_empty() => State::Unread(NO_VOLUME.to_owned()),
+        None if of_old && volumes::no_space(e).is_some() => State::Unread(
+            "the platform's measure is of an age that it does not tell, and the server said that no space was left".to_owned(),
+        ),
         None => State::Open,
         Some(v) => State::Closed(format!(
             "{} are free on {}, and a start wants {}: it would crash again at its first checkpoint",
@@ -240,10 +243,13 @@ fn cap(e: &Evidence, to_gb: u64) -> Gate {
     Gate::new("the cap", state)
 }
 
-/// Only a volume that is short of space is grown, never on an error's word alone: a full /dev/shm says the same.
-fn is_short(e: &Evidence) -> Gate {
+/// Only the volume that is short of space is grown, never on an error's word alone: a full /dev/shm says the same. One that
+/// is meant by a platform's id is among those shown.
+fn is_short(e: &Evidence, volume: &str) -> Gate {
     let shown = volumes::shown(e);
-    let short = shown.iter().any(|v| volumes::is_full(&v.view) || volumes::is_filling(&v.view));
+    let named = shown.iter().any(|v| volumes::mount(&v.view) == volume);
+    let mut meant = shown.iter().filter(|v| !named || volumes::mount(&v.view) == volume);
+    let short = meant.any(|v| volumes::is_full(&v.view) || volumes::is_filling(&v.view));
     let state = match (shown.is_empty(), short) {
         (true, _) => State::Unread(NO_VOLUME.to_owned()),
         (false, true) => State::Open,
@@ -311,6 +317,24 @@ mod tests {
         assert_eq!(start(&with_volumes(nobody, vec![volume(10_000, 5_000)])), State::Open);
         assert!(matches!(start(&refused("57P03", "the database system is starting up")), State::Closed(_)));
         assert!(matches!(start(&healthy()), State::Closed(_)));
+        let mut pooled = healthy();
+        pooled.front.query = None;
+        pooled.front.startup.as_mut().expect("startup").pooler = Some("it says so".into());
+        let pooled = with_volumes(pooled, vec![volume(10_000, 5_000)]);
+        assert_eq!(start(&pooled), State::Open, "a pooler's welcome is no server");
+    }
+
+    #[test]
+    fn an_old_measure_is_none_where_the_server_said_that_no_space_was_left() {
+        use crate::platform::told::MemberRole;
+        use crate::rooms::storage::volumes::tests::on_platform;
+        let space_of = |mut e: Evidence| {
+            on_platform(&mut e, 100, None, MemberRole::Primary);
+            space(&e).state
+        };
+        assert_eq!(space_of(refused("57P03", "the database system is starting up")), State::Open);
+        let full = refused("53100", "could not extend file \"base/5/1\": No space left on device");
+        assert!(matches!(space_of(full), State::Unread(_)));
     }
 
     #[test]
@@ -336,7 +360,8 @@ mod tests {
 
     #[test]
     fn a_volume_is_grown_only_up_to_the_cap_and_only_when_it_is_short() {
-        let grow = Action::ExtendVolume { volume: "vol_1".into(), from_gb: Some(10), to_gb: 15 };
+        let grow =
+            Action::ExtendVolume { volume: "vol_1".into(), from_gb: Some(10), to_gb: 15, of_data: true };
         let mut e = with_volumes(healthy(), vec![volume(10_000, 1)]);
         assert!(barred(&e, &grow).expect("barred").contains("max_volume_gb is not set"));
         e.policy.max_volume_gb = Some(14);

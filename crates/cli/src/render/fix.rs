@@ -55,7 +55,8 @@ pub(crate) fn end(report: &FixReport, look: &Look) -> String {
         (false, false) => (Paint::Strong, "nothing was done"),
         (false, true) => (Paint::Bad, "not mended"),
     };
-    let word = if report.recovered && report.steps.is_empty() { "well" } else { word };
+    let applied = report.steps.iter().any(|s| s.outcome == StepOutcome::Applied);
+    let word = if report.recovered && !applied { "well" } else { word };
     page.line(&format!("\n{}  {}", look.paint(paint, word), page.text(&report.summary)));
     if let Some(after) = report.after.as_ref().filter(|_| !report.recovered) {
         page.found(after);

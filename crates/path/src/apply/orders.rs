@@ -22,7 +22,7 @@ pub async fn orders(service: &Service, action: &Action) -> Result<Option<Vec<Ord
         .await
         .map_err(|why| veiled_words(why.to_string(), service))?;
     let targets = match action {
-        Action::ExtendVolume { volume, .. } => of_volume(targets, volume),
+        Action::ExtendVolume { volume, of_data, .. } => of_volume(targets, volume, *of_data),
         _ => targets,
     };
     if targets.is_empty() {
@@ -31,11 +31,12 @@ pub async fn orders(service: &Service, action: &Action) -> Result<Option<Vec<Ord
     Ok(Some(targets.into_iter().map(|target| one(action, deed, target)).collect()))
 }
 
-/// The volume that was meant, by id. Hands that have only one, under a name of their own, mean that one.
-fn of_volume(targets: Vec<Target>, volume: &str) -> Vec<Target> {
+/// The volume that was meant, by id. Hands that know one alone, under a name of their own, mean the data directory's: what
+/// was measured of another volume is no size for that one.
+fn of_volume(targets: Vec<Target>, volume: &str, of_data: bool) -> Vec<Target> {
     match targets.iter().find(|t| t.id == volume) {
         Some(found) => vec![found.clone()],
-        None if targets.len() == 1 => targets,
+        None if of_data && targets.len() == 1 => targets,
         None => Vec::new(),
     }
 }
@@ -69,5 +70,18 @@ pub(super) async fn give(service: &Service, order: &Order) -> Came {
         Err(Undone::Unknown { why, request_ids }) => {
             Came { request_ids, ..Came::to(StepOutcome::Failed, format!("{name}: {why}")) }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_one_volume_that_a_command_knows_is_the_datas() {
+        let one = || vec![Target { id: "extend_volume".into(), ..Target::default() }];
+        assert_eq!(of_volume(one(), "/data", true).len(), 1);
+        assert!(of_volume(one(), "/wal", false).is_empty(), "its size was not measured");
+        assert_eq!(of_volume(one(), "extend_volume", false).len(), 1);
     }
 }

@@ -19,16 +19,16 @@ pub(super) struct Look {
 impl Look {
     /// Walks, with what a restart would meet.
     pub(super) async fn at(service: &Service, timeout: Duration) -> Self {
-        let at = Instant::now();
         // On the heap: a fix looks at many points, and each would hold a walk's whole state on its caller's stack.
         let evidence = Box::pin(walk_for(Purpose::Preflight, service, timeout, &|_| {})).await;
         let evidence = veiled(evidence, service);
         let findings = diagnose(&evidence);
         let report = report(&evidence, findings.clone());
+        let at = Instant::now();
         Self { evidence, findings, report, at }
     }
 
-    /// Time since the walk began.
+    /// Time since the walk was done.
     pub(super) fn age(&self) -> Duration {
         self.at.elapsed()
     }

@@ -15,7 +15,10 @@ use crate::service::Service;
 use begin::begin;
 pub use begin::settle;
 use look::Look;
-use pgmedic_model::{Action, FixReport, FixStep, Ms, Permit, PlanStep, RemedyKind, Report, StepOutcome};
+use pgmedic_model::{
+    Action, FixReport, FixStep, Ms, Permit, PlanStep, RemedyKind, Report, SessionClass, SessionRef,
+    StepOutcome,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::Pin;
@@ -180,18 +183,23 @@ struct Fix<'a> {
 
 fn key(step: &PlanStep) -> (String, String) {
     // Sessions are told apart by who owns them, not by their number: the same remedy is not tried twice on what comes back.
-    let owner = step.action.as_ref().and_then(|a| a.sessions().first()).map(|s| s.application_name.clone());
+    let owner = |s: &SessionRef| format!("{} as {}", s.application_name, s.usename);
+    let owner = step.action.as_ref().and_then(|a| a.sessions().first()).map(owner);
     (step.remedy.clone(), owner.unwrap_or_else(|| step.target.clone()))
 }
 
-/// Whoever said yes to an action said it to this one too: it is the same, or ends or cancels no more sessions.
+/// Whoever said yes to an action said it to this one too: it is the same, or ends no more sessions that idle, or cancels or
+/// ends no others than were shown.
 fn covers(said: Option<&Action>, now: Option<&Action>) -> bool {
+    let shown = |a: &[SessionRef], b: &[SessionRef]| {
+        b.iter().all(|s| a.iter().any(|t| (t.pid, &t.backend_start) == (s.pid, &s.backend_start)))
+    };
     match (said, now) {
         (
             Some(Action::Terminate { sessions: a, class: x, .. }),
             Some(Action::Terminate { sessions: b, class: y, .. }),
-        ) => x == y && b.len() <= a.len(),
-        (Some(Action::Cancel { sessions: a }), Some(Action::Cancel { sessions: b })) => b.len() <= a.len(),
+        ) => x == y && b.len() <= a.len() && (*x == SessionClass::Idle || shown(a, b)),
+        (Some(Action::Cancel { sessions: a }), Some(Action::Cancel { sessions: b })) => shown(a, b),
         _ => said == now,
     }
 }
@@ -225,10 +233,15 @@ impl Fix<'_> {
                 continue;
             }
             self.tried.insert(key(&step));
+            self.well_after = None;
             look = self.take(&step, &look).await;
             if look.is_well() && self.trouble.is_none() {
                 look = self.stays_well(look).await;
             }
+        }
+        // Found well by another look than a step's, it is watched all the same.
+        if look.is_well() && self.well_after.is_none() && !self.stopped() {
+            look = self.stays_well(look).await;
         }
         look
     }
@@ -271,7 +284,10 @@ impl Fix<'_> {
     }
 
     fn recovered(&self, last: &Look) -> bool {
-        last.is_well() && self.trouble.is_none() && !self.options.stop.load(Ordering::Relaxed)
+        last.is_well()
+            && self.well_after.is_some()
+            && self.trouble.is_none()
+            && !self.options.stop.load(Ordering::Relaxed)
     }
 
     /// The last entry. A record that cannot be written says so in the verdict.
@@ -330,5 +346,30 @@ impl Fix<'_> {
             RemedyKind::AppRestart => 60,
             RemedyKind::DbRestart => 120,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sessions(pids: &[i32]) -> Vec<SessionRef> {
+        pids.iter().map(|pid| SessionRef { pid: *pid, ..SessionRef::default() }).collect()
+    }
+
+    #[test]
+    fn a_yes_to_one_session_is_none_to_another() {
+        let end = |pids: &[i32], class| Action::Terminate { sessions: sessions(pids), class, down_to: None };
+        let cancel = |pids: &[i32]| Action::Cancel { sessions: sessions(pids) };
+        let covered = |a: &Action, b: &Action| covers(Some(a), Some(b));
+        let blocker = SessionClass::IdleInTransaction;
+        assert!(covered(&end(&[7], blocker), &end(&[7], blocker)));
+        assert!(!covered(&end(&[7], blocker), &end(&[99], blocker)), "somebody else is in the way by now");
+        assert!(covered(&cancel(&[7, 8]), &cancel(&[8])) && !covered(&cancel(&[7, 8]), &cancel(&[9])));
+        assert!(
+            covered(&end(&[1, 2, 3], SessionClass::Idle), &end(&[2, 4], SessionClass::Idle)),
+            "fewer that idle"
+        );
+        assert!(!covered(&end(&[1], SessionClass::Idle), &end(&[1, 2], SessionClass::Idle)));
     }
 }

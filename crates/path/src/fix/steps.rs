@@ -88,7 +88,11 @@ impl Fix<'_> {
             }
             let came = apply::order(self.service, order).await;
             self.write_outcome(step, &came);
-            outcome = came.outcome;
+            // What was done to the ones before stays done.
+            outcome = match came.outcome {
+                StepOutcome::Refused if number > 0 => StepOutcome::Failed,
+                outcome => outcome,
+            };
             restart |= came.needs_restart;
             said.push(came.detail);
             ids.extend(came.request_ids);

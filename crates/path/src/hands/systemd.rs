@@ -75,6 +75,14 @@ impl SystemdHands {
 
     async fn list(&self, deed: Deed, until: Instant) -> Result<Vec<Target>, Untold> {
         let mut all = self.units(deed, until).await?;
+        // Debian's wrapper stands for every cluster of the host: which of them is the service's it does not say.
+        if matches!(deed, Deed::StartDb | Deed::RestartDb) && all.len() > 1 {
+            let names: Vec<&str> = all.iter().map(|one| one.name.as_str()).collect();
+            return Err(Untold::Failed(format!(
+                "`platform.db` stands for {}: name the cluster's own unit, as in postgresql@15-main",
+                names.join(", ")
+            )));
+        }
         if deed == Deed::StartDb {
             all.retain(|one| matches!(one.state, InstanceState::Stopped | InstanceState::Failed));
         }

@@ -125,7 +125,7 @@ fn look(e: &Evidence, limited: &Limited, name: &str) -> RemedyPlan {
 
 /// A quarter more, and at least five: it takes effect at once, for the next login.
 fn raise(e: &Evidence, limited: &Limited, l: &LimitFacts) -> RemedyPlan {
-    let higher = l.limit + (l.limit / 4).max(5);
+    let higher = (l.limit + (l.limit / 4).max(5)).min(i64::from(i32::MAX));
     let sql = format!("alter {} {} connection limit {higher}", limited.what, identifier(&l.name));
     let raise = RemedyPlan::by_hand(
         "raise-connection-limit",
@@ -141,5 +141,6 @@ fn raise(e: &Evidence, limited: &Limited, l: &LimitFacts) -> RemedyPlan {
         slots::count(e).is_some_and(|s| i64::try_from(s.free()).is_ok_and(|free| free >= higher - l.limit));
     let of = if limited.what == "role" { LimitOf::Role } else { LimitOf::Database };
     let action = Action::RaiseLimit { of, name: l.name.clone(), from: l.limit, to: higher };
-    if room { raise.doing(action) } else { raise }
+    // A limit of 0 is a fence that somebody put up: they are asked first.
+    if room && l.limit > 0 { raise.doing(action) } else { raise }
 }

@@ -32,7 +32,7 @@ pub(crate) fn seen(e: &Evidence) -> Option<Gone<'_>> {
     let alive = |host: &crate::platform::evidence::HostEvidence| {
         host.postmaster.as_ref().is_some_and(|postmaster| postmaster.state != 'Z')
     };
-    if e.host.get().is_some_and(alive) || e.routes().any(|(_, route)| speaks(route)) {
+    if e.host.get().is_some_and(alive) || answers(e) {
         return None;
     }
     let list = instances::of_db(e);
@@ -105,7 +105,14 @@ pub(crate) fn lets_in(e: &Evidence) -> bool {
 
 /// A server has answered on some way, if only to refuse.
 pub(crate) fn answers(e: &Evidence) -> bool {
-    e.routes().any(|(_, route)| speaks(route))
+    let pooled = by_a_pooler(e).is_some();
+    e.routes()
+        .any(|(name, route)| if pooled && name == "front" { told_of_itself(route) } else { speaks(route) })
+}
+
+/// The server's own word behind a pooler, which welcomes its clients without asking it: its account, or that it starts.
+fn told_of_itself(route: &RouteEvidence) -> bool {
+    route.facts().is_some() || route.refusal().is_some_and(|error| error.is(SqlState::CANNOT_CONNECT_NOW))
 }
 
 /// A server, and not only a pooler in front of it, has answered on this way: PgBouncer's own errors have 08P01.

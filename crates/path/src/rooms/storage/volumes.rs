@@ -284,7 +284,8 @@ pub(crate) fn extend_by(e: &Evidence, v: Option<&VolumeView>, command: &str) -> 
         return extend;
     }
     let volume = paid.map_or_else(|| mount(v).to_owned(), |volume| volume.id.clone());
-    extend.doing(Action::ExtendVolume { volume, from_gb: Some(from_gb), to_gb })
+    let of_data = v.holds == VolumeUse::Data;
+    extend.doing(Action::ExtendVolume { volume, from_gb: Some(from_gb), to_gb, of_data })
 }
 
 /// The platform's volume that is extended by this command.

@@ -79,6 +79,20 @@ mod tests {
             "psql \"$RESCUE_DATABASE_URL\" -c 'alter role \"app\" connection limit 15'"
         );
         assert!(found.remedies[0].command.contains("where usename = 'app'"));
+        assert!(found.remedies[1].action.is_some());
+    }
+
+    #[test]
+    fn role_limit_reached_of_zero_is_a_fence_that_nobody_takes_down_unasked() {
+        let mut e = refused("53300", "too many connections for role \"app\"");
+        e.rescue = Seen::Seen(
+            with_facts(|f| {
+                f.me.role = "postgres".into();
+                f.admission.role_limits = vec![limit("app", 0, 0)];
+            })
+            .front,
+        );
+        assert!(find(&e).unwrap().remedies.iter().all(|r| r.action.is_none()));
     }
 
     #[test]

@@ -111,7 +111,9 @@ fn held(s: &SessionView) -> f64 {
 /// Every statement that holds a connection for long: to cancel the longest alone gives back one connection of a pool whose
 /// others are as slow. None where they wait for a lock: its holder is what must end.
 fn cancel_slow(e: &Evidence) -> Option<RemedyPlan> {
-    let slow = |s: &&SessionView| ending::is_work(s) && held(s) >= HOLDS_MS;
+    // Another role's statement has none of the connections that the API's pool lacks.
+    let own = |s: &SessionView| s.role == e.target.user;
+    let slow = |s: &&SessionView| own(s) && ending::is_work(s) && held(s) >= HOLDS_MS;
     let mut slow: Vec<&SessionView> = e.facts()?.sessions.sessions.iter().filter(slow).collect();
     slow.sort_by(|a, b| held(b).total_cmp(&held(a)));
     let longest = ending::named(slow.first()?);
@@ -169,11 +171,17 @@ mod tests {
         {
             let more = [(8, 2_000.0), (9, 20.0)].map(|(pid, ms)| session_of(pid, "active", ms));
             facts.sessions.sessions.extend(more);
+            let other = session_of(10, "active", 2_400_000.0);
+            facts.sessions.sessions.push(SessionView { role: "etl".into(), ..other });
         }
         let Some(pgmedic_model::Action::Cancel { sessions }) = &find(&e).unwrap().remedies[0].action else {
             panic!("a cancel")
         };
-        assert_eq!(sessions.iter().map(|s| s.pid).collect::<Vec<_>>(), [7, 8], "the quick one goes on");
+        assert_eq!(
+            sessions.iter().map(|s| s.pid).collect::<Vec<_>>(),
+            [7, 8],
+            "the quick one goes on, and so does another role's"
+        );
     }
 
     #[test]
