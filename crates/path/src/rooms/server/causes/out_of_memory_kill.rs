@@ -140,9 +140,8 @@ fn by_host(e: &Evidence, host: &HostEvidence) -> Option<Witness> {
 /// True where the kernel's record and the server's entry tell of one death: by the pid, or, where the server may live in
 /// a pid namespace of its own, by the time.
 fn is_of(host: &HostEvidence, kill: &OomKill, entry: &ServerLogEntry) -> bool {
-    let lock = host.lock_file.as_ref().and_then(|file| file.pid);
-    // The server writes of its postmaster by the pid that it has here.
-    let same_pids = lock.is_some() && lock == host.postmaster.as_ref().map(|p| p.pid);
+    // Its status is told only where postmaster.pid names the postmaster by the pid that it has here.
+    let same_pids = host.postmaster_status.is_some();
     let near = !same_pids && entry.at.is_some_and(|at| (at.0 - kill.at.0).abs() <= SAME_DEATH_MS);
     near || entry.message.contains(&format!("(PID {})", kill.pid))
 }
@@ -225,15 +224,15 @@ mod tests {
 
     #[test]
     fn out_of_memory_kill_of_another_server_moments_before_proves_nothing() {
-        let with_lock = |pid, kill| {
+        let found = |status: Option<&str>, kill| {
             let mut e = killed(Some(vec![(kill, 2_000)]), 1);
             let crate::evidence::Seen::Seen(host) = &mut e.host else { unreachable!() };
-            host.lock_file = Some(LockFileView { pid: Some(pid), process: None });
+            host.postmaster_status = status.map(str::to_owned);
             find(&e).is_some()
         };
-        assert!(with_lock(1, 17), "in its namespace the postmaster is 1: its pids are not ours");
-        assert!(!with_lock(9, 17), "its pids are ours, and 17 was not the one that the log tells of");
-        assert!(with_lock(9, 4711));
+        assert!(found(None, 17), "postmaster.pid names another pid than it has here: its pids are not ours");
+        assert!(!found(Some("ready"), 17), "its pids are ours, and 17 was not the one that the log tells of");
+        assert!(found(Some("ready"), 4711));
     }
 
     #[test]
