@@ -115,7 +115,7 @@ fn needs_root_a_full_volume_is_grown_and_only_then_the_dead_postmaster_started()
     let document = mended.json();
     support::obeys("fix.schema.json", &document);
     assert_eq!(mended.exit, Some(0), "{document:#}");
-    assert_eq!(steps(&document), ["extend-volume applied", "start-server applied"], "{document:#}");
+    assert_eq!(steps(&document), ["extend-volume applied", "start-database applied"], "{document:#}");
     lab.api().unwrap().is_ready().unwrap();
 
     // As the documentation has them, in this order; each once; and every id is in the record.
@@ -191,7 +191,7 @@ fn api_machines_are_restarted_one_by_one_and_the_next_only_after_the_one_before(
     let refused = place.run_with(&token, &fix);
     assert_eq!(
         (refused.exit, steps(&refused.json())),
-        (Some(1), vec!["restart-api refused".to_owned()]),
+        (Some(1), vec!["recycle-api-pool refused".to_owned()]),
         "{}",
         refused.all()
     );
@@ -202,7 +202,7 @@ fn api_machines_are_restarted_one_by_one_and_the_next_only_after_the_one_before(
     let mended = place.run_with(&token, &fix);
     assert_eq!(
         (mended.exit, steps(&mended.json())),
-        (Some(0), vec!["restart-api applied".to_owned()]),
+        (Some(0), vec!["recycle-api-pool applied".to_owned()]),
         "{}",
         mended.all()
     );

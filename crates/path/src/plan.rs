@@ -13,24 +13,24 @@ use pgmedic_model::{
 /// The remedies that pgmedic can apply, by their ids: those that some cause gives an action.
 pub const REMEDIES: [&str; 19] = [
     "cancel-blocker",
-    "cancel-long-queries",
+    "cancel-query",
     "cancel-waiting-statement",
     "enable-pooler-database",
     "extend-volume",
-    "raise-connection-limit",
-    "recycle-pool",
-    "reset-pool",
-    "restart-api",
+    "raise-database-limit",
+    "raise-role-limit",
+    "recycle-api-pool",
     "restart-database",
     "restart-largest-holder",
     "restart-pooler",
     "restart-proxy",
     "resume-pooler",
-    "start-server",
-    "terminate-blocker",
+    "start-database",
     "terminate-ghost-sessions",
     "terminate-half-open",
+    "terminate-idle-in-transaction",
     "terminate-idle-sessions",
+    "terminate-lock-root",
 ];
 
 /// What may be applied, and what has been.
@@ -59,7 +59,12 @@ pub fn plan(e: &Evidence, findings: &[Finding], permits: &Permits) -> Vec<PlanSt
     for finding in of_role(Role::Root).chain(of_role(Role::Contributing)) {
         for remedy in &finding.remedies {
             let step = step(e, finding, remedy, permits);
-            let twin = |s: &PlanStep| s.remedy == step.remedy && s.target == step.target;
+            // Two causes may ask for the same, each under its own name.
+            let asked_for = permits.only.as_deref() == Some(step.remedy.as_str());
+            let twin = |s: &PlanStep| {
+                (s.remedy == step.remedy && s.target == step.target)
+                    || (!asked_for && s.action.is_some() && s.action == step.action)
+            };
             if !steps.iter().any(twin) {
                 steps.push(step);
             }

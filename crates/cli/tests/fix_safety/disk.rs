@@ -52,7 +52,7 @@ fn needs_root_a_full_disk_and_a_hung_api_restart_nothing_while_there_is_no_space
     assert_ne!(down.exit, Some(0), "{}", down.all());
     assert!(!run(&api).iter().any(|name| name.contains("_db")), "{:?}: {}", run(&api), down.all());
     let document = down.json();
-    let start = document["plan"].as_array().unwrap().iter().find(|step| step["remedy"] == "start-server");
+    let start = document["plan"].as_array().unwrap().iter().find(|step| step["remedy"] == "start-database");
     if let Some(start) = start {
         assert_eq!(start["permit"]["may"], "closed", "{start:#}");
         assert!(start["permit"]["why"].as_str().unwrap().starts_with("free space: "), "{start:#}");

@@ -384,7 +384,7 @@ mod tests {
         journal.append("i1", Event::Opened { causes: causes.clone(), report: report.clone() }).unwrap();
         let intent = Event::Intent {
             step: 1,
-            remedy: "restart-api".into(),
+            remedy: "recycle-api-pool".into(),
             kind: RemedyKind::AppRestart,
             cause: "x".into(),
             target: "the API".into(),

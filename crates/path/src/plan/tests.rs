@@ -51,7 +51,7 @@ fn a_kind_is_allowed_by_name_and_not_by_rank() {
 
 #[test]
 fn only_names_one_remedy_and_what_was_done_is_not_done_again() {
-    let only = Permits { only: Some("restart-api".into()), asks: true, ..Permits::default() };
+    let only = Permits { only: Some("recycle-api-pool".into()), asks: true, ..Permits::default() };
     assert!(planned(&full(), &only).iter().all(|s| s.permit != Permit::Yes));
     let done = vec![("terminate-idle-sessions".to_owned(), None)];
     let again = Permits { done, ..allowed(&[RemedyKind::Sessions]) };

@@ -152,11 +152,11 @@ mod tests {
         assert_eq!(judged(IDLE, &right, |_| ()), Ok(()));
         let twice = report(vec![ended(StepOutcome::Applied), ended(StepOutcome::Applied)], true);
         assert_eq!(judged(IDLE, &twice, |_| ()), Ok(()), "a second class of sessions");
-        let other = judged(&["restart-api"], &right, |_| ()).unwrap_err();
-        assert!(other.contains("did terminate-idle-sessions where it was to do restart-api"), "{other}");
+        let other = judged(&["recycle-api-pool"], &right, |_| ()).unwrap_err();
+        assert!(other.contains("did terminate-idle-sessions where it was to do recycle-api-pool"), "{other}");
         let more = vec![
             ended(StepOutcome::Applied),
-            step("restart-api", RemedyKind::AppRestart, StepOutcome::Applied),
+            step("recycle-api-pool", RemedyKind::AppRestart, StepOutcome::Applied),
         ];
         assert!(judged(IDLE, &report(more, true), |_| ()).is_err(), "more than was needed");
     }

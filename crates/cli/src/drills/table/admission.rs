@@ -26,14 +26,14 @@ pub(super) const DRILLS: &[Drill] = &[
         "The API's role has a CONNECTION LIMIT, and has reached it.",
         faults::role_limit_reached::inject,
     )
-    .mended_by(&["raise-connection-limit"]),
+    .mended_by(&["raise-role-limit"]),
     drill(
         API,
         "database-limit-reached",
         "The database has a CONNECTION LIMIT, and has reached it.",
         faults::database_limit_reached::inject,
     )
-    .mended_by(&["raise-connection-limit"]),
+    .mended_by(&["raise-database-limit"]),
     drill(
         API,
         "database-not-accepting",

@@ -18,7 +18,7 @@ pub(super) const DRILLS: &[Drill] = &[
         "The API serves, and never made its pool.",
         faults::api_not_initialised::inject,
     )
-    .mended_by(&["restart-api"]),
+    .mended_by(&["recycle-api-pool"]),
     Drill {
         root: Some("only root may set a firewall's rules"),
         programs: &["iptables"],
@@ -28,7 +28,7 @@ pub(super) const DRILLS: &[Drill] = &[
             "The connection that the API's pool keeps is ended behind its back.",
             faults::stale_pooled_sockets::inject,
         )
-        .mended_by(&["recycle-pool"])
+        .mended_by(&["recycle-api-pool"])
     },
     drill(API, "api-unreachable", "Nothing listens on the API's port.", faults::api_unreachable::inject),
     drill(
@@ -37,21 +37,21 @@ pub(super) const DRILLS: &[Drill] = &[
         "Every connection of the API's pool is at a slow statement, and requests wait for one.",
         |lab| faults::pool_starved::inject(lab, OVER_A_SECOND),
     )
-    .mended_by(&["cancel-long-queries"]),
+    .mended_by(&["cancel-query"]),
     drill(
         API,
         "pool-leak",
         "Requests took every connection of the API's pool and never gave them back; others wait.",
         |lab| faults::pool_leak::inject(lab, OVER_A_SECOND),
     )
-    .mended_by(&["restart-api"]),
+    .mended_by(&["recycle-api-pool"]),
     drill(
         API,
         "api-holds-stale-state",
         "The API's pool goes on handing out sockets that are gone; a new one would come about.",
         faults::api_holds_stale_state::inject,
     )
-    .mended_by(&["restart-api"]),
+    .mended_by(&["recycle-api-pool"]),
     Drill {
         found: Found::Beside("server-down"),
         ..drill(
@@ -60,7 +60,7 @@ pub(super) const DRILLS: &[Drill] = &[
             "The server is down, and the API's readiness says connected without having asked.",
             faults::readiness_lies::inject,
         )
-        .mended_by(&["start-server"])
+        .mended_by(&["start-database"])
     },
     drill(
         API,

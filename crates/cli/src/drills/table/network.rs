@@ -76,7 +76,7 @@ pub(super) const DRILLS: &[Drill] = &[
         "A firewall has forgotten the connection that the API's pool keeps.",
         faults::idle_flow_forgotten::inject,
     )
-    .mended_by(&["reset-pool"]),
+    .mended_by(&["recycle-api-pool"]),
     drill(
         NAMED,
         "address-family-mismatch",

@@ -51,14 +51,14 @@ pub(super) const DRILLS: &[Drill] = &[
         "The proxy is reloaded, and its old process cuts what the API's pool still keeps.",
         faults::proxy_drained_connections::inject,
     )
-    .mended_by(&["recycle-pool"]),
+    .mended_by(&["recycle-api-pool"]),
     drill(
         POOLER,
         "pooler-pool-exhausted",
         "Every server connection of the pooler is in use, and clients wait.",
         faults::pooler_pool_exhausted::inject,
     )
-    .mended_by(&["cancel-long-queries"]),
+    .mended_by(&["cancel-query"]),
     drill(
         POOLER,
         "pooler-client-limit",

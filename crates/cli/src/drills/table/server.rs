@@ -71,7 +71,7 @@ pub(super) const DRILLS: &[Drill] = &[
         "The postmaster was killed: its lock file is left, and nobody listens.",
         faults::server_down::inject,
     )
-    .mended_by(&["start-server"]),
+    .mended_by(&["start-database"]),
     drill(
         API,
         "server-hung",
@@ -96,7 +96,7 @@ pub(super) const DRILLS: &[Drill] = &[
         "A backend was killed; the server is well again, and the API's pool keeps dead sessions.",
         faults::backend_crashed::inject,
     )
-    .mended_by(&["restart-api"]),
+    .mended_by(&["recycle-api-pool"]),
     Drill {
         programs: &["prlimit"],
         ..drill(API, "fork-failed", "The postmaster may have no more processes.", faults::fork_failed::inject)

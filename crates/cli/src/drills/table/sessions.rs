@@ -25,7 +25,7 @@ pub(super) const DRILLS: &[Drill] = &[
             "A session began a transaction, wrote, and forgot about it.",
             |lab| faults::idle_in_transaction::inject(lab, PAST),
         )
-        .mended_by(&["terminate-blocker"])
+        .mended_by(&["terminate-idle-in-transaction"])
     },
     drill(
         API,
@@ -33,7 +33,7 @@ pub(super) const DRILLS: &[Drill] = &[
         "Twenty sessions queue behind one that locked a table and went idle.",
         |lab| faults::lock_pile_up::inject(lab, PAST),
     )
-    .mended_by(&["terminate-blocker"]),
+    .mended_by(&["terminate-lock-root"]),
     Drill {
         configure: impatient,
         ..drill(
@@ -54,7 +54,7 @@ pub(super) const DRILLS: &[Drill] = &[
         ..drill(API, "long-queries", "Three queries run and run.", |lab| {
             faults::long_queries::inject(lab, OVER_A_SECOND)
         })
-        .mended_by(&["cancel-long-queries"])
+        .mended_by(&["cancel-query"])
     },
     Drill {
         programs: &["iptables"],

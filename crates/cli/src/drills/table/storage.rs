@@ -50,7 +50,7 @@ pub(super) const DRILLS: &[Drill] = &[
             "WAL has a volume of its own, and it ran full.",
             faults::wal_volume_full::inject,
         )
-        .mended_by(&["extend-volume", "start-server"])
+        .mended_by(&["extend-volume", "start-database"])
     },
     Drill {
         root: Some(MOUNT),

@@ -128,7 +128,7 @@ fn raise(e: &Evidence, limited: &Limited, l: &LimitFacts) -> RemedyPlan {
     let higher = (l.limit + (l.limit / 4).max(5)).min(i64::from(i32::MAX));
     let sql = format!("alter {} {} connection limit {higher}", limited.what, identifier(&l.name));
     let raise = RemedyPlan::by_hand(
-        "raise-connection-limit",
+        if limited.what == "role" { "raise-role-limit" } else { "raise-database-limit" },
         RemedyKind::Settings,
         format!(
             "raise the limit from {} to {higher}, if the ordinary slots have room for it; no restart",

@@ -155,7 +155,7 @@ impl Gone<'_> {
         } else {
             ("start it, once the reason is known and there is space", &self.by_hand.start)
         };
-        let start = RemedyPlan::by_hand("start-server", RemedyKind::DbRestart, plan, command.as_str())
+        let start = RemedyPlan::by_hand("start-database", RemedyKind::DbRestart, plan, command.as_str())
             .doing(Action::StartDb);
         [look, start].into_iter().filter(|remedy| !remedy.command.is_empty()).collect()
     }

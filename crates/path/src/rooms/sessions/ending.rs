@@ -118,7 +118,7 @@ fn idles_too_long(policy: &Policy, s: &SessionView) -> bool {
 }
 
 /// Ends one session that is idle in a transaction; where it must be left alone, its owner is to be asked.
-pub(crate) fn terminate_idle_in_transaction(e: &Evidence, s: &SessionView) -> RemedyPlan {
+pub(crate) fn terminate_idle_in_transaction(e: &Evidence, s: &SessionView, remedy: &str) -> RemedyPlan {
     if !may_end(&e.policy, s) {
         return ask_owner(e, s);
     }
@@ -130,7 +130,7 @@ pub(crate) fn terminate_idle_in_transaction(e: &Evidence, s: &SessionView) -> Re
         first_ask(s),
         named(s)
     );
-    let end = RemedyPlan::by_hand("terminate-blocker", kind_for(s), plan, psql(e, &sql));
+    let end = RemedyPlan::by_hand(remedy, kind_for(s), plan, psql(e, &sql));
     done_by_us(end, s, Action::Terminate { sessions: references(&[s]), class, down_to: None })
 }
 
@@ -222,7 +222,7 @@ pub(crate) fn cancel_long(e: &Evidence, sessions: &[&SessionView], plan: &str) -
         return None;
     }
     let sql = signal("pg_cancel_backend", &chosen, "state = 'active'");
-    let cancel = RemedyPlan::by_hand("cancel-long-queries", RemedyKind::Sessions, plan, psql(e, &sql));
+    let cancel = RemedyPlan::by_hand("cancel-query", RemedyKind::Sessions, plan, psql(e, &sql));
     Some(cancel.doing(Action::Cancel { sessions: references(&chosen) }))
 }
 

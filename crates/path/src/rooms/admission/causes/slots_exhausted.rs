@@ -89,7 +89,8 @@ fn end_the_commonest(e: &Evidence) -> Option<RemedyPlan> {
     let in_transaction = sessions.sessions.iter().filter(|s| ending::is_idle_in_transaction(s));
     let longest =
         in_transaction.max_by(|a, b| a.state_ms.unwrap_or(0.0).total_cmp(&b.state_ms.unwrap_or(0.0)))?;
-    most(sessions.idle_in_transaction).then(|| ending::terminate_idle_in_transaction(e, longest))
+    most(sessions.idle_in_transaction)
+        .then(|| ending::terminate_idle_in_transaction(e, longest, "terminate-idle-in-transaction"))
 }
 
 fn summary(e: &Evidence, slots: Option<&Slots>) -> String {
@@ -173,10 +174,10 @@ mod tests {
             find(&e).unwrap().remedies
         };
         let active = remedies("active");
-        assert_eq!(active[0].remedy, "cancel-long-queries");
+        assert_eq!(active[0].remedy, "cancel-query");
         assert!(active[0].command.contains("in ((8, "), "{}", active[0].command);
         let open = remedies("idle in transaction");
-        assert!(open[0].remedy == "terminate-blocker" && open[0].command.contains("((8, "));
+        assert!(open[0].remedy == "terminate-idle-in-transaction" && open[0].command.contains("((8, "));
     }
 
     #[test]

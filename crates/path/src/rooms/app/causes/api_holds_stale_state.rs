@@ -62,7 +62,7 @@ fn find(e: &Evidence) -> Option<Finding> {
                 "the API's own DATABASE_URL, resolver and network: if they differ from what was walked, it is no stale state",
             )
             .mended_by(RemedyPlan::by_hand(
-                "restart-api",
+                "recycle-api-pool",
                 RemedyKind::AppRestart,
                 "reset the API's pool: restart its instances one at a time, leave the database alone",
                 command,

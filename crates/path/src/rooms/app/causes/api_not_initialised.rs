@@ -53,7 +53,7 @@ fn find(e: &Evidence) -> Option<Finding> {
             .and_all(facts)
             .mended_by(
                 RemedyPlan::by_hand(
-                    "restart-api",
+                    "recycle-api-pool",
                     RemedyKind::AppRestart,
                     "once its database can be reached, restart the API, one instance at a time",
                     command,

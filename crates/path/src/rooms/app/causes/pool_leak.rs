@@ -156,7 +156,7 @@ fn seen(at: pgmedic_model::Timestamp, place: &str, count: u64, still: &[&Session
 
 fn restart() -> RemedyPlan {
     RemedyPlan::by_hand(
-        "restart-api",
+        "recycle-api-pool",
         RemedyKind::AppRestart,
         "restart one instance of the API and see its requests served before the next; then find who keeps the connections",
         "select pid, client_addr, state, now() - state_change as unused, left(query, 80) from pg_stat_activity where state \

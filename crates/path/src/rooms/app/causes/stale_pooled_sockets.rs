@@ -89,7 +89,7 @@ fn find(e: &Evidence) -> Option<Finding> {
         },
     );
     let recycle = RemedyPlan::by_hand(
-        "recycle-pool",
+        "recycle-api-pool",
         RemedyKind::AppRestart,
         "retry; if it goes on failing, restart the API's instances one at a time",
         command,

@@ -104,7 +104,7 @@ fn by_both_logs(e: &Evidence) -> Option<Finding> {
 fn reset(e: &Evidence) -> RemedyPlan {
     let (host, _) = host_and_port(&e.front.address);
     let restart = RemedyPlan::by_hand(
-        "reset-pool",
+        "recycle-api-pool",
         RemedyKind::AppRestart,
         "restart the API's instances one at a time, then keep connections alive below what the way forgets",
         format!(

@@ -88,7 +88,7 @@ fn behind_flycast(e: &Evidence, lost: Fact) -> Option<Finding> {
 
 fn recycle(e: &Evidence) -> RemedyPlan {
     let restart = RemedyPlan::by_hand(
-        "recycle-pool",
+        "recycle-api-pool",
         RemedyKind::AppRestart,
         "retry; where it goes on failing, restart the API's instances one at a time; then max_lifetime below the drain",
         "psql \"$DATABASE_URL\" -c 'select 1'   # a fresh connection works",

@@ -79,7 +79,7 @@ fn find(e: &Evidence) -> Option<Finding> {
             ))
             // For a person: until the timeouts agree, what is restarted idles out again.
             .mended_by(RemedyPlan::by_hand(
-                "recycle-pool",
+                "recycle-api-pool",
                 RemedyKind::AppRestart,
                 "restart the API's instances one at a time, if requests go on failing",
                 "psql \"$DATABASE_URL\" -c 'select 1'   # a fresh connection works",

@@ -61,7 +61,7 @@ fn find(e: &Evidence) -> Option<Finding> {
 fn restart_api(e: &Evidence) -> Option<RemedyPlan> {
     let told = readiness::told(e).filter(|told| told.failing() && e.front.admitted())?;
     Some(RemedyPlan::by_hand(
-        "restart-api",
+        "recycle-api-pool",
         RemedyKind::AppRestart,
         "the server is up again and the API is not: its pool may keep the sessions that ended; if it does not come back \
          within half a minute, restart its instances one at a time",
@@ -106,6 +106,6 @@ mod tests {
         let roles: Vec<_> = found.iter().map(|f| (f.cause.as_str(), f.role)).collect();
         assert_eq!(roles[0], (CAUSE.id, Role::Root), "{roles:?}");
         assert!(roles[1..].iter().all(|(_, role)| *role == Role::Symptom), "{roles:?}");
-        assert_eq!(found[0].remedies[0].remedy, "restart-api");
+        assert_eq!(found[0].remedies[0].remedy, "recycle-api-pool");
     }
 }

@@ -56,7 +56,7 @@ fn find(e: &Evidence) -> Option<Finding> {
                 format!("grep -E 'FATAL|PANIC' {path} | tail -5; ls -ld {data}; postgres -C data_directory -D {data}   # as postgres"),
             ))
             .mended_by(RemedyPlan::by_hand(
-                "start-server",
+                "start-database",
                 RemedyKind::DbRestart,
                 "start it once, when that is mended and there is space",
                 format!("df -h {data} && pg_ctl -D {data} -w start   # as postgres; or systemctl start postgresql"),

@@ -99,7 +99,7 @@ fn on_its_host(e: &Evidence) -> Option<Finding> {
                 format!("df -h {data} {data}/pg_wal; df -i {data}; journalctl -u 'postgresql*' -n 50 --no-pager"),
             ))
             .mended_by(RemedyPlan::by_hand(
-                "start-server",
+                "start-database",
                 RemedyKind::DbRestart,
                 "start it, once the reason is known and there is space",
                 format!("pg_ctl -D {data} -w -l /tmp/start.log start   # as postgres; or systemctl start postgresql"),

@@ -86,7 +86,7 @@ fn stays_stopped(e: &Evidence) -> Option<Finding> {
     let summary = format!("the server was stopped and stays stopped: {}", entry.message);
     let gone = Fact::new(Source::Host, host.at, "/proc", format!("no postmaster runs in {data}"));
     let start = RemedyPlan::by_hand(
-        "start-server",
+        "start-database",
         RemedyKind::DbRestart,
         "when whoever stopped it is done, and there is space: start it",
         format!(

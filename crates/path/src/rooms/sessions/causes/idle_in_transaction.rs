@@ -84,7 +84,7 @@ fn find(e: &Evidence) -> Option<Finding> {
     let proof = Fact::new(Source::Sql, at, format!("pg_stat_activity at {place}"), text).value(age(worst));
     let finding =
         Finding::new(CAUSE.id, Room::Sessions, Severity::Warning, Confidence::Certain, summary, proof);
-    let terminate = ending::terminate_idle_in_transaction(e, worst);
+    let terminate = ending::terminate_idle_in_transaction(e, worst, "terminate-idle-in-transaction");
     Some(finding.mended_by(terminate).mended_by(bound(e, worst)))
 }
 

@@ -184,7 +184,7 @@ fn cited(tree: &Tree<'_>, at: Timestamp, place: &str) -> Vec<Fact> {
 fn end_root(e: &Evidence, tree: &Tree<'_>) -> Option<RemedyPlan> {
     let root = tree.session?;
     Some(if ending::is_idle_in_transaction(root) {
-        ending::terminate_idle_in_transaction(e, root)
+        ending::terminate_idle_in_transaction(e, root, "terminate-lock-root")
     } else {
         ending::cancel_one(
             e,

@@ -56,7 +56,7 @@ fn find(e: &Evidence) -> Option<Finding> {
     };
     let data = startup_process::data_directory(e);
     let start = RemedyPlan::by_hand(
-        "start-server",
+        "start-database",
         RemedyKind::DbRestart,
         "once there is space: start the server, it recovers by itself",
         format!("df -h {data}/pg_wal && pg_ctl -D {data} -w start   # as postgres"),
@@ -116,6 +116,6 @@ mod tests {
         }
         let found = find(&e).unwrap();
         assert_eq!(found.confidence, Confidence::Likely);
-        assert_eq!(found.remedies[1].remedy, "start-server");
+        assert_eq!(found.remedies[1].remedy, "start-database");
     }
 }
