@@ -112,8 +112,8 @@ fn an_api_is_restarted_at_most_once_however_often_pgmedic_is_killed() {
             wait::until_true("the command's end", Duration::from_secs(10), || mended.exists()).unwrap();
         }
         assert!(count <= 1, "run {run}: restarted {count} times: {}", ran.all());
-        assert!(count <= intents(&list, "recycle-api-pool"), "run {run}: {list:#}");
-        assert!(ran.exit == Some(0) || intents(&list, "recycle-api-pool") == 1, "run {run}: {}", ran.all());
+        assert!(count <= intents(&list, "restart-api"), "run {run}: {list:#}");
+        assert!(ran.exit == Some(0) || intents(&list, "restart-api") == 1, "run {run}: {}", ran.all());
         tally.done += count as u64;
     }
     println!("restart_api: {tally:?}");
