@@ -1,6 +1,6 @@
 //! The walk: every room in order, on every way in, within one deadline. It observes; it judges nothing.
 //!
-//! The ways and the looks from the side go on side by side; each is bounded by a share of the timeout ([`budget`]), and
+//! The ways and the looks from the side go on side by side; each is bounded by a share of the timeout (`budget`), and
 //! what panics in one of them becomes what that one came to.
 
 mod aftermath;
