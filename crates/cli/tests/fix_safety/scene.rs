@@ -4,10 +4,11 @@
 use crate::support::{Place, Ran, obeys};
 use pgmedic_lab::postgres::{DATABASE, PASSWORD, ROLE, Stop};
 use pgmedic_lab::sessions::{Login, Sessions};
-use pgmedic_lab::{Lab, Parts};
+use pgmedic_lab::{Lab, Parts, wait};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::process::Command;
+use std::time::Duration;
 
 /// A session, for good: pid and backend_start.
 pub(crate) type Who = (String, String);
@@ -80,7 +81,10 @@ impl Shop {
 
     /// Sessions at rest.
     pub(crate) fn idle(&self, application: &str, role: &str, count: usize) -> Sessions {
-        let sessions = Sessions::open(self.lab.postgres(), &self.login(application, role), count).unwrap();
+        let login = self.login(application, role);
+        // Somebody who has gone may still be seen in a slot: they are waited for.
+        let open = || Ok(Sessions::open(self.lab.postgres(), &login, count).map_err(|e| e.to_string()));
+        let sessions = wait::until("slots for all of them", Duration::from_secs(10), open).unwrap();
         sessions.run("select 1").unwrap();
         sessions
     }

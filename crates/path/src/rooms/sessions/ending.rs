@@ -226,6 +226,26 @@ pub(crate) fn cancel_long(e: &Evidence, sessions: &[&SessionView], plan: &str) -
     Some(cancel.doing(Action::Cancel { sessions: references(&chosen) }))
 }
 
+/// A statement that holds a connection of a used-up pool for so long is worth cancelling, in ms.
+pub(crate) const HOLDS_MS: f64 = 1_000.0;
+
+/// Cancels every statement of the service's role that holds a connection of its pool for long: to cancel the longest alone
+/// gives back one connection of a pool whose others are as slow. Another role's statement has none of them. None where they
+/// wait for a lock: its holder is what must end.
+pub(crate) fn cancel_slow(e: &Evidence) -> Option<RemedyPlan> {
+    let held = |s: &SessionView| s.query_ms.unwrap_or(0.0);
+    let slow = |s: &&SessionView| s.role == e.target.user && is_work(s) && held(s) >= HOLDS_MS;
+    let mut slow: Vec<&SessionView> = e.facts()?.sessions.sessions.iter().filter(slow).collect();
+    slow.sort_by(|a, b| held(b).total_cmp(&held(a)));
+    let longest = named(slow.first()?);
+    let plan = format!(
+        "cancel {} statement(s) running for over {}, the longest that of {longest}; their sessions live on",
+        slow.len().min(e.policy.max_terminations as usize),
+        Ms(HOLDS_MS)
+    );
+    cancel_long(e, &slow, &plan)
+}
+
 /// How long a statement is long, in ms, while somebody is kept waiting.
 pub(crate) const LONG_UNDER_STRAIN_MS: f64 = 2_000.0;
 

@@ -7,10 +7,10 @@ use crate::rooms::app::evidence::PoolMetrics;
 use crate::rooms::app::readiness;
 use crate::rooms::sessions::ending;
 use crate::sql::facts::{SessionView, SqlFacts};
-use pgmedic_model::{Confidence, Fact, Finding, Ms, RemedyPlan, Room, Severity, Source};
+use pgmedic_model::{Confidence, Fact, Finding, Ms, Room, Severity, Source};
 
 /// A statement (or a silence within a transaction) this old, in ms, holds its connection for long; a busy pool's do not.
-const HOLDS_MS: f64 = 1_000.0;
+const HOLDS_MS: f64 = ending::HOLDS_MS;
 
 cause! {
     /// The API's connection pool is used up by slow work, and requests wait for a connection.
@@ -67,7 +67,7 @@ fn find(e: &Evidence) -> Option<Finding> {
     let free = slots::count(e).into_iter().flat_map(|s| s.facts(e).into_iter().take(1));
     let finding =
         Finding::new(CAUSE.id, Room::App, severity, confidence, summary, proof).and(in_server).and_all(free);
-    Some(cancel_slow(e).into_iter().chain([slots::look(e)]).fold(finding, Finding::mended_by))
+    Some(ending::cancel_slow(e).into_iter().chain([slots::look(e)]).fold(finding, Finding::mended_by))
 }
 
 /// `, 10 of 10 in use`, as far as the metrics say.
@@ -106,23 +106,6 @@ fn held(s: &SessionView) -> f64 {
         Some(state) if state.starts_with("idle in transaction") => s.state_ms.unwrap_or(0.0),
         _ => 0.0,
     }
-}
-
-/// Every statement that holds a connection for long: to cancel the longest alone gives back one connection of a pool whose
-/// others are as slow. None where they wait for a lock: its holder is what must end.
-fn cancel_slow(e: &Evidence) -> Option<RemedyPlan> {
-    // Another role's statement has none of the connections that the API's pool lacks.
-    let own = |s: &SessionView| s.role == e.target.user;
-    let slow = |s: &&SessionView| own(s) && ending::is_work(s) && held(s) >= HOLDS_MS;
-    let mut slow: Vec<&SessionView> = e.facts()?.sessions.sessions.iter().filter(slow).collect();
-    slow.sort_by(|a, b| held(b).total_cmp(&held(a)));
-    let longest = ending::named(slow.first()?);
-    let plan = format!(
-        "cancel {} statement(s) running for over {}, the longest that of {longest}; their sessions live on",
-        slow.len().min(e.policy.max_terminations as usize),
-        Ms(HOLDS_MS)
-    );
-    ending::cancel_long(e, &slow, &plan)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use crate::cause::Proof;
 use crate::evidence::Evidence;
 use crate::rooms::proxy::evidence::{PoolRow, PoolerEvidence};
 use crate::rooms::proxy::{log, silence};
+use crate::rooms::sessions::ending;
 use pgmedic_model::pooler_words::{Words, says};
 use pgmedic_model::{Confidence, Finding, RemedyKind, RemedyPlan, Room, Severity};
 
@@ -83,12 +84,14 @@ fn find(e: &Evidence) -> Option<Finding> {
         || "SHOW POOLS; SHOW SERVERS;   -- on PgBouncer's admin console".to_owned(),
         |p| console::command(p, "SHOW SERVERS"),
     );
-    Some(finding.mended_by(RemedyPlan::by_hand(
+    let slow = ending::cancel_slow(e);
+    let look = RemedyPlan::by_hand(
         "free-pooled-connections",
         RemedyKind::Advice,
         "see what holds the server connections; cancel the long query or end the idle transaction on the server",
         command,
-    )))
+    );
+    Some(slow.into_iter().chain([look]).fold(finding, Finding::mended_by))
 }
 
 /// Known to walk through a PgBouncer: by its words, or because its console is configured.
