@@ -1,0 +1,16 @@
+//! The daemon for one service or a thousand: looks at every interval, opens incidents on confirmed evidence, alerts, mends
+//! what the policy allows, proves it, and keeps the record.
+//!
+//! ```text
+//!  schedule (I/O)      incidents, policy (pure)        engine (I/O)
+//!  one task a    Seen                       Change      store · alerts · mend
+//!  service    ────────▶  fold, confirm    ──────────▶   board ──▶ metrics, HTTP API
+//! ```
+//!
+//! Not in here: looking and judging (`pgmedic_path`), mending (`pgmedic_path::fix`), clap, the configuration's file.
+
+pub mod board;
+pub mod clock;
+pub mod incident;
+pub mod seen;
+pub mod settings;
