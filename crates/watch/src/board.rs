@@ -13,7 +13,8 @@ pub struct Board(Arc<Mutex<State>>);
 /// The state.
 #[derive(Debug, Default)]
 pub struct State {
-    /// Every service by name.
+    /// Every service by name. Whoever has the configuration puts each one in (`Patient::default()`) before the first look,
+    /// so that its metrics are there from the start, and takes it out when it leaves the configuration.
     pub services: BTreeMap<Arc<str>, Patient>,
     /// Incidents that are open, and those closed lately, by id.
     pub incidents: BTreeMap<String, Arc<Incident>>,
@@ -49,6 +50,8 @@ pub struct Patient {
 pub struct Own {
     /// When it was started.
     pub started_at: Timestamp,
+    /// When the engine's loop was last seen to go round; `/health` goes by it.
+    pub beat: Option<tokio::time::Instant>,
     /// When every service had been looked at once.
     pub ready_at: Option<Timestamp>,
     /// Remedies by cause, remedy and outcome.
@@ -71,6 +74,11 @@ impl Board {
     /// The state, for a moment. Nothing is awaited while it is held.
     pub fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The engine's loop goes round: to be called at least every two seconds, else `/health` says that it hangs.
+    pub fn beat(&self) {
+        self.state().own.beat = Some(tokio::time::Instant::now());
     }
 
     /// Takes in what was seen of a service.

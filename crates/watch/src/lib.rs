@@ -11,6 +11,8 @@
 
 pub mod board;
 pub mod clock;
+pub mod http;
 pub mod incident;
+pub mod metrics;
 pub mod seen;
 pub mod settings;
