@@ -9,6 +9,7 @@
 //!
 //! Not in here: looking and judging (`pgmedic_path`), mending (`pgmedic_path::fix`), clap, the configuration's file.
 
+pub mod alerts;
 pub mod board;
 pub mod clock;
 pub mod http;
