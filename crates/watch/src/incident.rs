@@ -14,8 +14,12 @@ pub struct Incident {
     pub schema: String,
     /// Its id: when it was opened and for whom, `20261126T031209-renderflow`.
     pub id: String,
-    /// The root cause's id.
+    /// The root cause's id, as it is named now. The name may change while the trouble lasts (`causes`); who needs a name that
+    /// does not takes [`Incident::first_cause`].
     pub cause: String,
+    /// The names that the root had, oldest first, the present one among them, at most [`Incident::CAUSES`].
+    #[serde(default)]
+    pub causes: Vec<Named>,
     /// The cause's room.
     pub room: Room,
     /// How bad it is, at its worst.
@@ -31,12 +35,21 @@ pub struct Incident {
     /// What many services share, where the incident is of many: `resolver 10.0.0.2`, `host db-1`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shared: Option<String>,
+    /// What it may have in common with other services, from its evidence, for finding them: `resolver 10.0.0.2`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub places: Vec<String>,
     /// When it was opened.
     pub opened_at: Timestamp,
+    /// When it last came back, where it did. Evidence from before it is not this incident's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub back_at: Option<Timestamp>,
     /// When something of it last changed.
     pub updated_at: Timestamp,
     /// When it was closed on proof. None while it lasts.
     pub closed_at: Option<Timestamp>,
+    /// What proved that it was over. None while it lasts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<String>,
     /// How often it came back after it had seemed to be over.
     pub flaps: u64,
     /// What proved it when it was opened, at most [`Incident::FACTS`].
@@ -48,6 +61,9 @@ pub struct Incident {
     /// Why nothing is done by itself, where that is so: paused, not allowed, a person's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<String>,
+    /// Fixes that were begun for it and did not make the service well.
+    #[serde(default)]
+    pub failed_fixes: u32,
     /// The automatic remedies failed twice: a person is needed.
     #[serde(default)]
     pub escalated: bool,
@@ -64,12 +80,37 @@ impl Incident {
     pub const ACTIONS: usize = 50;
     /// The most services that are kept of one by name.
     pub const SERVICES: usize = 2000;
+    /// The most names of its root that are kept: the first, and the latest.
+    pub const CAUSES: usize = 20;
 
     /// True while it lasts.
     #[must_use]
     pub const fn is_open(&self) -> bool {
         self.closed_at.is_none()
     }
+
+    /// The root cause's id as it was named when the incident was opened: it stays for as long as the incident lasts.
+    #[must_use]
+    pub fn first_cause(&self) -> &str {
+        self.causes.first().map_or(&self.cause, |named| &named.cause)
+    }
+
+    /// Since when its evidence counts: when it was opened, or last came back.
+    #[must_use]
+    pub fn since(&self) -> Timestamp {
+        self.back_at.unwrap_or(self.opened_at)
+    }
+}
+
+/// One name that a root had.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Named {
+    /// The cause's id.
+    pub cause: String,
+    /// Since when.
+    pub at: Timestamp,
+    /// The finding in one line, as it was then.
+    pub summary: String,
 }
 
 /// One service's share of an incident.
@@ -81,6 +122,9 @@ pub struct Affected {
     pub until: Option<Timestamp>,
     /// Its own finding in one line.
     pub summary: String,
+    /// Its own root cause's id, as it is named now.
+    #[serde(default)]
+    pub cause: String,
 }
 
 /// One thing that was done, with its outcome.

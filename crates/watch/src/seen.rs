@@ -2,10 +2,12 @@
 
 use pgmedic_model::{Finding, Ms, Report, Role, Severity, Status, Timestamp};
 use pgmedic_path::Evidence;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// How a service was looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// Through the standing session.
     Look,
