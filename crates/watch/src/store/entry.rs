@@ -1,35 +1,23 @@
 //! What goes into a store and comes out of it. Values only.
 
-use crate::incident::{Change, Incident};
-use crate::seen::Kind;
-use pgmedic_model::{Ms, Status, Timestamp};
+use crate::alerts::Entry;
+use crate::incident::Incident;
+use pgmedic_model::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
 
-/// One message that is to be sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outgoing {
-    /// Which receiver, by a name that stays the same over a restart and holds no secret.
-    pub to: String,
-    /// Of what.
-    pub change: Change,
-}
-
-/// One message in the outbox.
+/// What became of an incident that was put.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Pending {
-    /// Its number; below 0 for one that the store has not taken yet.
-    pub number: i64,
-    /// Which receiver.
-    pub to: String,
-    /// Of what.
-    pub change: Change,
-    /// The incident as it was then, without its report.
-    pub incident: Arc<Incident>,
-    /// When it was put in.
-    pub at: Timestamp,
-    /// How often it was tried in vain.
-    pub attempts: u32,
+pub enum Put {
+    /// It is on disk, with its alerts: this watcher tells of it.
+    Kept,
+    /// The store has not taken it yet, and will when it can: this watcher tells of it, rather than nobody.
+    Late,
+    /// Another watcher that shares the store speaks for this service, and tells of it. Nothing was kept. Where it has the
+    /// incident already, here it is: for [`crate::incidents::Incidents::adopt`].
+    Elsewhere(Option<Box<Incident>>),
+    /// This watcher has come to speak for the service, of which another one had opened this incident already. Nothing was
+    /// kept: to be adopted, and put again.
+    Adopt(Box<Incident>),
 }
 
 /// A fix that is about to be begun.
@@ -58,40 +46,6 @@ pub struct Pause {
     pub until: Option<Timestamp>,
 }
 
-/// One look as history keeps it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Look {
-    /// Which service.
-    pub service: String,
-    /// When it was begun.
-    pub at: Timestamp,
-    /// How.
-    pub kind: Kind,
-    /// The verdict.
-    pub status: Status,
-    /// How long it took.
-    pub elapsed_ms: Ms,
-    /// The root causes.
-    pub causes: Vec<String>,
-    /// The first of them in one line.
-    pub summary: String,
-}
-
-/// Which incidents.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Filter {
-    /// Only those of this service, though it be one of many.
-    pub service: Option<String>,
-    /// Only those of this cause.
-    pub cause: Option<String>,
-    /// Only open ones (true) or closed ones (false).
-    pub open: Option<bool>,
-    /// Only those opened before this time: for the next page.
-    pub before: Option<Timestamp>,
-    /// The most; 0 stands for 100. Never more than 1000.
-    pub limit: usize,
-}
-
 /// An incident that was asked for by its id or the beginning of one.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Found {
@@ -101,6 +55,15 @@ pub enum Found {
     One(Box<Incident>),
     /// Several begin so: their ids, at most ten.
     Several(Vec<String>),
+}
+
+/// What this watcher has to go on with, since another one that shared the store is gone.
+#[derive(Clone, Debug, Default)]
+pub struct TakenOver {
+    /// Services that it speaks for now: their open incidents are to be put.
+    pub services: Vec<String>,
+    /// Alerts that the other one had not delivered: to be taken by [`crate::alerts::Alerts::take`].
+    pub entries: Vec<Entry>,
 }
 
 /// What is to be gone on with after a restart.

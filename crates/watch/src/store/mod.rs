@@ -1,21 +1,25 @@
 //! Where incidents, the alerts that are to be sent, what was done, pauses and looks are kept: SQLite, Postgres, or memory.
 //!
 //! Watching never waits for the store. What is told to it is taken into a bounded backlog at once, written as soon as it
-//! can be, and tried again with back-off; alerts that cannot be written down are handed out from the backlog, so that a
-//! store that is down delays none. Not in here: what an incident is (`incidents`), sending alerts (`alerts`).
+//! can be, and tried again with back-off; alerts that cannot be written down are sent all the same. Not in here: what an incident is (`incidents`), sending alerts (`alerts`).
 
 pub mod entry;
 
-pub use entry::{Begun, Filter, Found, Look, Outgoing, Pause, Pending, Restored, StoreError};
+pub use entry::{Begun, Found, Pause, Put, Restored, StoreError, TakenOver};
 
+use crate::alerts::outbox::Kept;
+use crate::alerts::{Entry, InMemory, Outbox};
 use crate::board::Board;
 use crate::clock::Clock;
+use crate::http::{Answer, Filter, History, Looked};
 use crate::incident::Incident;
 use crate::policy::Done;
+use crate::seen::Seen;
 use crate::settings::StoreAt;
+use pgmedic_model::Timestamp;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::Notify;
 
 /// What a store keeps, and for how long.
 #[derive(Clone, Debug)]
@@ -28,27 +32,25 @@ pub struct Keep {
     pub limit: u64,
 }
 
-/// A store: a handle, cheap to clone.
+/// A store: a handle, cheap to clone. It is the daemon's [`Outbox`] and its [`crate::http::History`].
 #[derive(Clone, Debug)]
 pub struct Store(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    work: Notify,
+    outbox: InMemory,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    incidents: std::collections::BTreeMap<String, Incident>,
-    pending: Vec<Pending>,
+    incidents: BTreeMap<String, Arc<Incident>>,
     pauses: Vec<Pause>,
-    number: i64,
 }
 
 impl Store {
     /// Opens a store, and makes it where it is not there yet. `watcher` names this daemon among those that share a store:
-    /// it must be another one for each (host, process). Counts are kept on `board`.
+    /// the same after a restart, and another one for each daemon. Counts are kept on `board`.
     ///
     /// A Postgres that cannot be reached is no error: it is tried again, and until then everything is in memory.
     ///
@@ -76,52 +78,15 @@ impl Store {
         Ok(Restored::default())
     }
 
-    /// Keeps an incident as it is now, and what is to be told of it, in one transaction. Returns at once.
-    pub fn put(&self, incident: Arc<Incident>, out: Vec<Outgoing>) {
-        let mut state = self.state();
-        for one in out {
-            state.number += 1;
-            let number = state.number;
-            let pending = Pending {
-                number,
-                to: one.to,
-                change: one.change,
-                incident: Arc::clone(&incident),
-                at: incident.updated_at,
-                attempts: 0,
-            };
-            state.pending.push(pending);
-        }
-        state.incidents.insert(incident.id.clone(), (*incident).clone());
-        self.0.work.notify_waiters();
+    /// Keeps an incident as it is now, and what is to be told of it, in one transaction. Answers after `within` at the latest.
+    pub async fn put(&self, incident: Arc<Incident>, entries: Vec<Entry>, _within: Duration) -> Put {
+        self.state().incidents.insert(incident.id.clone(), incident);
+        // In memory nothing fails.
+        self.0.outbox.put(entries).await.map_or(Put::Late, |()| Put::Kept)
     }
 
     /// Keeps that a service was looked at. Returns at once; looks like the one before are thinned.
-    pub fn looked(&self, _look: Look) {}
-
-    /// Waits until something is to be sent, or may be again. To be followed by [`Store::claim`].
-    pub async fn work(&self) {
-        self.0.work.notified().await;
-    }
-
-    /// Up to `limit` entries of the outbox that are due, oldest first. Until [`Store::sent`], [`Store::retry`] or a time-out
-    /// (this daemon was killed) nobody else is given them.
-    ///
-    /// # Errors
-    /// Where the store cannot be read; what could not be written into it is handed out all the same.
-    pub async fn claim(&self, limit: usize) -> Result<Vec<Pending>, StoreError> {
-        let mut state = self.state();
-        let at = limit.min(state.pending.len());
-        Ok(state.pending.drain(..at).collect())
-    }
-
-    /// An entry was sent, or is not to be sent any more.
-    pub fn sent(&self, _entry: &Pending) {}
-
-    /// An entry could not be sent: it is due again after this time.
-    pub fn retry(&self, entry: Pending, _after: Duration) {
-        self.state().pending.push(entry);
-    }
+    pub fn looked(&self, _seen: &Seen) {}
 
     /// A fix is about to be begun. It is on disk when this returns.
     ///
@@ -175,42 +140,67 @@ impl Store {
         Ok(self.state().pauses.clone())
     }
 
-    /// Incidents, newest first.
-    ///
-    /// # Errors
-    /// Where the store cannot be read.
-    pub async fn incidents(&self, _filter: Filter) -> Result<Vec<Incident>, StoreError> {
-        Ok(self.state().incidents.values().cloned().collect())
-    }
-
     /// The one incident of this id, or whose id begins so.
     ///
     /// # Errors
     /// Where the store cannot be read.
-    pub async fn incident(&self, id: &str) -> Result<Found, StoreError> {
+    pub async fn find(&self, id: &str) -> Result<Found, StoreError> {
         let one = self.state().incidents.get(id).cloned();
-        Ok(one.map_or(Found::Nothing, |incident| Found::One(Box::new(incident))))
+        Ok(one.map_or(Found::Nothing, |incident| Found::One(Box::new((*incident).clone()))))
     }
 
-    /// Looks at a service, newest first.
-    ///
-    /// # Errors
-    /// Where the store cannot be read.
-    pub async fn looks(&self, _service: &str, _limit: usize) -> Result<Vec<Look>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    /// True where this watcher is the one that may act for a service. It stays so for `held`, and is taken over by another one
-    /// after that; with a store of one's own it is always so. To be asked again at each step.
+    /// True where this watcher is the one that may act for a service: it stays so while it lives. With a store of one's own it
+    /// is always so. To be asked again before each step.
     ///
     /// # Errors
     /// Where the store cannot be asked: then nothing may be begun.
-    pub async fn leads(&self, _service: &str, _held: Duration) -> Result<bool, StoreError> {
+    pub async fn leads(&self, _service: &str) -> Result<bool, StoreError> {
         Ok(true)
+    }
+
+    /// What fell to this watcher since it was last asked. To be asked about once a second; it answers at once.
+    pub fn taken_over(&self) -> TakenOver {
+        TakenOver::default()
     }
 
     /// Writes what is still to be written, for at most this long, and closes. What was not written is counted.
     pub async fn close(&self, _within: Duration) -> usize {
         0
+    }
+}
+
+impl Outbox for Store {
+    fn put(&self, entries: Vec<Entry>) -> Kept<'_, ()> {
+        self.0.outbox.put(entries)
+    }
+
+    fn pending(&self, after: i64, limit: usize) -> Kept<'_, Vec<Entry>> {
+        self.0.outbox.pending(after, limit)
+    }
+
+    fn delivered(&self, ids: Vec<i64>) -> Kept<'_, ()> {
+        self.0.outbox.delivered(ids)
+    }
+
+    fn failed(&self, id: i64, tries: u32, due: Timestamp) -> Kept<'_, ()> {
+        self.0.outbox.failed(id, tries, due)
+    }
+}
+
+impl History for Store {
+    fn incidents(&self, filter: Filter) -> Answer<'_, Vec<Arc<Incident>>> {
+        let state = self.state();
+        let fits = |i: &&Arc<Incident>| filter.open.is_none_or(|open| i.is_open() == open);
+        let found: Vec<_> = state.incidents.values().rev().filter(fits).take(filter.limit).cloned().collect();
+        Box::pin(std::future::ready(Ok(found)))
+    }
+
+    fn incident(&self, id: &str) -> Answer<'_, Option<Arc<Incident>>> {
+        let found = self.state().incidents.get(id).cloned();
+        Box::pin(std::future::ready(Ok(found)))
+    }
+
+    fn looks(&self, _service: &str, _since: Timestamp, _limit: usize) -> Answer<'_, Vec<Looked>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
     }
 }
