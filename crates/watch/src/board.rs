@@ -2,6 +2,7 @@
 
 use crate::incident::Incident;
 use crate::seen::{Kind, Seen};
+use crate::tally::{Histogram, Tally};
 use pgmedic_model::{Ms, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -43,6 +44,8 @@ pub struct Patient {
     pub lag: Ms,
     /// A fix is at work.
     pub mending: bool,
+    /// What is kept from look to look, for the metrics.
+    pub tally: Tally,
 }
 
 /// The daemon's own counters, since it was started.
@@ -54,6 +57,10 @@ pub struct Own {
     pub beat: Option<tokio::time::Instant>,
     /// When every service had been looked at once.
     pub ready_at: Option<Timestamp>,
+    /// How long looks took,
+    pub look_seconds: Histogram,
+    /// and walks.
+    pub walk_seconds: Histogram,
     /// Remedies by cause, remedy and outcome.
     pub remedies: BTreeMap<(String, String, String), u64>,
     /// Incidents opened by cause.
@@ -84,13 +91,20 @@ impl Board {
     /// Takes in what was seen of a service.
     pub fn saw(&self, seen: Seen) {
         let mut state = self.state();
+        let state = &mut *state;
         let patient = state.services.entry(Arc::clone(&seen.service)).or_default();
         patient.lag = seen.lag;
+        patient.tally.take(&seen);
+        let seconds = seen.report.elapsed_ms.0 / 1000.0;
         match seen.kind {
-            Kind::Look => patient.looks += 1,
+            Kind::Look => {
+                patient.looks += 1;
+                state.own.look_seconds.take(seconds);
+            }
             Kind::Walk => {
                 patient.walks += 1;
                 patient.last_walk = Some(seen.clone());
+                state.own.walk_seconds.take(seconds);
             }
         }
         patient.last = Some(seen);

@@ -12,11 +12,16 @@
 pub mod alerts;
 pub mod board;
 pub mod clock;
+#[cfg(test)]
+mod fixture;
+pub mod forecast;
 pub mod http;
 pub mod incident;
 pub mod incidents;
 pub mod metrics;
+mod now;
 pub mod policy;
 pub mod seen;
 pub mod settings;
 pub mod store;
+pub mod tally;
