@@ -109,7 +109,7 @@ impl Incidents {
             let critical =
                 |id: &String| case.shares.get(id).is_some_and(|s| s.severity == Severity::Critical);
             match displaced.filter(critical) {
-                Some(id) if self.follows(case, &id, seen, finding, false, now, out) => {}
+                Some(id) if self.follows(case, &id, seen, finding, now, out) => {}
                 _ => unknown.push(finding),
             }
         }
@@ -122,7 +122,7 @@ impl Incidents {
         }
         for finding in unknown {
             match self.displaced(case, seen, finding) {
-                Some(id) if self.follows(case, &id, seen, finding, true, now, out) => {}
+                Some(id) if self.follows(case, &id, seen, finding, now, out) => {}
                 _ => self.enter(case, seen, finding, now, out),
             }
         }
@@ -137,7 +137,7 @@ impl Incidents {
         let fresh: Vec<&Finding> = seen.report.roots().filter(|f| !case.has(&f.cause)).collect();
         for finding in case.doubts.warnings(seen, &fresh) {
             match self.displaced(case, seen, finding) {
-                Some(id) if self.follows(case, &id, seen, finding, true, now, out) => {}
+                Some(id) if self.follows(case, &id, seen, finding, now, out) => {}
                 _ => self.enter(case, seen, finding, now, out),
             }
         }

@@ -1,6 +1,6 @@
 //! How a root that no incident holds comes into one: it follows on from another name, comes back, joins others, or is new. Pure.
 
-use super::case::{Case, Says, Share, says};
+use super::case::{Case, Share};
 use super::known::{Known, Weight, ms, named};
 use super::places::places;
 use super::{Incidents, Verdict};
@@ -10,16 +10,14 @@ use pgmedic_model::{Finding, Timestamp};
 use std::collections::BTreeMap;
 
 impl Incidents {
-    #[expect(clippy::too_many_arguments, reason = "one look, and where it is folded into")]
-    /// The incident goes by this root's name now. False where it is another trouble: of many services this one left, and what
-    /// it has now it does not share with them.
+    /// The incident goes by this root's name now. False where it is another trouble: what it has now it does not share
+    /// with the other services that the incident holds for.
     pub(super) fn follows(
         &mut self,
         case: &mut Case,
         id: &str,
         seen: &Seen,
         finding: &Finding,
-        confirmed: bool,
         now: Timestamp,
         out: &mut Vec<Verdict>,
     ) -> bool {
@@ -28,10 +26,6 @@ impl Incidents {
         let others = incident.services.iter().any(|(s, a)| a.until.is_none() && **s != *seen.service);
         let shared = places(seen, finding).iter().any(|place| incident.places.contains(place));
         if others && !shared {
-            if confirmed && says(seen, share) == Says::Gone {
-                case.shares.remove(id);
-                self.leave(id, &seen.service, String::new(), now, out);
-            }
             return false;
         }
         if !known.may_be_renamed(now) {
