@@ -81,6 +81,7 @@ fn directions(root: &Path) -> Vec<String> {
         ("model", &["tokio", "pgmedic-path", "pgmedic-lab", "clap"][..]),
         ("path", &["pgmedic-lab", "clap", "toml"][..]),
         ("lab", &["clap"][..]),
+        ("pool", &["pgmedic-path", "pgmedic-lab", "clap"][..]),
     ];
     let mut complaints = Vec::new();
     for (crate_name, words) in forbidden {

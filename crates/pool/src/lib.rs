@@ -1,0 +1,48 @@
+//! An async Postgres pool for `tokio-postgres` whose failures explain themselves.
+//!
+//! ```no_run
+//! # async fn api() -> Result<(), Box<dyn std::error::Error>> {
+//! use pgmedic_pool::Pool;
+//!
+//! let pool = Pool::from_url("postgres://app@db.internal/app")?.build()?;
+//! let client = pool.get().await?;
+//! let row = client.query_one("select now()::text", &[]).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! `get` never says "pool timed out". It says which stage ran out (queue, dns, connect, tls, startup, admission,
+//! recycle), what each attempt failed of, by SQLSTATE or errno, and who holds the connections, with the line that took
+//! the oldest. While the database is known to be down it says so at once.
+
+mod builder;
+mod clean;
+mod conn;
+mod connect;
+mod driver;
+mod error;
+mod event;
+mod inner;
+mod jitter;
+mod keep;
+mod metrics;
+mod object;
+mod opening;
+mod pool;
+mod progress;
+mod queue;
+mod reason;
+mod state;
+mod trouble;
+mod wire;
+
+pub use builder::{BuildError, Builder, Recycle};
+pub use connect::{BoxFuture, Endpoint, Stream, System, Transport};
+pub use error::{GetError, Kind};
+pub use event::Event;
+pub use metrics::{Metered, Numbers, Times};
+pub use object::Object;
+pub use pool::{Pool, PoolCell, StillOut};
+pub use reason::{Attempt, Reason, Stage};
+pub use state::{Checkout, PoolState};
+pub use tokio_postgres;
