@@ -130,6 +130,7 @@ pub(crate) fn bare(target: Target) -> Service {
         window: Window::ByItself,
         platform: None,
         hands: None,
+        standing: None,
         named: false,
         expected: None,
         policy: Policy::default(),

@@ -70,6 +70,10 @@ pub struct Evidence {
     pub direct: Seen<RouteEvidence>,
     /// The way in by a role that may use reserved slots; only tried when the ordinary way is refused for want of slots.
     pub rescue: Seen<RouteEvidence>,
+    /// The standing session, where one is kept: its earlier stages are those of when it was opened; of one that is over,
+    /// only the name and the network, with what it came to in the query's place.
+    #[serde(default = "not_kept")]
+    pub standing: Seen<RouteEvidence>,
     /// A rescue role is configured, whether it was needed or not.
     #[serde(default)]
     pub rescue_configured: bool,
@@ -93,32 +97,43 @@ fn not_asked<T>() -> Seen<T> {
     Seen::NotSeen("the recording has none".to_owned())
 }
 
+/// In a recording of a pgmedic that kept no session.
+fn not_kept<T>() -> Seen<T> {
+    Seen::NotSeen("none is kept".to_owned())
+}
+
 impl Evidence {
     /// The schema's name.
     pub const SCHEMA: &'static str = "pgmedic.evidence/1";
 
-    /// The routes that were walked, the front first, each with its name: `front`, `direct`, `rescue`.
+    /// The routes that were walked, the front first, each with its name: `front`, `direct`, `rescue`; and `standing`, which
+    /// was not walked but looked through.
     pub fn routes(&self) -> impl Iterator<Item = (&'static str, &RouteEvidence)> {
         std::iter::once(("front", &self.front))
             .chain(self.direct.get().map(|r| ("direct", r)))
             .chain(self.rescue.get().map(|r| ("rescue", r)))
+            .chain(self.standing.get().map(|r| ("standing", r)))
     }
 
-    /// The server's own account of itself, from the first route that was admitted.
+    /// The server's own account of itself: the latest, or of those that came together the first route's.
     #[must_use]
     pub fn facts(&self) -> Option<&SqlFacts> {
-        self.routes().find_map(|(_, route)| route.facts())
+        self.told().map(|(facts, ..)| facts)
     }
 
     /// The same with when and where it was told, for citing it.
     #[must_use]
     pub fn told(&self) -> Option<(&SqlFacts, Timestamp, &str)> {
-        self.routes().find_map(|(_, r)| match &r.query {
+        let told = self.routes().filter_map(|(_, r)| match &r.query {
             Some(QueryEvidence { at, outcome: QueryOutcome::Answered(facts), .. }) => {
                 Some((facts.as_ref(), *at, r.address.as_str()))
             }
             _ => None,
-        })
+        });
+        // Of one walk's, the ways were asked within its time, in the order of their worth; a warm look comes after it.
+        told.reduce(
+            |first, next| if next.1 >= self.started_at && first.1 < self.started_at { next } else { first },
+        )
     }
 }
 

@@ -35,6 +35,7 @@ pub mod route;
 mod said;
 pub mod service;
 pub mod sql;
+pub mod standing;
 pub mod unrecognised;
 pub mod veil;
 pub mod walk;

@@ -11,7 +11,7 @@ use pgmedic_model::{Fact, ServerError, Source, Timestamp};
 /// One error or notice, and where it was said.
 #[derive(Clone, Copy)]
 pub(crate) struct Said<'a> {
-    /// `front`, `direct`, `rescue`; [`CHECK`].
+    /// `front`, `direct`, `rescue`, `standing`; [`CHECK`].
     pub(crate) route: &'static str,
     /// What was said.
     pub(crate) error: &'a ServerError,

@@ -3,6 +3,7 @@
 use crate::hands::Hands;
 use crate::identity::Expected;
 use crate::platform::Platform;
+use crate::standing::Standing;
 use pgmedic_model::{Policy, Target};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -40,6 +41,10 @@ pub struct Service {
     pub platform: Option<Arc<dyn Platform>>,
     /// Who can restart, start and extend, where somebody can. A check makes no use of it.
     pub hands: Option<Arc<dyn Hands>>,
+    /// One warm session, where a watcher keeps one: it is looked through beside each walk, and the service has then never
+    /// more than two sessions on its server. None for a check and a fix of the command line, and where an open session
+    /// would keep a database awake.
+    pub standing: Option<Arc<Standing>>,
     /// The server that is expected behind the name. None where it is not known yet.
     pub expected: Option<Expected>,
     /// Thresholds and permissions.

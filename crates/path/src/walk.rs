@@ -5,9 +5,10 @@
 
 mod aftermath;
 mod ahead;
+mod alone;
 mod budget;
 mod doors;
-mod statement;
+pub(crate) mod statement;
 mod ways;
 mod window;
 
@@ -29,6 +30,7 @@ use doors::Doors;
 use futures_util::FutureExt;
 use pgmedic_model::Target;
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -45,7 +47,8 @@ pub enum Purpose {
     Preflight,
 }
 
-/// Walks a service and gives what was seen. Never fails and never takes longer than `timeout`.
+/// Walks a service and gives what was seen. Never fails and never takes longer than `timeout`; where the service keeps a
+/// standing session, it waits before for whoever has the service's one other session.
 pub async fn walk(service: &Service, timeout: Duration, observer: Observer<'_>) -> Evidence {
     walk_for(Purpose::Check, service, timeout, observer).await
 }
@@ -57,6 +60,10 @@ pub async fn walk_for(
     timeout: Duration,
     observer: Observer<'_>,
 ) -> Evidence {
+    let _second = match &service.standing {
+        Some(standing) => Some(standing.second().await),
+        None => None,
+    };
     let watch = Stopwatch::start();
     let budget = Budget::new(timeout);
     let resolver = Resolver::of(service);
@@ -72,7 +79,7 @@ pub async fn walk_for(
         unharmed(app::probe::look(service, budget.sides(), tell)),
         unharmed(look_at_console(service, &resolver, &budget, &doors.console)),
         unharmed(ask_platform(service, &budget)),
-        Box::pin(ways::walk(purpose, service, &resolver, &budget, observer, &doors, api_is_well)),
+        on_the_heap(|| ways::walk(purpose, service, &resolver, &budget, observer, &doors, api_is_well)),
     );
     Evidence {
         schema: Evidence::SCHEMA.to_owned(),
@@ -89,6 +96,7 @@ pub async fn walk_for(
         front: seen.front,
         direct: seen.direct,
         rescue: seen.rescue,
+        standing: seen.standing,
         rescue_configured: service.rescue.is_some(),
         pooler: pooler.unwrap_or_else(panicked),
         host: seen.host,
@@ -145,6 +153,11 @@ fn view(target: &Target) -> TargetView {
 
 fn panicked<T>() -> Seen<T> {
     Seen::NotSeen(PANICKED.to_owned())
+}
+
+/// A future that is large, out of its caller's frame: it is made here and not there, too.
+fn on_the_heap<F: Future>(make: impl FnOnce() -> F) -> Pin<Box<F>> {
+    Box::pin(make())
 }
 
 /// Runs a look; None where it panicked.

@@ -9,7 +9,7 @@ use pgmedic_model::pooler_words::{Words, says};
 
 /// A failure, with the way in that speaks for it and the others that share it.
 pub(crate) struct Struck<'a> {
-    /// `front`, `direct` or `rescue`.
+    /// `front`, `direct`, `rescue` or `standing`.
     pub(crate) name: &'static str,
     /// The first way that fails so.
     pub(crate) route: &'a RouteEvidence,
@@ -25,6 +25,7 @@ impl Struck<'_> {
         match self.name {
             "direct" => ", on the way around the proxy",
             "rescue" => ", on the way in of the rescue role",
+            "standing" => ", through the standing session",
             _ => "",
         }
     }

@@ -60,6 +60,7 @@ impl Config {
             window: entry.window.clone(),
             platform,
             hands,
+            standing: None,
             named: true,
             expected: entry
                 .system_identifier

@@ -40,6 +40,7 @@ pub(super) fn of(lab: &Lab, configures: &[Configure]) -> Result<Service, LabErro
         }),
         platform: None,
         hands: None,
+        standing: None,
         named: true,
         expected: None,
         policy: Policy::default(),

@@ -27,11 +27,11 @@ pub(super) async fn raise(
         Err(came) => return came,
     };
     let look = format!("{PREFIX}select {limit} from {catalog} where {key} = {}", literal(name));
-    let now = way::rows(session.simple_query(&look, Instant::now() + BRIEF).await.reply);
+    let now = way::rows(session.ask(&look, Instant::now() + BRIEF).await);
     let alter = format!("alter {what} {} connection limit {to}", identifier(name));
     let came = match now.map(|rows| rows.into_iter().flatten().next().flatten()) {
         Ok(Some(limit)) if limit == from.to_string() => {
-            match way::rows(session.simple_query(&alter, Instant::now() + BRIEF).await.reply) {
+            match way::rows(session.ask(&alter, Instant::now() + BRIEF).await) {
                 Ok(_) => Came::to(
                     StepOutcome::Applied,
                     format!("the limit of {what} {name} is {to}, it was {from}"),

@@ -2,9 +2,9 @@
 //! to be gone (`pg_terminate_backend` giving true proves nothing: causes.md, fact 11). Not in here: which (`ending`).
 
 use super::statement::{Signal, left, signal};
+use super::way::Hold;
 use super::{BRIEF, Came, turn, way};
 use crate::evidence::Evidence;
-use crate::rooms::startup::session::Session;
 use crate::service::Service;
 use pgmedic_model::{SessionClass, SessionOutcome, SessionRef, StepOutcome};
 use std::collections::BTreeSet;
@@ -77,7 +77,7 @@ impl Work {
     /// As much of a batch as there is still need for. None where the server did not say.
     async fn room<'s>(
         &mut self,
-        session: &mut Session,
+        session: &mut Hold<'_>,
         how: Signal,
         batch: &'s [SessionRef],
         down_to: Option<u64>,
@@ -92,13 +92,13 @@ impl Work {
     /// Signals a batch and waits until its sessions are gone. False where it must not go on.
     async fn signal(
         &mut self,
-        session: &mut Session,
+        session: &mut Hold<'_>,
         how: Signal,
         batch: &[SessionRef],
         policy: &pgmedic_model::Policy,
     ) -> bool {
         let until = Instant::now() + BRIEF;
-        let reply = session.simple_query(&signal(how, batch, policy), until).await.reply;
+        let reply = session.ask(&signal(how, batch, policy), until).await;
         let rows = match way::rows(reply) {
             Ok(rows) => rows,
             Err(why) => {
@@ -128,11 +128,11 @@ impl Work {
     /// Who of a batch is still there, and how many clients there are.
     async fn look(
         &mut self,
-        session: &mut Session,
+        session: &mut Hold<'_>,
         how: Signal,
         batch: &[SessionRef],
     ) -> Option<(BTreeSet<i32>, u64)> {
-        let reply = session.simple_query(&left(how, batch), Instant::now() + BRIEF).await.reply;
+        let reply = session.ask(&left(how, batch), Instant::now() + BRIEF).await;
         match way::rows(reply) {
             Ok(rows) => {
                 let number = |row: &[Option<String>], at: usize| row.get(at)?.as_deref()?.parse::<i64>().ok();

@@ -5,8 +5,8 @@
 //! transaction, so that a pooler in between cannot keep it. Not in here: what is done meanwhile (`sessions`).
 
 use super::statement::PREFIX;
+use super::way::Hold;
 use super::{BRIEF, Came, way};
-use crate::rooms::startup::session::Session;
 use pgmedic_model::StepOutcome;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -18,7 +18,7 @@ const LOCK: (u32, u32) = (1_885_826_404, 1);
 ///
 /// # Errors
 /// Where another has it for longer, or the server says no: then nothing was done.
-pub(super) async fn take(session: &mut Session) -> Result<(), Came> {
+pub(super) async fn take(session: &mut Hold<'_>) -> Result<(), Came> {
     let until = Instant::now() + BRIEF;
     let mut pause = Duration::from_millis(10);
     loop {
@@ -39,13 +39,13 @@ pub(super) async fn take(session: &mut Session) -> Result<(), Came> {
 }
 
 /// Ends the turn.
-pub(super) async fn give_back(session: &mut Session) {
+pub(super) async fn give_back(session: &mut Hold<'_>) {
     // Where it does not come to its end, the session's own end ends it.
-    let _ended = session.simple_query("commit", Instant::now() + BRIEF).await;
+    let _ended = session.ask("commit", Instant::now() + BRIEF).await;
 }
 
 /// True where the turn is ours; else the transaction is at its end again.
-async fn free(session: &mut Session) -> Result<bool, String> {
+async fn free(session: &mut Hold<'_>) -> Result<bool, String> {
     let (class, object) = LOCK;
     // A pgmedic that is stopped meanwhile does not keep the turn: the server ends its session.
     let bound = "set local idle_in_transaction_session_timeout to '15s'; ";
@@ -57,11 +57,11 @@ async fn free(session: &mut Session) -> Result<bool, String> {
     if yes(session, &lock).await? && yes(session, &others).await? {
         return Ok(true);
     }
-    way::rows(session.simple_query("rollback", Instant::now() + BRIEF).await.reply)?;
+    way::rows(session.ask("rollback", Instant::now() + BRIEF).await)?;
     Ok(false)
 }
 
-async fn yes(session: &mut Session, sql: &str) -> Result<bool, String> {
-    let rows = way::rows(session.simple_query(sql, Instant::now() + BRIEF).await.reply)?;
+async fn yes(session: &mut Hold<'_>, sql: &str) -> Result<bool, String> {
+    let rows = way::rows(session.ask(sql, Instant::now() + BRIEF).await)?;
     Ok(rows.first().and_then(|row| row.first()?.as_deref()) == Some("t"))
 }

@@ -52,6 +52,7 @@ pub(crate) fn healthy() -> Evidence {
         front: admitted(&address),
         direct: unseen(),
         rescue: unseen(),
+        standing: unseen(),
         rescue_configured: true,
         pooler: unseen(),
         host: unseen(),

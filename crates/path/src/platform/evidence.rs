@@ -439,6 +439,9 @@ pub struct VolumeView {
     /// WAL files in it that wait to be archived (`pg_wal/archive_status/*.ready`), where what holds it was read.
     #[serde(default)]
     pub to_archive: Option<u64>,
+    /// When it was measured, where that was later than the look at this host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured_at: Option<Timestamp>,
 }
 
 impl VolumeView {

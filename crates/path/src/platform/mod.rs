@@ -43,7 +43,7 @@ mod sock_diag;
 pub(crate) mod stuck;
 mod titles;
 mod trail;
-mod volumes;
+pub(crate) mod volumes;
 
 pub(crate) use observe::observe;
 

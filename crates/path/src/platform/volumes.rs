@@ -99,6 +99,24 @@ fn statvfs(path: &Path) -> std::io::Result<VolumeView> {
     })
 }
 
+/// Measures volumes anew that an earlier look has found: nothing but statvfs(3) of each. One that is not there any more,
+/// or is of another size (another mount namespace's, say), stays as it was.
+pub(crate) fn measured_anew(found: &[VolumeView]) -> Vec<VolumeView> {
+    let at = crate::clock::now();
+    let anew = |v: &VolumeView| match statvfs(Path::new(&v.path)) {
+        Ok(now) if (now.total_bytes, now.total_inodes) == (v.total_bytes, v.total_inodes) => VolumeView {
+            available_bytes: now.available_bytes,
+            reserved_bytes: now.reserved_bytes,
+            available_inodes: now.available_inodes,
+            read_only: now.read_only,
+            measured_at: Some(at),
+            ..v.clone()
+        },
+        _ => v.clone(),
+    };
+    found.iter().map(anew).collect()
+}
+
 /// True where bytes or inodes are short.
 fn is_tight(volume: &VolumeView) -> bool {
     volume.used_share() > TIGHT || volume.used_inodes_share() > TIGHT

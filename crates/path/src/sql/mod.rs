@@ -53,6 +53,22 @@ pub fn statement(version_num: u32) -> String {
     pieces(version_num / 10_000).iter().fold(sql, |sql, (mark, piece)| sql.replace(mark, piece))
 }
 
+/// The same without its settings, for preparing it on a session that has them: DateStyle ISO and client_encoding
+/// SQL_ASCII.
+#[must_use]
+pub fn account(version_num: u32) -> String {
+    let sql = statement(version_num);
+    // The settings come first, each on a line of its own.
+    let lines = sql.lines().filter(|line| !line.starts_with("SET LOCAL "));
+    lines.flat_map(|line| [line, "\n"]).collect()
+}
+
+/// Everything but single sessions, for preparing it likewise.
+#[must_use]
+pub fn brief(version_num: u32, _policy: &pgmedic_model::Policy) -> String {
+    account(version_num)
+}
+
 /// Who waits, by what the sessions say of themselves, with when they asked.
 const WAITERS: &str = "SELECT pid, query_start AS asked FROM pg_catalog.pg_stat_get_activity(NULL)
   WHERE wait_event_type OPERATOR(pg_catalog.=) 'Lock'";

@@ -8,6 +8,7 @@ use crate::evidence::Aftermath;
 use crate::rooms::startup::session::{Limits, Session};
 use crate::rooms::startup::wire::readable;
 use crate::route::{Way, open};
+use crate::standing::Standing;
 use tokio::time::Instant;
 
 /// Looks, while the first connection still stands. `backend` is the process id of its backend, where it was told.
@@ -22,6 +23,16 @@ pub(super) async fn look(way: &Way<'_>, backend: Option<u32>, budget: &Budget) -
     }
     seen.elapsed_ms = watch.elapsed();
     seen
+}
+
+/// The same by the standing session, where that goes the same way. None where it is over.
+pub(super) async fn by(standing: &Standing, backend: Option<u32>, deadline: Instant) -> Option<Aftermath> {
+    let watch = Stopwatch::start();
+    let mut seen = Aftermath { at: watch.at, admitted: true, ..Aftermath::default() };
+    let mut desk = standing.take(deadline).await?;
+    ask(desk.session()?, backend, deadline, &mut seen).await;
+    seen.elapsed_ms = watch.elapsed();
+    Some(seen)
 }
 
 async fn ask(session: &mut Session, backend: Option<u32>, deadline: Instant, seen: &mut Aftermath) {

@@ -83,7 +83,8 @@ impl Desk<'_> {
         budget: &Budget,
         read: impl FnOnce(&[Vec<Option<String>>]) -> Result<T, ReadError>,
     ) -> Result<T, Unread> {
-        let bounded_sql = if self.session.bounded { sql.to_owned() } else { bounded(sql, budget, true) };
+        let bounded_sql =
+            if self.session.bounded { sql.to_owned() } else { bounded(sql, budget.bounds(true)) };
         let answer = self.session.simple_query(&bounded_sql, budget.statement(true)).await;
         match rows(answer.reply) {
             Ok(rows) => read(&rows).map_err(|error| Unread::Why(readable(error.to_string().as_bytes()))),

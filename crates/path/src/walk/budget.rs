@@ -10,6 +10,7 @@
 //! | 0.95 | `select 1` where the statement was refused |
 //! | 0.98 | cancel requests and farewells |
 
+use super::statement::Pace;
 use crate::rooms::startup::probe::Bounds;
 use crate::route::Deadlines;
 use std::time::Duration;
@@ -35,6 +36,12 @@ impl Budget {
     /// For front and direct.
     pub(super) fn ways(&self) -> Deadlines {
         Deadlines::until(self.at(0.5), self.last())
+    }
+
+    /// For a way that is walked only when the front's session is closed: a front that was silent leaves it a quarter.
+    pub(super) fn after_the_front(&self) -> Deadlines {
+        let end = (Instant::now() + self.timeout.mul_f64(0.25)).min(self.at(0.75)).max(self.at(0.5));
+        Deadlines::until(end, self.last())
     }
 
     /// For rescue.
@@ -63,9 +70,10 @@ impl Budget {
         (Instant::now() + self.timeout.mul_f64(share)).min(self.at(0.9))
     }
 
-    /// For `select 1` after a statement that was refused.
-    pub(super) fn sign_of_life(&self) -> Instant {
-        (Instant::now() + self.timeout.mul_f64(0.1)).min(self.at(0.95))
+    /// For the statement with all that belongs to it, from now on.
+    pub(super) fn pace(&self, only: bool) -> Pace {
+        let life = (self.timeout.mul_f64(0.1), self.at(0.95));
+        Pace { statement: self.statement(only), life, bounds: self.bounds(only) }
     }
 
     /// For the second connection after a query that was not answered.

@@ -5,9 +5,9 @@ use super::aftermath;
 use super::budget::Budget;
 use super::doors::{self, Doors};
 use super::window::{Glance, Ways, glance, look_at_suspects, look_through};
-use super::{Purpose, ahead, statement};
+use super::{Purpose, ahead, alone, on_the_heap, statement};
 use crate::events::Observer;
-use crate::evidence::{QueryEvidence, QueryOutcome, RouteEvidence, Seen};
+use crate::evidence::{Aftermath, QueryEvidence, QueryOutcome, RouteEvidence, Seen};
 use crate::platform::evidence::HostEvidence;
 use crate::platform::own_socket;
 use crate::preflight::Preflight;
@@ -32,29 +32,30 @@ pub(super) struct SeenOnTheWays {
     pub(super) front: RouteEvidence,
     pub(super) direct: Seen<RouteEvidence>,
     pub(super) rescue: Seen<RouteEvidence>,
+    pub(super) standing: Seen<RouteEvidence>,
     pub(super) host: Seen<HostEvidence>,
     pub(super) preflight: Seen<Preflight>,
 }
 
 /// What all ways of a walk have in common.
-struct Guide<'a> {
-    service: &'a Service,
+pub(super) struct Guide<'a> {
+    pub(super) service: &'a Service,
     resolver: &'a Resolver,
-    budget: &'a Budget,
+    pub(super) budget: &'a Budget,
     observer: Observer<'a>,
 }
 
 /// A way that has been walked.
-struct Gone<'a> {
-    way: Way<'a>,
-    walked: Walked,
+pub(super) struct Gone<'a> {
+    pub(super) way: Way<'a>,
+    pub(super) walked: Walked,
 }
 
 /// Where a way that was admitted has led: the session while it is open, and the one query if it was asked here.
 #[derive(Default)]
-struct Desk {
-    session: Option<Session>,
-    query: Option<QueryEvidence>,
+pub(super) struct Desk {
+    pub(super) session: Option<Session>,
+    pub(super) query: Option<QueryEvidence>,
 }
 
 /// Walks every way in. `api_is_well` comes true unless the API says that it cannot use its database, or that it lost
@@ -70,15 +71,11 @@ pub(super) async fn walk(
     api_is_well: impl Future<Output = bool>,
 ) -> SeenOnTheWays {
     let guide = Guide { service, resolver, budget, observer };
+    if let Some(standing) = &service.standing {
+        return on_the_heap(|| alone::walk(&guide, standing, purpose, doors, api_is_well)).await;
+    }
     let only = service.direct.is_none();
-    let front = async {
-        let begun = Instant::now();
-        let door = Some(&doors.front);
-        let (gone, mut desk) = guide.go("front", &service.target, budget.ways(), only, door).await;
-        let ((), glance) = tokio::join!(guide.ask(&gone, &mut desk, only), guide.glance(purpose, &gone));
-        // Whoever takes so long is not well, though all is answered.
-        (gone, desk, glance, begun.elapsed() >= SLOW)
-    };
+    let front = on_the_heap(|| guide.front(purpose, doors, only));
     let direct = async {
         match &service.direct {
             Some(target) => Some(guide.go("direct", target, budget.ways(), false, Some(&doors.direct)).await),
@@ -101,36 +98,21 @@ pub(super) async fn walk(
     let facts = front_desk.facts();
     let admitted = facts.is_some() && (direct.is_none() || direct_desk.session.is_some());
     let direct_walked = direct.as_ref().map(|direct| &direct.walked);
-    let window = async {
-        let doubtful = |facts| writes_to_nobody(facts) || may_have_ghosts(facts, &service.policy);
-        let told_well = admitted && !facts.is_some_and(doubtful);
-        let healthy = purpose == Purpose::Check && told_well && !slow && api_is_well.await;
-        let view = Ways { front: &front.walked, direct: direct_walked, facts, healthy };
-        let enough = |facts: &&SqlFacts| healthy && !facts.storage.archives_silently();
-        let glanced = facts.filter(enough).zip(glance).and_then(|(facts, glance)| glance.bears_out(facts));
-        let mut seen = match glanced {
-            Some(seen) => Seen::Seen(seen),
-            None => look_through(service, &view, budget.window()).await,
-        };
-        if let (Seen::Seen(seen), Some(facts)) = (&mut seen, facts) {
-            look_at_suspects(seen, facts, &service.policy, budget.window()).await;
-        }
-        seen
-    };
+    let around = direct_walked.map(Walked::addresses).unwrap_or_default();
+    let view =
+        Ways { front: &front.walked, direct: direct_walked, around, facts, healthy: admitted && !slow };
+    let window = guide.window(purpose, view, glance, api_is_well);
     let elsewhere = async {
         if let (Some(direct), None) = (&direct, facts) {
             guide.ask(direct, &mut direct_desk, true).await;
         }
         let late = [&front_desk, &direct_desk].into_iter().filter_map(Desk::error);
-        let mut refusals = [Some(&front), direct.as_ref()]
+        let refusals = [Some(&front), direct.as_ref()]
             .into_iter()
             .flatten()
             .filter_map(|gone| gone.walked.refusal())
             .chain(late);
-        let wanted = |error: &ServerError| {
-            is_want_of_slots(error) || (service.expected.is_some() && is_of_a_stranger(error))
-        };
-        guide.rescue(refusals.any(wanted), facts.or(direct_desk.facts()).is_some()).await
+        guide.rescue(guide.wants_rescue(refusals), facts.or(direct_desk.facts()).is_some()).await
     };
     let (host, mut rescue) = tokio::join!(window, elsewhere);
     drop(held);
@@ -148,11 +130,15 @@ pub(super) async fn walk(
         |direct| Seen::Seen((direct, direct_desk)),
     );
     let (front, direct, rescue) = tokio::join!(front.end(front_desk), ended(direct), ended(rescue));
-    SeenOnTheWays { front, direct, rescue, host, preflight }
+    let standing = Seen::NotSeen("none is kept".to_owned());
+    SeenOnTheWays { front, direct, rescue, standing, host, preflight }
 }
 
 /// Asks what the next start would meet, on the first way on which the server told of itself.
-async fn look_ahead(ways: [Option<(&Gone<'_>, &mut Desk)>; 3], budget: &Budget) -> Seen<Preflight> {
+pub(super) async fn look_ahead(
+    ways: [Option<(&Gone<'_>, &mut Desk)>; 3],
+    budget: &Budget,
+) -> Seen<Preflight> {
     for (gone, desk) in ways.into_iter().flatten() {
         if desk.facts().is_none() {
             continue;
@@ -171,7 +157,7 @@ async fn look_ahead(ways: [Option<(&Gone<'_>, &mut Desk)>; 3], budget: &Budget) 
 }
 
 /// Ends a way that was gone, or passes on why it was not.
-async fn ended(way: Seen<(Gone<'_>, Desk)>) -> Seen<RouteEvidence> {
+pub(super) async fn ended(way: Seen<(Gone<'_>, Desk)>) -> Seen<RouteEvidence> {
     match way {
         Seen::Seen((gone, desk)) => Seen::Seen(gone.end(desk).await),
         Seen::NotSeen(why) => Seen::NotSeen(why),
@@ -179,7 +165,46 @@ async fn ended(way: Seen<(Gone<'_>, Desk)>) -> Seen<RouteEvidence> {
 }
 
 impl<'a> Guide<'a> {
-    async fn go(
+    /// The front, walked and asked, with a glance at this host's volumes meanwhile, and whether it took so long that it is
+    /// not well though all is answered. `only` where there is no other way to ask on.
+    pub(super) async fn front(
+        &self,
+        purpose: Purpose,
+        doors: &'a Doors,
+        only: bool,
+    ) -> (Gone<'a>, Desk, Option<Glance>, bool) {
+        let begun = Instant::now();
+        let door = Some(&doors.front);
+        let (gone, mut desk) = self.go("front", &self.service.target, self.budget.ways(), only, door).await;
+        let ((), glance) = tokio::join!(self.ask(&gone, &mut desk, only), self.glance(purpose, &gone));
+        (gone, desk, glance, begun.elapsed() >= SLOW)
+    }
+
+    /// The window on this host. `view.healthy` says what the ways show; whether they are to be believed is found out here.
+    pub(super) async fn window(
+        &self,
+        purpose: Purpose,
+        mut view: Ways<'_>,
+        glance: Option<Glance>,
+        api_is_well: impl Future<Output = bool>,
+    ) -> Seen<HostEvidence> {
+        let (service, facts) = (self.service, view.facts);
+        let doubtful = |facts| writes_to_nobody(facts) || may_have_ghosts(facts, &service.policy);
+        let told_well = view.healthy && !facts.is_some_and(doubtful);
+        view.healthy = purpose == Purpose::Check && told_well && api_is_well.await;
+        let enough = |facts: &&SqlFacts| view.healthy && !facts.storage.archives_silently();
+        let glanced = facts.filter(enough).zip(glance).and_then(|(facts, glance)| glance.bears_out(facts));
+        let mut seen = match glanced {
+            Some(seen) => Seen::Seen(seen),
+            None => look_through(service, &view, self.budget.window()).await,
+        };
+        if let (Seen::Seen(seen), Some(facts)) = (&mut seen, facts) {
+            look_at_suspects(seen, facts, &service.policy, self.budget.window()).await;
+        }
+        seen
+    }
+
+    pub(super) async fn go(
         &self,
         name: &'static str,
         target: &'a Target,
@@ -204,19 +229,18 @@ impl<'a> Guide<'a> {
     }
 
     /// Asks the one query where the way was admitted. `only` where it can be asked on no other.
-    async fn ask(&self, gone: &Gone<'a>, desk: &mut Desk, only: bool) {
+    pub(super) async fn ask(&self, gone: &Gone<'a>, desk: &mut Desk, only: bool) {
         let Some(session) = &mut desk.session else { return };
         for room in ROOMS_OF_THE_STATEMENT {
             gone.way.entered(room);
         }
         let introduced =
             statement::Introduced { version: gone.walked.server_version(), product: gone.walked.product() };
-        let mut query = statement::ask(session, introduced, &self.service.policy, self.budget, only).await;
+        let mut query =
+            statement::ask(session, introduced, &self.service.policy, &self.budget.pace(only)).await;
         if query.outcome == QueryOutcome::Silent {
-            let backend = gone.walked.backend_pid();
             // Rare and large: it has no room of its own in every walk.
-            let look = Box::pin(aftermath::look(&gone.way, backend, self.budget));
-            query.aftermath = Some(look.await);
+            query.aftermath = on_the_heap(|| self.aftermath(gone)).await;
         }
         for room in ROOMS_OF_THE_STATEMENT {
             gone.way.left(room, matches!(query.outcome, QueryOutcome::Answered(_)), query.elapsed_ms);
@@ -224,9 +248,26 @@ impl<'a> Guide<'a> {
         desk.query = Some(query);
     }
 
+    /// What a second connection shows; the standing one, where it goes the same way. Where that is open and goes another way,
+    /// a second one would be the third.
+    async fn aftermath(&self, gone: &Gone<'a>) -> Option<Aftermath> {
+        let backend = gone.walked.backend_pid();
+        match self.service.standing.as_ref().filter(|standing| standing.is_open()) {
+            None => Some(aftermath::look(&gone.way, backend, self.budget).await),
+            Some(_) if gone.way.name != "front" || self.service.direct.is_some() => None,
+            Some(standing) => aftermath::by(standing, backend, self.budget.aftermath()).await,
+        }
+    }
+
+    /// Some way was refused for what another role might pass.
+    pub(super) fn wants_rescue<'e>(&self, mut refusals: impl Iterator<Item = &'e ServerError>) -> bool {
+        let stranger = |error: &ServerError| self.service.expected.is_some() && is_of_a_stranger(error);
+        refusals.any(|error| is_want_of_slots(error) || stranger(error))
+    }
+
     /// The way of another role, by reserved slots, where a way was refused for want of others (or for what another server
     /// than the expected one would refuse) and nobody else has told.
-    async fn rescue(&self, wanted: bool, told: bool) -> Seen<(Gone<'a>, Desk)> {
+    pub(super) async fn rescue(&self, wanted: bool, told: bool) -> Seen<(Gone<'a>, Desk)> {
         let Some(target) = &self.service.rescue else {
             return Seen::NotSeen("not configured (`rescue`, a role that may use reserved slots)".to_owned());
         };
@@ -243,7 +284,7 @@ impl<'a> Guide<'a> {
 }
 
 impl Desk {
-    fn facts(&self) -> Option<&SqlFacts> {
+    pub(super) fn facts(&self) -> Option<&SqlFacts> {
         match &self.query {
             Some(QueryEvidence { outcome: QueryOutcome::Answered(facts), .. }) => Some(facts),
             _ => None,
@@ -251,7 +292,7 @@ impl Desk {
     }
 
     /// The error that came for the query: a pooler's refusal may come so late.
-    fn error(&self) -> Option<&ServerError> {
+    pub(super) fn error(&self) -> Option<&ServerError> {
         match &self.query {
             Some(QueryEvidence { outcome: QueryOutcome::Error(error), .. }) => Some(error),
             _ => None,
@@ -261,7 +302,7 @@ impl Desk {
 
 impl Gone<'_> {
     /// Asks the kernel for its account of the connection where the way was slow or fell silent: while it is still open.
-    fn look_at_transport(&mut self, desk: &Desk) {
+    pub(super) fn look_at_transport(&mut self, desk: &Desk) {
         let slow = |query: &QueryEvidence| query.elapsed_ms.0 >= DRAGGED_MS;
         if self.walked.dragged() || desk.query.as_ref().is_some_and(slow) {
             let transport = self.walked.ends().and_then(|(local, peer)| own_socket::transport(local, peer));
@@ -270,7 +311,7 @@ impl Gone<'_> {
     }
 
     /// Closes the session and gives the evidence.
-    async fn end(self, desk: Desk) -> RouteEvidence {
+    pub(super) async fn end(self, desk: Desk) -> RouteEvidence {
         if let Some(session) = desk.session {
             session.close().await;
         }

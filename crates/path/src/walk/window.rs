@@ -17,6 +17,8 @@ use tokio::time::Instant;
 pub(super) struct Ways<'a> {
     pub(super) front: &'a Walked,
     pub(super) direct: Option<&'a Walked>,
+    /// The addresses of the way around, where they are known.
+    pub(super) around: Vec<IpAddr>,
     /// The server's account of itself, where it told.
     pub(super) facts: Option<&'a SqlFacts>,
     /// True where every way was admitted, the server told of itself, and the API does not say otherwise.
@@ -25,7 +27,7 @@ pub(super) struct Ways<'a> {
 
 /// A look at the volumes while the front's statement is under way. What it saw counts only if [`Glance::bears_out`].
 pub(super) async fn glance(service: &Service, front: &Walked, until: Instant) -> Option<Glance> {
-    let ways = Ways { front, direct: None, facts: None, healthy: true };
+    let ways = Ways { front, direct: None, around: Vec::new(), facts: None, healthy: true };
     front.backend_pid()?;
     match look_through(service, &ways, until).await {
         Seen::Seen(seen) if !seen.volumes.is_empty() && seen.blind.is_empty() => Some(Glance(seen)),
@@ -108,8 +110,11 @@ pub(super) async fn look_through(service: &Service, ways: &Ways<'_>, until: Inst
     let question = HostQuestion {
         why,
         front: endpoints(&service.target, &ways.front.addresses()),
-        direct: match (&service.direct, ways.direct) {
-            (Some(target), Some(walked)) => endpoints(target, &walked.addresses()),
+        // A unix socket has no address, and is one way or none.
+        direct: match &service.direct {
+            Some(target) if ways.direct.is_some() || !ways.around.is_empty() => {
+                endpoints(target, &ways.around)
+            }
             _ => Vec::new(),
         },
         targets: ways.front.addresses().iter().map(|ip| SocketAddr::new(*ip, service.target.port)).collect(),

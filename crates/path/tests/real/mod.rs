@@ -91,6 +91,7 @@ impl Server {
             window: Window::ByItself,
             platform: None,
             hands: None,
+            standing: None,
             named: true,
             expected: None,
             policy: Policy::default(),

@@ -95,6 +95,7 @@ impl Peer {
             window: Window::Off,
             platform: None,
             hands: None,
+            standing: None,
             named: true,
             expected: None,
             policy: Policy::default(),

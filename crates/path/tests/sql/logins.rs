@@ -113,6 +113,7 @@ fn refused(server: &Server, role: &str) -> Evidence {
         window: Window::ByItself,
         platform: None,
         hands: None,
+        standing: None,
         named: true,
         expected: None,
         policy: Policy::default(),

@@ -9,6 +9,7 @@ use fallible_iterator::FallibleIterator;
 use pgmedic_model::{Ms, ServerError, Timestamp};
 use postgres_protocol::message::backend::{DataRowBody, Message, RowDescriptionBody};
 use postgres_protocol::message::frontend;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
@@ -19,6 +20,9 @@ pub const ANSWER_LIMIT: usize = 7 * 512 * 1024;
 
 /// Most bytes of one message of an answer.
 const MESSAGE_LIMIT: usize = 256 * 1024;
+
+/// Most bytes of a message that nothing had asked for.
+const UNASKED_LIMIT: usize = 16 * 1024;
 
 /// What a row and a value take in memory besides their text, an allocation's own bytes and what is made of the row
 /// (`SessionRow`) included.
@@ -122,9 +126,13 @@ impl Session {
         let watch = Stopwatch::start();
         let mut notices = Vec::new();
         let before = self.wire.received();
-        let reply = if self.in_step {
+        // Whoever drops this in the midst of an answer leaves a connection that is out of step.
+        let reply = if std::mem::take(&mut self.in_step) {
             match self.ask(sql, limits, &mut notices, deadline).await {
-                Ok(reply) => reply,
+                Ok((reply, in_step)) => {
+                    self.in_step = in_step;
+                    reply
+                }
                 Err(end) => self.lost(end).await,
             }
         } else {
@@ -134,16 +142,17 @@ impl Session {
         Answer { at: watch.at, elapsed_ms: watch.elapsed(), reply, notices, received_bytes }
     }
 
+    /// The reply, and whether another question may follow it.
     async fn ask(
         &mut self,
         sql: &str,
         limits: Limits,
         notices: &mut Vec<ServerError>,
         deadline: Instant,
-    ) -> Result<Reply, End> {
+    ) -> Result<(Reply, bool), End> {
         let mut bytes = BytesMut::new();
         if frontend::query(sql, &mut bytes).is_err() {
-            return Ok(Reply::Unreadable("the statement holds a NUL".to_owned()));
+            return Ok((Reply::Unreadable("the statement holds a NUL".to_owned()), true));
         }
         self.wire.send(&bytes, deadline).await?;
         let mut sheet = Sheet::within(limits);
@@ -157,8 +166,7 @@ impl Session {
             let message = match self.wire.message(MESSAGE_LIMIT, deadline).await {
                 // A FATAL is the last thing that the server says.
                 Err(End::Closed | End::Reset) if error.is_some() => {
-                    self.in_step = false;
-                    return Ok(error.map_or(Reply::Closed, Reply::Error));
+                    return Ok((error.map_or(Reply::Closed, Reply::Error), false));
                 }
                 message => message?,
             };
@@ -172,9 +180,8 @@ impl Session {
                     notices.push(server_error(body.fields()));
                 }
                 Message::ReadyForQuery(_) => {
-                    return Ok(
-                        error.map_or(Reply::Rows { columns: sheet.columns, rows: sheet.rows }, Reply::Error)
-                    );
+                    let rows = Reply::Rows { columns: sheet.columns, rows: sheet.rows };
+                    return Ok((error.map_or(rows, Reply::Error), true));
                 }
                 Message::CopyInResponse(_) | Message::CopyOutResponse(_) => {
                     return Err(End::Malformed("a COPY that was not asked for".to_owned()));
@@ -186,7 +193,6 @@ impl Session {
 
     /// The exchange is out of step from here on. A statement that outlived its deadline is cancelled.
     async fn lost(&mut self, end: End) -> Reply {
-        self.in_step = false;
         match end {
             End::Closed | End::Reset => Reply::Closed,
             End::Silent => {
@@ -219,6 +225,18 @@ impl Session {
 
     /// Sends Terminate and closes.
     pub async fn close(mut self) {
+        self.say_farewell().await;
+    }
+
+    /// The same, and waits for a moment until the server has closed too: its backend has left `pg_stat_activity` by then
+    /// (`proc_exit` runs `pgstat_beshutdown_hook` before the process ends and its socket with it).
+    pub async fn close_and_see(mut self) {
+        self.say_farewell().await;
+        let deadline = self.farewell();
+        while self.wire.message(MESSAGE_LIMIT, deadline).await.is_ok() {}
+    }
+
+    async fn say_farewell(&mut self) {
         let deadline = self.farewell();
         let mut bytes = BytesMut::new();
         frontend::terminate(&mut bytes);
@@ -226,6 +244,58 @@ impl Session {
             self.wire.shutdown(deadline).await;
         }
     }
+
+    /// True while another question may be asked.
+    pub(crate) const fn in_step(&self) -> bool {
+        self.in_step
+    }
+
+    /// Process id of the backend, as its key says it. A pooler makes it up.
+    pub(crate) const fn key_pid(&self) -> Option<i32> {
+        match self.key {
+            Some((pid, _)) => Some(pid),
+            None => None,
+        }
+    }
+
+    /// Goes on until another time: farewells may be said until then.
+    pub(crate) const fn live_on(&mut self, last: Instant) {
+        self.last = last;
+    }
+
+    /// Gives back what a large answer has taken.
+    pub(crate) fn let_go(&mut self) {
+        self.wire.let_go();
+    }
+
+    /// What the server says though nothing was asked.
+    pub(crate) fn poll_unasked(&mut self, cx: &mut Context<'_>) -> Poll<Unasked> {
+        Poll::Ready(match ready!(self.wire.poll_message(UNASKED_LIMIT, cx)) {
+            Ok(Message::ErrorResponse(body)) => Unasked::Error(server_error(body.fields())),
+            Ok(Message::NoticeResponse(body)) => Unasked::Notice(server_error(body.fields())),
+            Ok(Message::ParameterStatus(body)) => match (body.name(), body.value()) {
+                (Ok(name), Ok(value)) => {
+                    Unasked::Setting(readable(name.as_bytes()), readable(value.as_bytes()))
+                }
+                _ => Unasked::End(End::Malformed("a setting that cannot be read".to_owned())),
+            },
+            Ok(_) => Unasked::End(End::Malformed("a message that nothing had asked for".to_owned())),
+            Err(end) => Unasked::End(end),
+        })
+    }
+}
+
+/// What a server says of its own accord (Postgres manual, "Asynchronous Operations").
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Unasked {
+    /// An ErrorResponse: it ends the session.
+    Error(ServerError),
+    /// A NoticeResponse.
+    Notice(ServerError),
+    /// A ParameterStatus: name and value.
+    Setting(String, String),
+    /// It hung up, or broke the protocol.
+    End(End),
 }
 
 /// An answer that is given up for its size.

@@ -6,7 +6,9 @@ use fallible_iterator::FallibleIterator;
 use pgmedic_model::{ServerError, SqlState};
 use postgres_protocol::message::backend::{ErrorFields, Message};
 use std::io;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, timeout_at};
 
 /// A stream to a peer, whatever it is made of.
@@ -146,11 +148,47 @@ impl Wire {
     /// Why none came.
     pub async fn message(&mut self, limit: usize, deadline: Instant) -> Result<Message, End> {
         loop {
-            if self.frame(limit)?.is_some_and(|length| self.buffer.len() >= length) {
-                let parsed = Message::parse(&mut self.buffer).map_err(|e| End::Malformed(e.to_string()))?;
-                return parsed.ok_or_else(|| End::Malformed("an incomplete message".to_owned()));
+            if let Some(message) = self.whole_message(limit)? {
+                return Ok(message);
             }
             self.fill(deadline).await?;
+        }
+    }
+
+    /// The same of a connection on which nothing is awaited: without a deadline, and without room for more than comes.
+    pub fn poll_message(&mut self, limit: usize, cx: &mut Context<'_>) -> Poll<Result<Message, End>> {
+        loop {
+            match self.whole_message(limit) {
+                Ok(None) => {}
+                Ok(Some(message)) => return Poll::Ready(Ok(message)),
+                Err(end) => return Poll::Ready(Err(end)),
+            }
+            let mut room = [0; 1024];
+            let mut come = ReadBuf::new(&mut room);
+            match ready!(Pin::new(&mut self.io).poll_read(cx, &mut come)) {
+                Ok(()) if come.filled().is_empty() => return Poll::Ready(Err(End::Closed)),
+                Ok(()) => {
+                    self.received += come.filled().len() as u64;
+                    self.buffer.extend_from_slice(come.filled());
+                }
+                Err(error) => return Poll::Ready(Err(End::from_io(&error))),
+            }
+        }
+    }
+
+    /// The message at the head of the buffer, once all of it is there.
+    fn whole_message(&mut self, limit: usize) -> Result<Option<Message>, End> {
+        if self.frame(limit)?.is_none_or(|length| self.buffer.len() < length) {
+            return Ok(None);
+        }
+        let parsed = Message::parse(&mut self.buffer).map_err(|e| End::Malformed(e.to_string()))?;
+        parsed.map(Some).ok_or_else(|| End::Malformed("an incomplete message".to_owned()))
+    }
+
+    /// Gives the buffer's room back where nothing is in it.
+    pub fn let_go(&mut self) {
+        if self.buffer.is_empty() {
+            self.buffer = BytesMut::new();
         }
     }
 

@@ -184,7 +184,7 @@ pub(crate) fn mount(v: &VolumeView) -> &str {
 
 /// Its figures, as a fact. The value is the free bytes.
 pub(crate) fn fact(e: &Evidence, v: &VolumeView) -> Fact {
-    let at = e.host.get().map_or(e.started_at, |h| h.at);
+    let at = v.measured_at.or(e.host.get().map(|h| h.at)).unwrap_or(e.started_at);
     Fact::new(Source::Host, at, v.path.as_str(), figures(v)).value(v.available_bytes)
 }
 

@@ -40,7 +40,9 @@ fn find(e: &Evidence) -> Option<Finding> {
     let told = said::notices(e).chain(said::errors(e)).find(|s| s.error.is(SqlState::CRASH_SHUTDOWN));
     let look = if e.front.admitted() { log::of_late } else { log::recent };
     let logged = look(e, Words::TerminatedBySignal);
-    let severity = if told.is_some() || !e.front.admitted() { Severity::Critical } else { Severity::Warning };
+    // What the standing session heard may be over by now.
+    let now = told.is_some_and(|s| s.route != "standing") || !e.front.admitted();
+    let severity = if now { Severity::Critical } else { Severity::Warning };
     let what = logged.as_ref().map_or("a server process crashed or was killed", |(entry, _)| {
         entry.message.lines().next().unwrap_or_default()
     });

@@ -55,7 +55,9 @@ fn by_platform(e: &Evidence) -> Option<Finding> {
 fn told(e: &Evidence) -> Option<Finding> {
     let told = said::errors(e)
         .chain(said::notices(e))
-        .find(|s| s.error.is(SqlState::ADMIN_SHUTDOWN) && !s.says(Words::PostmasterGone))?;
+        .filter(|s| s.error.is(SqlState::ADMIN_SHUTDOWN) && !s.says(Words::PostmasterGone))
+        // Where somebody is let in since, it was that one session which was ended.
+        .find(|s| s.route != "standing" || !lets_in(e))?;
     let host = e.host.get();
     let stopping = said::error(e, Words::ShuttingDown).is_some()
         || told.error.says("shutdown")
