@@ -138,11 +138,7 @@ impl fmt::Display for GetError {
             Why::Closed => f.write_str("no connection: the pool is closed")?,
             Why::Down(report) => {
                 f.write_str("no connection: ")?;
-                write_attempts(f, attempts)?;
-                if report.tries > 1 {
-                    let since = Ms::from(report.since.elapsed());
-                    write!(f, " ({} times in {since})", report.tries)?;
-                }
+                write!(f, "{report}")?;
             }
             Why::TimedOut(stage) => {
                 write!(f, "no connection within {}: {stage}", Ms::from(*budget.min(elapsed)))?;

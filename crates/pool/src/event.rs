@@ -77,3 +77,14 @@ pub(crate) fn write_attempts(f: &mut fmt::Formatter<'_>, attempts: &[Attempt]) -
         more => write!(f, "; and {more} more"),
     }
 }
+
+/// The same as a string.
+pub(crate) fn attempts(attempts: &[Attempt]) -> String {
+    struct Shown<'a>(&'a [Attempt]);
+    impl fmt::Display for Shown<'_> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write_attempts(f, self.0)
+        }
+    }
+    Shown(attempts).to_string()
+}

@@ -15,6 +15,8 @@
 //! recycle), what each attempt failed of, by SQLSTATE or errno, and who holds the connections, with the line that took
 //! the oldest. While the database is known to be down it says so at once.
 
+#[cfg(any(feature = "sqlx", feature = "deadpool", feature = "bb8"))]
+pub mod adapters;
 mod builder;
 mod clean;
 mod conn;
@@ -25,12 +27,13 @@ mod event;
 mod inner;
 mod jitter;
 mod keep;
-mod metrics;
+pub mod metrics;
 mod object;
 mod opening;
 mod pool;
 mod progress;
 mod queue;
+pub mod readiness;
 mod reason;
 mod state;
 mod trouble;
@@ -40,9 +43,10 @@ pub use builder::{BuildError, Builder, Recycle};
 pub use connect::{BoxFuture, Endpoint, Stream, System, Transport};
 pub use error::{GetError, Kind};
 pub use event::Event;
-pub use metrics::{Metered, Numbers, Times};
+pub use metrics::{Metered, Numbers};
 pub use object::Object;
 pub use pool::{Pool, PoolCell, StillOut};
+pub use readiness::{Answer, Readiness};
 pub use reason::{Attempt, Reason, Stage};
 pub use state::{Checkout, PoolState};
 pub use tokio_postgres;

@@ -5,7 +5,7 @@
 use crate::builder::{BuildError, Builder};
 use crate::error::GetError;
 use crate::inner::Inner;
-use crate::metrics::{Discard, Metered, Numbers};
+use crate::metrics::{Discard, Metered, Numbers, Observer};
 use crate::object::Object;
 use crate::queue::Given;
 use crate::state::{Checkout, PoolState};
@@ -36,6 +36,10 @@ impl std::error::Error for StillOut {}
 impl Pool {
     pub(crate) fn of(inner: Arc<Inner>) -> Self {
         Self(inner)
+    }
+
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
+        &self.0
     }
 
     /// Begins a pool for a configuration.
@@ -124,6 +128,10 @@ impl Pool {
 impl Metered for Pool {
     fn numbers(&self) -> Numbers {
         Numbers::of(&self.0.snapshot(), &self.0.counts)
+    }
+
+    fn observe(&self, observer: Box<dyn Observer>) -> bool {
+        self.0.counts.observe(observer)
     }
 
     fn label(&self) -> Option<&str> {

@@ -42,8 +42,7 @@ impl Queue {
         self.len
     }
 
-    #[cfg(test)]
-    const fn is_empty(&self) -> bool {
+    pub(crate) const fn is_empty(&self) -> bool {
         self.len == 0
     }
 

@@ -10,8 +10,11 @@
 //!
 //! Not in here: the probe itself (`opening`).
 
+use crate::event::write_attempts;
 use crate::jitter;
 use crate::reason::{Attempt, Verdict};
+use pgmedic_model::Ms;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -41,6 +44,23 @@ pub(crate) struct Report {
     pub(crate) since: Instant,
     /// Openings that failed since.
     pub(crate) tries: u32,
+}
+
+impl Report {
+    /// Of one opening.
+    pub(crate) fn of(attempts: Vec<Attempt>, since: Instant) -> Self {
+        Self { verdict: verdict(&attempts), attempts, since, tries: 1 }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_attempts(f, &self.attempts)?;
+        if self.tries > 1 {
+            write!(f, " ({} times in {})", self.tries, Ms::from(self.since.elapsed()))?;
+        }
+        Ok(())
+    }
 }
 
 /// What the pool knows.

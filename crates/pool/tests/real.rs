@@ -2,63 +2,19 @@
 //!
 //! Not in here: gates that a real server cannot be made to hold (`gates.rs`).
 
-use pgmedic_lab::postgres::{DATABASE, PASSWORD, Postgres, ROLE, Stop};
+mod support;
+
+use pgmedic_lab::postgres::{PASSWORD, ROLE, Stop};
 use pgmedic_lab::{Lab, Parts};
 use pgmedic_pool::tokio_postgres::{Config, SimpleQueryMessage};
-use pgmedic_pool::{Builder, Event, Kind, Metered, Pool, PoolCell, Stage};
+use pgmedic_pool::{Event, Kind, Pool, PoolCell, Stage};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-
-fn lab() -> Lab {
-    Lab::build(Parts::default()).expect("a lab with a Postgres")
-}
-
-/// Runs a test beside a lab. What asks the lab itself goes through [`off`]: the lab is asked from ordinary code.
-fn with_lab(test: impl AsyncFnOnce(&Lab)) {
-    let lab = lab();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let runtime = runtime.expect("a runtime");
-    runtime.block_on(test(&lab));
-    drop(runtime);
-}
-
-/// Does something with the lab.
-fn off<T>(ask: impl FnOnce() -> T) -> T {
-    tokio::task::block_in_place(ask)
-}
-
-fn config(postgres: &Postgres) -> Config {
-    let mut config = Config::new();
-    config.host("127.0.0.1").port(postgres.port()).user(ROLE).password(PASSWORD).dbname(DATABASE);
-    config.application_name("pgmedic-pool-test");
-    config
-}
-
-fn builder(lab: &Lab) -> Builder {
-    Pool::builder(config(lab.postgres()))
-}
-
-/// Looks until it is so, and says what it saw last where it never is.
-async fn until<T: std::fmt::Debug>(within: Duration, mut look: impl AsyncFnMut() -> (bool, T)) -> Duration {
-    let from = Instant::now();
-    loop {
-        let (so, seen) = look().await;
-        if so {
-            return from.elapsed();
-        }
-        assert!(from.elapsed() < within, "not within {within:?}: {seen:?}");
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
-}
-
-fn sessions(lab: &Lab) -> usize {
-    let count = "select count(*)::text from pg_stat_activity where application_name = 'pgmedic-pool-test'";
-    off(|| lab.postgres().value(count)).expect("the server answers").parse().expect("a number")
-}
+use support::{builder, config, failures, off, sessions, until, with_lab};
 
 #[test]
 fn a_stopped_server_is_told_at_once_and_a_started_one_is_used_within_a_second() {
-    with_lab(async |lab| {
+    with_lab(Parts::default(), async |lab| {
         let pool = builder(lab).max(5).build().expect("a pool");
         pool.get().await.expect("a connection").batch_execute("select 1").await.expect("an answer");
 
@@ -73,20 +29,20 @@ fn a_stopped_server_is_told_at_once_and_a_started_one_is_used_within_a_second() 
         println!("{error}");
 
         // 200 callers while it is down: each is told at once, and none of them knocks.
-        let before = attempts(&pool);
+        let before = failures(&pool);
         let from = Instant::now();
         for _ in 0..200 {
             pool.get().await.expect_err("still stopped");
         }
         assert!(from.elapsed() < Duration::from_millis(200), "{:?}", from.elapsed());
-        assert!(attempts(&pool) - before <= 3, "{}", attempts(&pool) - before);
+        assert!(failures(&pool) - before <= 3, "{}", failures(&pool) - before);
 
         tokio::time::sleep(Duration::from_secs(3)).await;
-        let while_down = attempts(&pool) - before;
+        let while_down = failures(&pool) - before;
         assert!(while_down <= 14, "one look every half second at most, not {while_down}");
 
         off(|| lab.postgres().up()).unwrap();
-        let at_start = attempts(&pool);
+        let at_start = failures(&pool);
         let took = until(Duration::from_secs(1), async || {
             let got = pool.get().await.map(drop).map_err(|e| e.to_string());
             (got.is_ok(), got)
@@ -103,19 +59,14 @@ fn a_stopped_server_is_told_at_once_and_a_started_one_is_used_within_a_second() 
             call.await.unwrap().unwrap();
         }
         println!("usable {took:?} after the start; {while_down} looks in 3.2 s");
-        assert!(attempts(&pool) - at_start <= 3, "{}", attempts(&pool) - at_start);
+        assert!(failures(&pool) - at_start <= 3, "{}", failures(&pool) - at_start);
         assert!(sessions(lab) <= 5, "{}", sessions(lab));
     });
 }
 
-/// Openings that failed so far.
-fn attempts(pool: &Pool) -> u64 {
-    pool.numbers().connects.iter().filter(|(outcome, ..)| *outcome == "error").map(|(.., n)| n).sum()
-}
-
 #[test]
 fn what_an_abandoned_future_leaves_is_undone_before_anybody_else_has_it() {
-    with_lab(async |lab| {
+    with_lab(Parts::default(), async |lab| {
         let events: Arc<Mutex<Vec<String>>> = Arc::default();
         let told = Arc::clone(&events);
         let pool = builder(lab).max(1).on_event(move |e: &Event| told.lock().unwrap().push(e.to_string()));
@@ -190,7 +141,7 @@ fn what_an_abandoned_future_leaves_is_undone_before_anybody_else_has_it() {
 
 #[test]
 fn rows_that_a_stale_reader_holds_back_do_not_block_the_next_caller() {
-    with_lab(async |lab| {
+    with_lab(Parts::default(), async |lab| {
         let pool = builder(lab).max(1).recycle_timeout(Duration::from_millis(300)).build().expect("a pool");
         let object = pool.get().await.unwrap();
         let rows = object.query_raw("select generate_series(1, 200000)", Vec::<i32>::new()).await.unwrap();
@@ -206,7 +157,7 @@ fn rows_that_a_stale_reader_holds_back_do_not_block_the_next_caller() {
 #[test]
 fn a_copy_leaves_a_connection_clean_and_half_a_copy_does_not_stay() {
     use std::pin::pin;
-    with_lab(async |lab| {
+    with_lab(Parts::default(), async |lab| {
         let pool = builder(lab).max(1).build().expect("a pool");
         let backend = {
             let object = pool.get().await.unwrap();
@@ -234,7 +185,7 @@ fn a_copy_leaves_a_connection_clean_and_half_a_copy_does_not_stay() {
 
 #[test]
 fn refusals_name_their_stage_and_sqlstate() {
-    with_lab(async |lab| {
+    with_lab(Parts::default(), async |lab| {
         let of = |change: &dyn Fn(&mut Config)| {
             let mut config = config(lab.postgres());
             change(&mut config);
@@ -277,7 +228,7 @@ fn closed_port() -> Config {
 
 #[test]
 fn a_full_server_is_waited_for_and_then_told() {
-    with_lab(async |lab| {
+    with_lab(Parts::default(), async |lab| {
         let limit =
             |n: i32| off(|| lab.postgres().sql(&format!("alter role {ROLE} connection limit {n}"))).unwrap();
         limit(1);
@@ -313,7 +264,7 @@ fn a_full_server_is_waited_for_and_then_told() {
 
 #[test]
 fn a_leak_is_reported_once_with_the_place_that_took_it() {
-    with_lab(async |lab| {
+    with_lab(Parts::default(), async |lab| {
         let events: Arc<Mutex<Vec<String>>> = Arc::default();
         let told = Arc::clone(&events);
         let pool = builder(lab).max(1).leak_after(Duration::from_millis(100)).on_event(move |event| {
@@ -340,7 +291,7 @@ fn a_leak_is_reported_once_with_the_place_that_took_it() {
 
 #[test]
 fn idle_and_old_connections_are_closed_and_some_are_kept_ready() {
-    with_lab(async |lab| {
+    with_lab(Parts::default(), async |lab| {
         let pool = builder(lab).max(4).min_idle(2).idle_timeout(Duration::from_millis(200));
         let pool = pool.max_lifetime(Duration::from_millis(900)).build().expect("a pool");
         until(Duration::from_secs(2), async || (pool.state().idle == 2, pool.state())).await;
@@ -369,7 +320,7 @@ async fn a_pool_that_is_not_there_yet_says_so() {
 
 #[test]
 fn closing_waits_for_what_is_out_and_names_what_does_not_come_back() {
-    with_lab(async |lab| {
+    with_lab(Parts::default(), async |lab| {
         let pool = builder(lab).max(1).build().expect("a pool");
         let held = pool.get().await.unwrap();
         let waiter = tokio::spawn({

@@ -50,8 +50,9 @@ impl Discard {
 const USUAL_ERRORS: [&str; 8] =
     ["ECONNREFUSED", "timeout", "closed", "dns", "tls", "53300", "57P03", "28P01"];
 
-/// Upper bounds in seconds: from a lock's wait to the budget.
-pub(crate) const BOUNDS: [f64; 14] =
+/// The upper bounds of the histograms' buckets, in seconds: from a lock's wait to the budget. For recorders of the `metrics`
+/// facade that are to be told.
+pub const BOUNDS: [f64; 14] =
     [0.000_01, 0.000_1, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0];
 /// The same in nanoseconds.
 const BOUNDS_NANOS: [u64; 14] = [
@@ -96,8 +97,11 @@ impl Histogram {
 }
 
 /// Who wants to know of each time as it is measured.
-pub(crate) trait Observer: Send + Sync {
+pub trait Observer: Send + Sync {
+    /// A caller had a connection after so long.
     fn acquired(&self, took: Duration);
+
+    /// A connection was opened in so long.
     fn connected(&self, took: Duration);
 }
 
@@ -111,7 +115,7 @@ pub(crate) struct Counts {
     timeouts: [AtomicU64; Stage::ALL.len()],
     discards: [AtomicU64; Discard::ALL.len()],
     leaks: AtomicU64,
-    pub(crate) observer: std::sync::OnceLock<Box<dyn Observer>>,
+    observer: std::sync::OnceLock<Box<dyn Observer>>,
 }
 
 impl std::fmt::Debug for Counts {
@@ -124,6 +128,10 @@ impl Counts {
     pub(crate) fn new() -> Self {
         let errors = USUAL_ERRORS.into_iter().map(|reason| (Cow::Borrowed(reason), 0)).collect();
         Self { errors: Mutex::new(errors), ..Self::default() }
+    }
+
+    pub(crate) fn observe(&self, observer: Box<dyn Observer>) -> bool {
+        self.observer.set(observer).is_ok()
     }
 
     pub(crate) fn acquired(&self, took: Duration) {

@@ -2,7 +2,7 @@
 //!
 //! Not in here: any exporter's format.
 
-use super::Counts;
+use super::{Counts, Observer};
 use crate::state::PoolState;
 use std::borrow::Cow;
 
@@ -74,10 +74,31 @@ impl Numbers {
     }
 }
 
+#[cfg(any(feature = "sqlx", feature = "deadpool", feature = "bb8"))]
+impl Numbers {
+    /// What is measured from outside of a pool that is not ours.
+    pub(crate) fn measured(counts: &Counts, waiting: u64) -> Self {
+        let (sum, buckets) = counts.acquire.read();
+        Self {
+            waiting: Some(waiting),
+            acquire: Some(Times { sum, buckets }),
+            timeouts: counts.timeouts().filter(|(stage, n)| *stage == "queue" || *n > 0).collect(),
+            ..Self::default()
+        }
+    }
+}
+
 /// A pool whose metrics can be read.
 pub trait Metered: Send + Sync + 'static {
     /// Its metrics at this moment.
     fn numbers(&self) -> Numbers;
+
+    /// Tells `observer` of each time that is measured from now on. False where another is told already, or nothing is
+    /// measured.
+    fn observe(&self, observer: Box<dyn Observer>) -> bool {
+        drop(observer);
+        false
+    }
 
     /// The value of the label `pool`; none where it is the process's only one.
     fn label(&self) -> Option<&str> {
