@@ -64,6 +64,8 @@ pub struct TakenOver {
     pub services: Vec<String>,
     /// Alerts that the other one had not delivered: to be taken by [`crate::alerts::Alerts::take`].
     pub entries: Vec<Entry>,
+    /// What the store has to say to a person: a broken file that was set aside, a Postgres that is not reached.
+    pub said: Vec<String>,
 }
 
 /// What is to be gone on with after a restart.
@@ -106,6 +108,9 @@ pub enum StoreError {
         /// Why.
         why: String,
     },
+    /// It did not answer in time.
+    #[error("the store did not answer in time: it is tried again")]
+    Late,
     /// It is closed.
     #[error("the store is closed")]
     Closed,

@@ -1,25 +1,37 @@
 //! Where incidents, the alerts that are to be sent, what was done, pauses and looks are kept: SQLite, Postgres, or memory.
 //!
 //! Watching never waits for the store. What is told to it is taken into a bounded backlog at once, written as soon as it
-//! can be, and tried again with back-off; alerts that cannot be written down are sent all the same. Not in here: what an incident is (`incidents`), sending alerts (`alerts`).
+//! can be, and tried again with back-off; alerts that cannot be written down are sent all the same. Not in here: what an
+//! incident is (`incidents`), sending alerts (`alerts`).
 
+mod backend;
 pub mod entry;
+mod looks;
+mod op;
+mod sqlite;
+#[cfg(test)]
+mod tests;
+mod worker;
 
 pub use entry::{Begun, Found, Pause, Put, Restored, StoreError, TakenOver};
 
 use crate::alerts::outbox::Kept;
-use crate::alerts::{Entry, InMemory, Outbox};
+use crate::alerts::{Entry, Outbox, OutboxError};
 use crate::board::Board;
 use crate::clock::Clock;
-use crate::http::{Answer, Filter, History, Looked};
+use crate::http::{Answer as Reply, Declined, Filter, History, Looked};
 use crate::incident::Incident;
+use crate::incidents::Incidents;
 use crate::policy::Done;
 use crate::seen::Seen;
 use crate::settings::StoreAt;
-use pgmedic_model::Timestamp;
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use backend::Backend;
+use op::{Answer, Op};
+use pgmedic_model::{Ms, Timestamp};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use worker::{Backlog, Job, Shared, Worker};
 
 /// What a store keeps, and for how long.
 #[derive(Clone, Debug)]
@@ -32,20 +44,24 @@ pub struct Keep {
     pub limit: u64,
 }
 
-/// A store: a handle, cheap to clone. It is the daemon's [`Outbox`] and its [`crate::http::History`].
+/// The longest that a question to the store takes.
+const ANSWER: Duration = Duration::from_secs(5);
+/// The most that is told to the store and not yet taken into its backlog.
+const JOBS: usize = 4096;
+/// So many looks are written before their time.
+const MANY_LOOKS: usize = 2048;
+
+/// A store: a handle, cheap to clone. It is the daemon's [`Outbox`] and its [`History`].
 #[derive(Clone, Debug)]
 pub struct Store(Arc<Inner>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Inner {
-    outbox: InMemory,
-    state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    incidents: BTreeMap<String, Arc<Incident>>,
-    pauses: Vec<Pause>,
+    jobs: mpsc::Sender<Job>,
+    shared: Arc<Shared>,
+    said: sqlite::Said,
+    clock: Clock,
+    board: Board,
 }
 
 impl Store {
@@ -55,19 +71,38 @@ impl Store {
     /// A Postgres that cannot be reached is no error: it is tried again, and until then everything is in memory.
     ///
     /// # Errors
-    /// Where a file cannot be made or is another watcher's. One that is no store of pgmedic's, or broken, is set aside.
+    /// Where a file cannot be made or is another watcher's. One that is broken is set aside, one that is not pgmedic's is
+    /// not touched; [`Restored::said`] tells of it.
     pub async fn open(
-        _at: &StoreAt,
-        _keep: Keep,
-        _watcher: &str,
-        _clock: Clock,
-        _board: Board,
+        at: &StoreAt,
+        keep: Keep,
+        watcher: &str,
+        clock: Clock,
+        board: Board,
     ) -> Result<Self, StoreError> {
-        Ok(Self(Arc::new(Inner::default())))
-    }
-
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+        let said = sqlite::Said::default();
+        let _ = watcher;
+        let backend = match at {
+            StoreAt::Sqlite(path) => {
+                Backend::Own(sqlite::Thread::open(path.clone(), keep, Arc::clone(&said)).await?)
+            }
+            StoreAt::Memory | StoreAt::Postgres(_) => {
+                Backend::Here(Box::new(sqlite::Book::open(None, keep, Arc::clone(&said))?))
+            }
+        };
+        let (jobs, to_do) = mpsc::channel(JOBS);
+        let shared = Arc::new(Shared::default());
+        let worker = Worker {
+            backend,
+            shared: Arc::clone(&shared),
+            board: board.clone(),
+            clock,
+            backlog: Backlog::default(),
+            not_before: None,
+            failures: 0,
+        };
+        tokio::spawn(worker.run(to_do));
+        Ok(Self(Arc::new(Inner { jobs, shared, said, clock, board })))
     }
 
     /// What is to be gone on with after a restart.
@@ -75,41 +110,63 @@ impl Store {
     /// # Errors
     /// Where the store cannot be read.
     pub async fn restore(&self) -> Result<Restored, StoreError> {
-        Ok(Restored::default())
+        let since = self.ago(Incidents::SAME);
+        let Answer::Incidents(incidents) = self.ask(Op::Restore(since)).await? else {
+            return Err(StoreError::Closed);
+        };
+        Ok(Restored { incidents, pauses: self.pauses().await?, said: self.said() })
     }
 
     /// Keeps an incident as it is now, and what is to be told of it, in one transaction. Answers after `within` at the latest.
-    pub async fn put(&self, incident: Arc<Incident>, entries: Vec<Entry>, _within: Duration) -> Put {
-        self.state().incidents.insert(incident.id.clone(), incident);
-        // In memory nothing fails.
-        self.0.outbox.put(entries).await.map_or(Put::Late, |()| Put::Kept)
+    pub async fn put(&self, incident: Arc<Incident>, entries: Vec<Entry>, within: Duration) -> Put {
+        let (tell, told) = oneshot::channel();
+        if self.0.jobs.try_send(Job::Put(Some(incident), entries, Some(tell))).is_err() {
+            self.0.board.state().own.store_failures += 1;
+            return Put::Late;
+        }
+        match tokio::time::timeout(within, told).await {
+            Ok(Ok(put)) => put,
+            Ok(Err(_)) | Err(_) => Put::Late,
+        }
     }
 
     /// Keeps that a service was looked at. Returns at once; looks like the one before are thinned.
-    pub fn looked(&self, _seen: &Seen) {}
+    pub fn looked(&self, seen: &Seen) {
+        if self.0.shared.looks().take(seen) >= MANY_LOOKS {
+            self.0.shared.many_looks.notify_one();
+        }
+    }
 
     /// A fix is about to be begun. It is on disk when this returns.
     ///
     /// # Errors
     /// Where it cannot be written: then nothing may be begun.
-    pub async fn begin(&self, _begun: Begun) -> Result<i64, StoreError> {
-        Ok(0)
+    pub async fn begin(&self, begun: Begun) -> Result<i64, StoreError> {
+        match self.ask(Op::Begin(begun, self.0.clock.now())).await? {
+            Answer::Number(number) => Ok(number),
+            _ => Err(StoreError::Closed),
+        }
     }
 
     /// A fix ended: how many steps it applied, and whether the service was well and proved so.
     ///
     /// # Errors
     /// Where it cannot be written.
-    pub async fn ended(&self, _number: i64, _applied: u32, _recovered: bool) -> Result<(), StoreError> {
-        Ok(())
+    pub async fn ended(&self, number: i64, applied: u32, recovered: bool) -> Result<(), StoreError> {
+        let at = self.0.clock.now();
+        self.ask(Op::Ended { number, applied, recovered, at }).await.map(|_| ())
     }
 
     /// What was begun for a service within this time.
     ///
     /// # Errors
     /// Where the store cannot be read: then nothing may be begun.
-    pub async fn done(&self, _service: &str, _within: Duration) -> Result<Vec<Done>, StoreError> {
-        Ok(Vec::new())
+    pub async fn done(&self, service: &str, within: Duration) -> Result<Vec<Done>, StoreError> {
+        let op = Op::Done { service: service.to_owned(), since: self.ago(within) };
+        match self.ask(op).await? {
+            Answer::Done(done) => Ok(done),
+            _ => Err(StoreError::Closed),
+        }
     }
 
     /// Nothing is done by itself for a service (`*`: for all), until it is taken back or expires.
@@ -117,8 +174,7 @@ impl Store {
     /// # Errors
     /// Where it cannot be written.
     pub async fn pause(&self, pause: Pause) -> Result<(), StoreError> {
-        self.state().pauses.push(pause);
-        Ok(())
+        self.ask(Op::Pause(pause)).await.map(|_| ())
     }
 
     /// Takes a pause back. False where there was none.
@@ -126,10 +182,7 @@ impl Store {
     /// # Errors
     /// Where it cannot be written.
     pub async fn resume(&self, service: &str) -> Result<bool, StoreError> {
-        let mut state = self.state();
-        let before = state.pauses.len();
-        state.pauses.retain(|pause| pause.service != service);
-        Ok(state.pauses.len() < before)
+        self.is(Op::Resume(service.to_owned())).await
     }
 
     /// The pauses that hold, by whichever watcher.
@@ -137,7 +190,10 @@ impl Store {
     /// # Errors
     /// Where the store cannot be read.
     pub async fn pauses(&self) -> Result<Vec<Pause>, StoreError> {
-        Ok(self.state().pauses.clone())
+        match self.ask(Op::Pauses(self.0.clock.now())).await? {
+            Answer::Pauses(pauses) => Ok(pauses),
+            _ => Err(StoreError::Closed),
+        }
     }
 
     /// The one incident of this id, or whose id begins so.
@@ -145,8 +201,7 @@ impl Store {
     /// # Errors
     /// Where the store cannot be read.
     pub async fn find(&self, id: &str) -> Result<Found, StoreError> {
-        let one = self.state().incidents.get(id).cloned();
-        Ok(one.map_or(Found::Nothing, |incident| Found::One(Box::new((*incident).clone()))))
+        self.found(id, false).await
     }
 
     /// True where this watcher is the one that may act for a service: it stays so while it lives. With a store of one's own it
@@ -154,53 +209,134 @@ impl Store {
     ///
     /// # Errors
     /// Where the store cannot be asked: then nothing may be begun.
-    pub async fn leads(&self, _service: &str) -> Result<bool, StoreError> {
-        Ok(true)
+    pub async fn leads(&self, service: &str) -> Result<bool, StoreError> {
+        self.is(Op::Leads(service.to_owned())).await
     }
 
     /// What fell to this watcher since it was last asked. To be asked about once a second; it answers at once.
+    #[must_use]
     pub fn taken_over(&self) -> TakenOver {
-        TakenOver::default()
+        let (services, entries) = std::mem::take(&mut *self.0.shared.taken_over());
+        TakenOver { services, entries, said: self.said() }
     }
 
-    /// Writes what is still to be written, for at most this long, and closes. What was not written is counted.
-    pub async fn close(&self, _within: Duration) -> usize {
-        0
+    /// Writes what is still to be written, for at most this long, and closes. Gives how much was not written.
+    pub async fn close(&self, within: Duration) -> usize {
+        let (tell, told) = oneshot::channel();
+        let closing = async {
+            self.0.jobs.send(Job::Close(tell)).await.ok()?;
+            told.await.ok()
+        };
+        // Closed already, or out of time: what is left is not known to be anything.
+        tokio::time::timeout(within, closing).await.ok().flatten().unwrap_or(0)
+    }
+
+    fn said(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.said.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn ago(&self, span: Duration) -> Timestamp {
+        self.0.clock.now().plus(Ms(-Ms::from(span).0))
+    }
+
+    async fn ask(&self, op: Op) -> Result<Answer, StoreError> {
+        let (tell, told) = oneshot::channel();
+        let asking = async {
+            self.0.jobs.send(Job::Ask(op, tell)).await.map_err(|_| StoreError::Closed)?;
+            told.await.map_err(|_| StoreError::Closed)?
+        };
+        tokio::time::timeout(ANSWER, asking).await.unwrap_or(Err(StoreError::Late))
+    }
+
+    async fn is(&self, op: Op) -> Result<bool, StoreError> {
+        match self.ask(op).await? {
+            Answer::Is(it) => Ok(it),
+            _ => Err(StoreError::Closed),
+        }
+    }
+
+    async fn found(&self, id: &str, whole: bool) -> Result<Found, StoreError> {
+        match self.ask(Op::Find { id: id.to_owned(), whole }).await? {
+            Answer::Found(found) => Ok(found),
+            _ => Err(StoreError::Closed),
+        }
+    }
+
+    fn tell(&self, job: Job) -> Kept<'_, ()> {
+        let sent = self.0.jobs.try_send(job);
+        if sent.is_err() {
+            self.0.board.state().own.store_failures += 1;
+        }
+        let told = sent.map_err(|_| OutboxError("the store has more to write than it can".to_owned()));
+        Box::pin(std::future::ready(told))
     }
 }
 
 impl Outbox for Store {
+    /// Kept in memory where the store is down: that is no error.
     fn put(&self, entries: Vec<Entry>) -> Kept<'_, ()> {
-        self.0.outbox.put(entries)
+        let (tell, told) = oneshot::channel();
+        let sent = self.0.jobs.try_send(Job::Put(None, entries, Some(tell)));
+        Box::pin(async move {
+            sent.map_err(|_| OutboxError("the store has more to write than it can".to_owned()))?;
+            match tokio::time::timeout(ANSWER, told).await {
+                Ok(Ok(Put::Kept)) => Ok(()),
+                _ => Err(OutboxError("the store did not take it yet, and will when it can".to_owned())),
+            }
+        })
     }
 
     fn pending(&self, after: i64, limit: usize) -> Kept<'_, Vec<Entry>> {
-        self.0.outbox.pending(after, limit)
+        Box::pin(async move {
+            match self.ask(Op::Pending { after, limit }).await {
+                Ok(Answer::Entries(entries)) => Ok(entries),
+                Ok(_) => Err(OutboxError(StoreError::Closed.to_string())),
+                Err(error) => Err(OutboxError(error.to_string())),
+            }
+        })
     }
 
     fn delivered(&self, ids: Vec<i64>) -> Kept<'_, ()> {
-        self.0.outbox.delivered(ids)
+        self.tell(Job::Settle { delivered: ids, tried: Vec::new() })
     }
 
     fn failed(&self, id: i64, tries: u32, due: Timestamp) -> Kept<'_, ()> {
-        self.0.outbox.failed(id, tries, due)
+        self.tell(Job::Settle { delivered: Vec::new(), tried: vec![(id, tries, due)] })
     }
 }
 
+fn not_now(error: StoreError) -> Declined {
+    Declined::NotNow(error.to_string())
+}
+
 impl History for Store {
-    fn incidents(&self, filter: Filter) -> Answer<'_, Vec<Arc<Incident>>> {
-        let state = self.state();
-        let fits = |i: &&Arc<Incident>| filter.open.is_none_or(|open| i.is_open() == open);
-        let found: Vec<_> = state.incidents.values().rev().filter(fits).take(filter.limit).cloned().collect();
-        Box::pin(std::future::ready(Ok(found)))
+    /// Without their reports: one incident's stands in [`History::incident`].
+    fn incidents(&self, filter: Filter) -> Reply<'_, Vec<Arc<Incident>>> {
+        Box::pin(async move {
+            match self.ask(Op::Incidents(filter)).await.map_err(not_now)? {
+                Answer::Incidents(found) => Ok(found.into_iter().map(Arc::new).collect()),
+                _ => Err(not_now(StoreError::Closed)),
+            }
+        })
     }
 
-    fn incident(&self, id: &str) -> Answer<'_, Option<Arc<Incident>>> {
-        let found = self.state().incidents.get(id).cloned();
-        Box::pin(std::future::ready(Ok(found)))
+    fn incident(&self, id: &str) -> Reply<'_, Option<Arc<Incident>>> {
+        let id = id.to_owned();
+        Box::pin(async move {
+            match self.found(&id, true).await.map_err(not_now)? {
+                Found::One(incident) => Ok(Some(Arc::new(*incident))),
+                Found::Nothing | Found::Several(_) => Ok(None),
+            }
+        })
     }
 
-    fn looks(&self, _service: &str, _since: Timestamp, _limit: usize) -> Answer<'_, Vec<Looked>> {
-        Box::pin(std::future::ready(Ok(Vec::new())))
+    fn looks(&self, service: &str, since: Timestamp, limit: usize) -> Reply<'_, Vec<Looked>> {
+        let op = Op::LooksOf { service: service.to_owned(), since, limit };
+        Box::pin(async move {
+            match self.ask(op).await.map_err(not_now)? {
+                Answer::Looks(looks) => Ok(looks),
+                _ => Err(not_now(StoreError::Closed)),
+            }
+        })
     }
 }

@@ -1,0 +1,39 @@
+//! The two kinds of store behind one face. Memory is SQLite's.
+
+use super::entry::StoreError;
+use super::op::{Answer, Op};
+use super::sqlite::{Book, Thread};
+
+/// Where things are kept.
+#[derive(Debug)]
+pub(super) enum Backend {
+    /// A file of this watcher's own.
+    Own(Thread),
+    /// In memory: nothing waits for a disk, and so no thread is needed.
+    Here(Box<Book>),
+}
+
+impl Backend {
+    /// Does one thing, within a bounded time.
+    pub(super) async fn run(&mut self, op: Op) -> Result<Answer, StoreError> {
+        match self {
+            Self::Own(thread) => thread.run(op).await,
+            Self::Here(book) => book.run(op),
+        }
+    }
+
+    /// Closes it.
+    pub(super) async fn close(self) {
+        match self {
+            Self::Own(thread) => thread.close().await,
+            Self::Here(_) => {}
+        }
+    }
+
+    /// Several watchers may have it.
+    pub(super) const fn is_shared(&self) -> bool {
+        match self {
+            Self::Own(_) | Self::Here(_) => false,
+        }
+    }
+}

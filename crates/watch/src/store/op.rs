@@ -1,0 +1,83 @@
+//! What the handle asks of a store's backend, and what that answers. Values only.
+
+use super::entry::{Begun, Found, Pause, Put};
+use crate::alerts::Entry;
+use crate::http::{Filter, Looked};
+use crate::incident::Incident;
+use crate::policy::Done;
+use pgmedic_model::Timestamp;
+use std::sync::Arc;
+
+/// One thing to do.
+#[derive(Clone, Debug)]
+pub(super) enum Op {
+    /// Keep an incident with its alerts, or alerts alone.
+    Put(Option<Arc<Incident>>, Vec<Entry>),
+    /// Keep looks, each with its service.
+    Looks(Vec<(Arc<str>, Looked)>),
+    /// Alerts that are not delivered, by id.
+    Pending { after: i64, limit: usize },
+    /// Alerts that were delivered, and those that were tried in vain: id, tries, due.
+    Settle { delivered: Vec<i64>, tried: Vec<(i64, u32, Timestamp)> },
+    /// A fix is begun.
+    Begin(Begun, Timestamp),
+    /// A fix ended.
+    Ended { number: i64, applied: u32, recovered: bool, at: Timestamp },
+    /// Fixes of a service since then.
+    Done { service: String, since: Timestamp },
+    /// A pause.
+    Pause(Pause),
+    /// A pause is taken back.
+    Resume(String),
+    /// Pauses that hold then.
+    Pauses(Timestamp),
+    /// Incidents, the latest opened first, without their reports.
+    Incidents(Filter),
+    /// One by its id or the beginning of it.
+    Find { id: String, whole: bool },
+    /// Looks of a service.
+    LooksOf { service: String, since: Timestamp, limit: usize },
+    /// Incidents that are open, or were closed since then.
+    Restore(Timestamp),
+    /// Drop what is too old, or too much.
+    Prune(Timestamp),
+    /// Whether this watcher speaks for a service.
+    #[expect(dead_code, reason = "a store that is shared asks for whom")]
+    Leads(String),
+    /// Keep what this watcher speaks for, and take over what nobody does any more.
+    Renew,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(super) enum Answer {
+    Nothing,
+    Put(Put),
+    Entries(Vec<Entry>),
+    Number(i64),
+    Done(Vec<Done>),
+    Is(bool),
+    Pauses(Vec<Pause>),
+    Incidents(Vec<Incident>),
+    Found(Found),
+    Looks(Vec<Looked>),
+    /// Bytes that the store takes.
+    Size(u64),
+    /// What fell to this watcher.
+    #[expect(dead_code, reason = "only a store that is shared can take over")]
+    TakenOver(Vec<String>, Vec<Entry>),
+}
+
+/// An incident as it is kept: its report apart, which does not change.
+pub(super) fn taken_apart(incident: &Incident) -> Result<(String, Option<String>), serde_json::Error> {
+    let report = incident.report.as_ref().map(serde_json::to_string).transpose()?;
+    let slim = Incident { report: None, ..incident.clone() };
+    Ok((serde_json::to_string(&slim)?, report))
+}
+
+/// And as it was.
+pub(super) fn put_together(body: &str, report: Option<&str>) -> Result<Incident, serde_json::Error> {
+    let mut incident: Incident = serde_json::from_str(body)?;
+    incident.report = report.map(serde_json::from_str).transpose()?;
+    Ok(incident)
+}
