@@ -136,6 +136,7 @@ pub(crate) fn evidence(service: &str, facts: Option<SqlFacts>) -> Evidence {
         platform: unseen(),
         preflight: unseen(),
         offers: Vec::new(),
+        standing: unseen(),
     }
 }
 

@@ -4,11 +4,11 @@
 //! same root, or by a walk that found any critical one (the service is ill either way; the newer name is given). What cannot
 //! be one lost packet needs no second: a walk that waited for over a second in vain (TCP has sent again after 1 s, RFC 6298
 //! section 2; a question to a nameserver is sent twice), and a door that refuses after the standing session was told
-//! 57P01 or 57P02. A fault that comes and goes faster than it can be confirmed is confirmed by the third time in a minute.
+//! 57P01 or 57P02, or was hung up on. A fault that comes and goes faster than it can be confirmed is confirmed by the third time in a minute.
 //! A warning is confirmed by three looks in a row.
 
 use crate::seen::{Kind, Seen};
-use pgmedic_model::{Finding, SqlState, Status, Timestamp};
+use pgmedic_model::{Finding, ServerError, SqlState, Status, Timestamp};
 use pgmedic_path::Evidence;
 use pgmedic_path::evidence::{QueryOutcome, RouteEvidence};
 use pgmedic_path::rooms::dns::evidence::SystemOutcome;
@@ -118,15 +118,19 @@ impl Doubts {
     }
 }
 
-/// The session was told that its server ends: 57P01 or 57P02, in a notice or as its last word.
+/// A session was told that its server ends (57P01 or 57P02, in a notice or as its last word), or the peer of the standing one
+/// hung up.
 fn was_told(e: &Evidence) -> bool {
-    let Some(query) = &e.front.query else { return false };
-    let last = match &query.outcome {
-        QueryOutcome::Error(error) => Some(error),
-        _ => None,
-    };
-    let mut words = query.notices.iter().chain(&query.refused).chain(last);
-    words.any(|error| error.is(SqlState::ADMIN_SHUTDOWN) || error.is(SqlState::CRASH_SHUTDOWN))
+    let ends = |error: &ServerError| error.is(SqlState::ADMIN_SHUTDOWN) || error.is(SqlState::CRASH_SHUTDOWN);
+    e.routes().any(|(way, route)| {
+        let Some(query) = &route.query else { return false };
+        let last = match &query.outcome {
+            QueryOutcome::Error(error) => Some(error),
+            QueryOutcome::Closed if way == "standing" => return true,
+            _ => None,
+        };
+        query.notices.iter().chain(&query.refused).chain(last).any(ends)
+    })
 }
 
 /// The door says no at once: nobody listens, or the server refuses, or hangs up.

@@ -186,5 +186,6 @@ fn evidence(scene: &Scene, at: Timestamp) -> Evidence {
         platform: unseen(),
         preflight: unseen(),
         offers: Vec::new(),
+        standing: unseen(),
     }
 }

@@ -150,6 +150,14 @@ fn a_session_that_was_told_of_the_end_and_a_refused_door_need_no_second_walk() {
     let mut incidents = none();
     assert!(tell(&mut incidents, &told, 0).is_empty());
     assert_eq!(tell(&mut incidents, &refused, 3), ["opened port-closed"]);
+    // Both in one walk's evidence.
+    let mut at_once = refused.clone();
+    at_once.change = Some(|e| {
+        let refused = e.front.clone();
+        ended(e);
+        e.standing = pgmedic_path::Seen::Seen(std::mem::replace(&mut e.front, refused));
+    });
+    assert_eq!(tell(&mut none(), &at_once, 0), ["opened port-closed"]);
     // Long after that word a refusal is a refusal.
     let mut incidents = none();
     tell(&mut incidents, &told, 0);
