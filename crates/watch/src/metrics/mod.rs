@@ -110,6 +110,10 @@ fn own(page: &mut Page, state: &State) {
     for ((receiver, outcome), n) in &own.alerts {
         page.sample("", &[("receiver", receiver), ("outcome", outcome)], *n);
     }
+    page.family(&t::REQUESTS);
+    for ((route, code), n) in &own.requests {
+        page.sample("", &[("route", route), ("code", &code.to_string())], *n);
+    }
     page.family(&t::RELOADS);
     for outcome in ["refused", "taken"] {
         page.sample("", &[("outcome", outcome)], own.reloads.get(outcome).copied().unwrap_or(0));

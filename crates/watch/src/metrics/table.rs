@@ -201,6 +201,9 @@ REMEDIES: "pgmedic_remedies_total" Counter "" ["cause", "remedy", "outcome"]
 ALERTS: "pgmedic_alerts_total" Counter "" ["receiver", "outcome"]
     "Alerts by kind of receiver and outcome: sent, retried, lost."
     "Appears with the first."
+REQUESTS: "pgmedic_http_requests_total" Counter "" ["route", "code"]
+    "Requests that were answered, by route and status; route other is none that there is, or refused before it was looked at."
+    "`code=\"401\"` and `code=\"429\"` are wrong tokens, `403` with route `other` and `421` pages of other sites."
 RELOADS: "pgmedic_reloads_total" Counter "" ["outcome"]
     "Reloads of the configuration: taken, refused."
     "There from the start."

@@ -62,6 +62,7 @@ fn full() -> Board {
     let mut state = board.state();
     let own = &mut state.own;
     own.remedies.insert(("slots-exhausted".into(), "terminate-idle-sessions".into(), "applied".into()), 1);
+    own.requests.insert(("/metrics", 200), 1);
     own.alerts.insert(("alertmanager", "sent"), 2);
     drop(state);
     board
