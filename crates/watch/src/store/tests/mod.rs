@@ -2,6 +2,7 @@
 
 mod file;
 mod killed;
+mod shared;
 
 use super::*;
 use crate::incidents::Verdict;
