@@ -19,7 +19,7 @@ pub mod fix;
 pub mod fuzzing;
 pub mod gates;
 pub mod hands;
-mod http;
+pub mod http;
 pub mod identity;
 mod instances;
 pub mod journal;
