@@ -1,6 +1,6 @@
 //! An incident to test with. Not in here: how one comes about.
 
-use crate::incident::{Act, Affected, Incident};
+use crate::incident::{Act, Affected, Incident, Named};
 use pgmedic_model::{
     Confidence, Fact, RemedyKind, RemedyPlan, Room, Severity, Source, StepOutcome, Timestamp,
 };
@@ -22,6 +22,7 @@ pub(super) fn incident() -> Incident {
         schema: Incident::SCHEMA.to_owned(),
         id: "20261126T031209-renderflow".to_owned(),
         cause: "slots-exhausted".to_owned(),
+        causes: vec![Named { cause: "slots-exhausted".to_owned(), at: OPENED, summary: summary.to_owned() }],
         room: Room::Admission,
         severity: Severity::Critical,
         confidence: Confidence::Certain,
@@ -29,14 +30,18 @@ pub(super) fn incident() -> Incident {
         service: "renderflow".to_owned(),
         services: [affected("renderflow", summary)].into(),
         shared: None,
+        places: Vec::new(),
         opened_at: OPENED,
+        back_at: None,
         updated_at: OPENED,
         closed_at: None,
+        proof: None,
         flaps: 0,
         evidence: vec![fact("97 sessions of 97 slots"), fact("81 sessions of worker are idle")],
         remedies: vec![remedy],
         actions: Vec::new(),
         held: None,
+        failed_fixes: 0,
         escalated: false,
         report: None,
     }
@@ -44,7 +49,15 @@ pub(super) fn incident() -> Incident {
 
 /// One more service.
 pub(super) fn affected(name: &str, summary: &str) -> (String, Affected) {
-    (name.to_owned(), Affected { since: OPENED, until: None, summary: summary.to_owned() })
+    (
+        name.to_owned(),
+        Affected {
+            since: OPENED,
+            until: None,
+            summary: summary.to_owned(),
+            cause: "slots-exhausted".to_owned(),
+        },
+    )
 }
 
 /// The same, later.

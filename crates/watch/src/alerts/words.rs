@@ -67,10 +67,13 @@ pub(super) fn done(incident: &Incident) -> Vec<String> {
         cut(&format!("{} on {} by {}, {outcome}{detail}", act.remedy, act.target, act.by), LINE)
     });
     let mut lines: Vec<_> = acts.collect();
-    if incident.escalated {
+    if let Some(proof) = &incident.proof {
+        lines.push(cut(&format!("Proved well: {proof}"), LINE));
+    }
+    if incident.escalated && incident.is_open() {
         lines.push("The automatic remedies failed: a person is needed.".to_owned());
     }
-    if let Some(why) = &incident.held {
+    if let Some(why) = incident.held.as_ref().filter(|_| incident.is_open()) {
         lines.push(cut(&format!("Nothing is done by itself: {why}"), LINE));
     }
     lines
