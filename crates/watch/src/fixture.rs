@@ -130,7 +130,6 @@ pub(crate) fn evidence(service: &str, facts: Option<SqlFacts>) -> Evidence {
         front,
         direct: unseen(),
         rescue: unseen(),
-        standing: unseen(),
         rescue_configured: false,
         pooler: unseen(),
         host: Shown::Seen(HostEvidence { volumes: vec![volume], ..HostEvidence::default() }),

@@ -180,7 +180,6 @@ fn evidence(scene: &Scene, at: Timestamp) -> Evidence {
         },
         direct: unseen(),
         rescue: unseen(),
-        standing: unseen(),
         rescue_configured: false,
         pooler: unseen(),
         host: unseen(),

@@ -194,3 +194,52 @@ fn an_incident_of_many_services_names_as_many_as_a_line_holds() {
     let summary = alert["annotations"]["summary"].as_str().unwrap();
     assert!(summary.starts_with("renderflow and 99 more: "), "{summary}");
 }
+
+/// Holds a document against `docs/incident.schema.json`; gives what is wrong with it.
+fn complaints(document: &Value) -> Vec<String> {
+    let read = |name: &str| -> Value {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(name);
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    };
+    let report = read("report.schema.json");
+    let id = report["$id"].as_str().unwrap().to_owned();
+    let registry = jsonschema::Registry::new().add(id, report).unwrap().prepare().unwrap();
+    let schema = read("incident.schema.json");
+    let validator = jsonschema::options().with_registry(&registry).build(&schema).unwrap();
+    validator.iter_errors(document).map(|e| format!("{e} at {}", e.instance_path())).collect()
+}
+
+#[test]
+fn the_document_that_a_webhook_gets_obeys_its_schema() {
+    let mut acted = sample::closed(sample::incident());
+    let outcomes = [StepOutcome::Applied, StepOutcome::Refused, StepOutcome::Failed, StepOutcome::NotNeeded];
+    acted.actions = outcomes.into_iter().map(Some).chain([None]).map(sample::act).collect();
+    acted.held = Some("paused".to_owned());
+    acted.proof = Some("30 looks in a row were well".to_owned());
+    acted.back_at = Some(OPENED);
+    for (change, incident) in
+        [(Change::Opened, sample::incident()), (Change::Opened, hostile()), (Change::Closed, acted)]
+    {
+        let document = body(AlertKind::Webhook, change, incident);
+        assert_eq!(complaints(&document), [""; 0], "{document:#}");
+    }
+}
+
+#[test]
+fn the_schema_notices_what_is_missing_or_misnamed() {
+    let whole = body(AlertKind::Webhook, Change::Opened, sample::incident());
+    for (member, value) in [
+        ("closed_at", Value::Null),
+        ("severity", "dire".into()),
+        ("room", "kitchen".into()),
+        ("cause", "Not A Cause".into()),
+        ("opened_at", "yesterday".into()),
+    ] {
+        let mut broken = whole.clone();
+        match value {
+            Value::Null => drop(broken.as_object_mut().unwrap().remove(member)),
+            value => broken[member] = value,
+        }
+        assert_ne!(complaints(&broken), [""; 0], "{member}");
+    }
+}
