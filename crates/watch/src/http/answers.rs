@@ -1,7 +1,7 @@
 //! What the routes that read answer.
 
 use super::acts::Filter;
-use super::documents::{Services, line, service};
+use super::documents::{Services, line, open, service};
 use super::problem::Problem;
 use super::query::Query;
 use super::routes::Id;
@@ -88,7 +88,11 @@ impl Shared {
             Some(_) => Some(Status::Unknown),
         };
         let state = self.board.state();
-        let lines = state.services.iter().map(|(name, patient)| line(&state, name, patient));
+        let mut open = open(&state);
+        let lines = state
+            .services
+            .iter()
+            .map(|(name, patient)| line(&state, name, patient, open.remove(&**name).unwrap_or_default()));
         let services = lines.filter(|l| wanted.is_none_or(|w| w == l.status)).collect();
         let document =
             Services { schema: "pgmedic.services/1", paused: state.paused.contains("*"), services };

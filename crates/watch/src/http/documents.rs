@@ -82,19 +82,34 @@ pub(super) struct Expected {
     latest_s: Option<f64>,
 }
 
-/// One service in a line.
-pub(super) fn line<'s>(state: &'s State, name: &'s str, patient: &'s Patient) -> Line<'s> {
+/// Ids of the open incidents of each service.
+pub(super) fn open(state: &State) -> BTreeMap<&str, Vec<&str>> {
+    let mut open: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (id, incident) in state.incidents.iter().filter(|(_, i)| i.is_open()) {
+        for service in incident.services.keys() {
+            open.entry(service).or_default().push(id);
+        }
+    }
+    open
+}
+
+/// One service in a line, with its open incidents.
+pub(super) fn line<'s>(
+    state: &'s State,
+    name: &'s str,
+    patient: &'s Patient,
+    incidents: Vec<&'s str>,
+) -> Line<'s> {
     let now = patient.now();
     let roots = now.findings.iter().filter(|f| f.role == Role::Root);
     let root = |f: &&'s Finding| Root { cause: &f.cause, severity: f.severity, summary: &f.summary };
-    let open = state.incidents.iter().filter(|(_, i)| i.is_open() && i.services.contains_key(name));
     Line {
         name,
         status: now.status,
         labels: &patient.labels,
         at: patient.last.as_ref().map(|s| s.at),
         roots: roots.map(root).collect(),
-        incidents: open.map(|(id, _)| id.as_str()).collect(),
+        incidents,
         paused: state.paused.contains("*") || state.paused.contains(name),
         mending: patient.mending,
     }
@@ -109,7 +124,7 @@ pub(super) fn service<'s>(state: &'s State, name: &'s str, patient: &'s Patient)
     };
     Service {
         schema: "pgmedic.service/1",
-        line: line(state, name, patient),
+        line: line(state, name, patient, open(state).remove(name).unwrap_or_default()),
         last: last(&patient.last),
         last_walk: last(&patient.last_walk),
         looks: patient.looks,

@@ -154,8 +154,8 @@ fn no_token_is_set() -> Problem {
         StatusCode::FORBIDDEN,
         "token",
         "no token is set, so nothing that acts can be reached here",
-        "set token = \"file:PATH\" or \"env:NAME\" in [watch] of pgmedic.toml (openssl rand -base64 32 makes one) and start \
-         `pgmedic watch` anew; `pgmedic fix` and `pgmedic pause` on the daemon's host need none",
+        "set token = \"file:PATH\" or \"env:NAME\" in [watch] of pgmedic.toml (openssl rand -base64 32 makes one) and send \
+         pgmedic watch SIGHUP; `pgmedic fix` and `pgmedic pause` on the daemon's host need none",
     )
 }
 

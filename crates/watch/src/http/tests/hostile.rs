@@ -85,9 +85,8 @@ async fn connections_that_say_nothing_keep_nobody_out() {
     assert_eq!(silent[0].read(&mut byte).await.unwrap_or(0), 0, "the oldest left");
 }
 
-#[tokio::test]
-async fn pages_that_nobody_takes_are_bounded_and_cut_off() {
-    let server = serve_with(Config::default(), fixture::board(1000), Fake::default(), "127.0.0.1:0").await;
+/// Connections that ask for the metrics and take no more than the start of each page, until no page is to be had.
+async fn lazy(server: &Running) -> Vec<TcpStream> {
     let mut lazy = Vec::new();
     let mut refused = 0;
     for _ in 0..PAGES + 4 {
@@ -101,12 +100,36 @@ async fn pages_that_nobody_takes_are_bounded_and_cut_off() {
         lazy.push(stream);
     }
     assert_eq!(refused, 4, "each page is held until it has been taken");
-    drop(lazy);
+    lazy
+}
+
+async fn until_there_is_a_page(server: &Running) {
     let until = Instant::now() + Duration::from_secs(10);
     while server.get("/metrics").await.status != 200 {
         assert!(Instant::now() < until, "the pages are given back");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+#[tokio::test]
+async fn pages_that_nobody_takes_are_bounded_and_given_back_when_their_connections_end() {
+    let server = serve_with(Config::default(), fixture::board(1000), Fake::default(), "127.0.0.1:0").await;
+    drop(lazy(&server).await);
+    until_there_is_a_page(&server).await;
+}
+
+#[tokio::test]
+async fn who_does_not_take_its_page_in_time_is_cut_off() {
+    let server = serve_with(Config::default(), fixture::board(1000), Fake::default(), "127.0.0.1:0").await;
+    let mut lazy = lazy(&server).await;
+    assert_eq!(server.get("/metrics").await.status, 503, "not before");
+    tokio::time::pause();
+    tokio::time::advance(super::super::stall::TAKEN_WITHIN + Duration::from_secs(1)).await;
+    tokio::time::resume();
+    until_there_is_a_page(&server).await;
+    let mut rest = Vec::new();
+    let read = tokio::time::timeout(Duration::from_secs(10), lazy[0].read_to_end(&mut rest)).await;
+    assert!(read.is_ok() && rest.len() < 4_800_000, "{} bytes of it came", rest.len());
 }
 
 #[tokio::test]

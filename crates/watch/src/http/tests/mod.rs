@@ -4,6 +4,7 @@
 mod api;
 mod browser;
 mod hostile;
+mod scrape;
 mod security;
 
 use super::routes::ROUTES;
