@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Incidents that wait in memory for one receiver. Those beyond it wait in the outbox.
-pub(super) const LONGEST: usize = 5000;
+pub(super) const LONGEST: usize = if cfg!(test) { 500 } else { 5000 };
 /// Alerts in one request to an Alertmanager.
 const BATCH: usize = 50;
 

@@ -198,7 +198,8 @@ impl Alerts {
         self.0.entries(change, incident)
     }
 
-    /// Has entries sent that are kept already, or that no store would take: a full disk silences nobody.
+    /// Has entries sent that are kept already, or that no store would take: a full disk silences nobody. They may be those
+    /// that another watcher left: an incident keeps the labels under which that one told of it.
     pub fn take(&self, entries: Vec<Entry>) {
         let mut letters: HashMap<String, Arc<Letter>> = HashMap::new();
         for entry in entries {
@@ -213,6 +214,7 @@ impl Alerts {
                     letter
                 }
             };
+            self.0.inherit(&letter);
             desk.line().add(self.0.item(&entry, letter));
             desk.wake.notify_one();
         }
@@ -352,6 +354,17 @@ impl Core {
         } else if keeps(receiver) || !self.known().contains_key(&letter.incident.id) {
             let known = Known::of(&letter.incident, letter.labels.clone(), letter.outgrown.clone());
             self.known().insert(letter.incident.id.clone(), known);
+        }
+    }
+
+    /// What is taken may be another watcher's: what is not remembered is what it says.
+    fn inherit(&self, letter: &Letter) {
+        let mut known = self.known();
+        if letter.is_last() {
+            known.remove(&letter.incident.id);
+        } else if !known.contains_key(&letter.incident.id) {
+            let told = Known::of(&letter.incident, letter.labels.clone(), letter.outgrown.clone());
+            known.insert(letter.incident.id.clone(), told);
         }
     }
 

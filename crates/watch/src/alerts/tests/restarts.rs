@@ -156,3 +156,23 @@ async fn ids_grow_though_the_clock_was_set_back() {
     let kept = world.kept().await;
     assert!(kept[0].body.contains("\"opened\"") && kept[1].body.contains("\"closed\""));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_another_watcher_left_is_told_and_goes_on_under_its_labels() {
+    let mut world = World::new(&[AlertKind::Alertmanager], |_, _, _| Does::Answers(200));
+    world.plan.labels = [("renderflow".to_owned(), [("team".to_owned(), "render".to_owned())].into())].into();
+    let incident = sample::incident();
+    let left = world.alerts().entries(Change::Opened, &incident);
+    world.plan.labels.clear();
+    let alerts = world.alerts();
+    alerts.resume(&[]).await.unwrap();
+    let process = Process::of(&alerts);
+    alerts.take(left);
+    pass(1).await;
+    alerts.tell(Change::Closed, &sample::closed(incident)).await.unwrap();
+    pass(1).await;
+    process.end().await;
+    let posts = world.posts(AlertKind::Alertmanager);
+    assert_eq!(posts.len(), 2);
+    assert!(posts.iter().all(|post| post.body[0]["labels"]["team"] == "render"), "{posts:#?}");
+}
