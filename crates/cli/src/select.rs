@@ -1,6 +1,6 @@
 //! Which service is meant: by name, by URL, the only one configured, `DATABASE_URL`, or libpq's environment.
 
-use crate::args::{CheckArgs, FixArgs, Sides};
+use crate::args::{AuditArgs, CheckArgs, FixArgs, Sides};
 use crate::config::Config;
 use crate::config::{http_url, nameserver};
 use crate::failure::Failure;
@@ -31,6 +31,12 @@ impl<'a> From<&'a CheckArgs> for Whom<'a> {
 
 impl<'a> From<&'a FixArgs> for Whom<'a> {
     fn from(args: &'a FixArgs) -> Self {
+        Self { what: args.what.as_deref(), config: args.config.as_deref(), sides: &args.sides }
+    }
+}
+
+impl<'a> From<&'a AuditArgs> for Whom<'a> {
+    fn from(args: &'a AuditArgs) -> Self {
         Self { what: args.what.as_deref(), config: args.config.as_deref(), sides: &args.sides }
     }
 }
@@ -134,6 +140,7 @@ pub(crate) fn bare(target: Target) -> Service {
         named: false,
         expected: None,
         policy: Policy::default(),
+        budget: pgmedic_model::BudgetPlan::default(),
     }
 }
 

@@ -32,6 +32,8 @@ pub struct Pair {
 pub enum Validity {
     /// From yesterday for a year.
     InDate,
+    /// From yesterday for ten days.
+    EndsSoon,
     /// From a month ago until yesterday.
     Expired,
 }
@@ -78,6 +80,7 @@ fn hold(params: &mut CertificateParams, validity: Validity) {
     let now = SystemTime::now();
     let (from, until) = match validity {
         Validity::InDate => (now - DAY, now + 365 * DAY),
+        Validity::EndsSoon => (now - DAY, now + 10 * DAY),
         Validity::Expired => (now - 30 * DAY, now - DAY),
     };
     params.not_before = from.into();

@@ -4,6 +4,8 @@
 //! compiles it, and a recorded incident is nothing but these values in JSON.
 
 pub mod action;
+pub mod audit;
+pub mod budget;
 pub mod driver_words;
 pub mod errno;
 pub mod finding;
@@ -22,6 +24,8 @@ pub mod target;
 pub mod time;
 
 pub use action::{Action, Deed, LimitOf, SessionClass, SessionRef};
+pub use audit::{AuditFinding, AuditReport, By, Change, Forecast, Nearness, Needs, Object, ObjectKind, Risk};
+pub use budget::{Budget, BudgetPlan, Term};
 pub use errno::Errno;
 pub use finding::{Alternative, Confidence, Fact, Finding, RemedyKind, RemedyPlan, Role, Severity, Source};
 pub use fix::{FixReport, FixStep, Permit, PlanStep, SessionOutcome, StepOutcome};

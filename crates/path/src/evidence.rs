@@ -1,5 +1,7 @@
 //! The evidence of one walk: a serialisable value that `--record` writes, `--replay` diagnoses and tests are built on.
 
+use crate::audit::facts::AuditFacts;
+use crate::audit::growth::Look;
 use crate::identity::Expected;
 use crate::platform::evidence::HostEvidence;
 use crate::platform::told::PlatformEvidence;
@@ -11,7 +13,7 @@ use crate::rooms::proxy::evidence::{PoolerEvidence, ProxyEvidence};
 use crate::rooms::startup::evidence::{StartupEvidence, StartupOutcome};
 use crate::rooms::tls::evidence::TlsEvidence;
 use crate::sql::facts::SqlFacts;
-use pgmedic_model::{Deed, Ms, Policy, ServerError, SqlState, SslMode, Timestamp};
+use pgmedic_model::{BudgetPlan, Deed, Ms, Policy, ServerError, SqlState, SslMode, Timestamp};
 use serde::{Deserialize, Serialize};
 
 #[cfg(test)]
@@ -87,6 +89,15 @@ pub struct Evidence {
     /// What the server's next start would meet, where the walk was asked to look ahead.
     #[serde(default = "not_asked")]
     pub preflight: Seen<Preflight>,
+    /// What would break a service that is well, where the walk was an audit's.
+    #[serde(default = "not_asked")]
+    pub audit: Seen<AuditFacts>,
+    /// What the configuration says of the API's deployment.
+    #[serde(default)]
+    pub budget: BudgetPlan,
+    /// Earlier looks at what grows, the oldest first; this walk's own is not among them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<Look>,
     /// What could be done for the service by whoever has hands for it. Nothing of it is asked for by a walk.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub offers: Vec<Deed>,

@@ -8,18 +8,20 @@ mod cause;
 
 pub mod apply;
 pub mod aside;
+pub mod audit;
 pub mod clock;
 pub mod diagnose;
 pub mod events;
 pub mod evidence;
 mod explains;
 pub mod fix;
+pub mod forecast;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod gates;
 pub mod hands;
-pub mod http;
+mod http;
 pub mod identity;
 mod instances;
 pub mod journal;

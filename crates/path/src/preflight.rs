@@ -27,6 +27,9 @@ pub struct Preflight {
     pub pending_restart: Vec<String>,
     /// Base backups that a restart would end (`pg_stat_progress_basebackup`, Postgres 13+).
     pub base_backups: Seen<Vec<BaseBackup>>,
+    /// The role may ask for the rules of pg_hba.conf.
+    #[serde(default)]
+    pub may_hba: bool,
 }
 
 /// A line of a configuration file that a start would refuse.

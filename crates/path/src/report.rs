@@ -131,7 +131,7 @@ fn first_summary(findings: &[Finding], room: Room) -> Option<String> {
 }
 
 /// What could not be seen, and what would let pgmedic see it.
-fn unseen(e: &Evidence) -> Vec<String> {
+pub(crate) fn unseen(e: &Evidence) -> Vec<String> {
     let mut list = Vec::new();
     let mut add = |what: &str, reason: Option<&String>| {
         if let Some(reason) = reason {

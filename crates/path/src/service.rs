@@ -4,7 +4,7 @@ use crate::hands::Hands;
 use crate::identity::Expected;
 use crate::platform::Platform;
 use crate::standing::Standing;
-use pgmedic_model::{Policy, Target};
+use pgmedic_model::{BudgetPlan, Policy, Target};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -49,6 +49,8 @@ pub struct Service {
     pub expected: Option<Expected>,
     /// Thresholds and permissions.
     pub policy: Policy,
+    /// What the API's deployment may open at most, as far as the configuration says.
+    pub budget: BudgetPlan,
 }
 
 /// A log to look into.

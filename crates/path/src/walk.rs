@@ -45,6 +45,16 @@ pub enum Purpose {
     /// To see besides what the server's next start would meet: before anything is restarted, and for an audit. The
     /// server is asked three more things, and the window looks at everything though all is well.
     Preflight,
+    /// To see besides what would break a service that is well: settings, roles, rules. pgmedic sets nothing for its own
+    /// session at startup, so that the session has what the role's sessions get; each statement is bounded by itself.
+    Audit,
+}
+
+impl Purpose {
+    /// True where the walk looks at more than a check would.
+    const fn looks_ahead(self) -> bool {
+        matches!(self, Self::Preflight | Self::Audit)
+    }
 }
 
 /// Walks a service and gives what was seen. Never fails and never takes longer than `timeout`; where the service keeps a
@@ -102,6 +112,9 @@ pub async fn walk_for(
         host: seen.host,
         platform: platform.unwrap_or_else(panicked),
         preflight: seen.preflight,
+        audit: seen.audit,
+        budget: service.budget.clone(),
+        earlier: Vec::new(),
         offers: service.hands.as_ref().map(|hands| hands.offers()).unwrap_or_default(),
     }
 }

@@ -2,11 +2,12 @@
 //! where there is no honest one. Not in here: how full it is now (`pgmedic_path`), alerts on it.
 //!
 //! The slope is Theil and Sen's: the median of the slopes between all pairs of samples, which a third of wild samples does not
-//! move; how sure it is follows from Sen's interval at 95 % (Sen 1968, by Kendall's variance). Two windows are kept, of the
+//! move (`pgmedic_path::forecast`, as in an audit); how sure it is follows from Sen's interval at 95 % (Sen 1968, by Kendall's variance). Two windows are kept, of the
 //! last minutes and of up to two days. The short one sees a runaway at once; what it says counts only in new territory, above
 //! everything that the long one saw before it: WAL that grows to its usual height and is recycled there is breathing.
 
 use pgmedic_model::Timestamp;
+use pgmedic_path::forecast::{Growth, Point, REACH, growth};
 use std::collections::VecDeque;
 
 /// Samples of each window.
@@ -15,12 +16,6 @@ pub const SAMPLES: usize = 64;
 const SHORT_MS: i64 = 5_000;
 /// From sample to sample of the long window at the most: two days in all.
 const LONG_MS: i64 = 2_560_000;
-/// The fewest samples that say anything: of fewer, Sen's interval has no ends.
-const FEWEST: usize = 8;
-/// No further into the future than this many times what was seen.
-const REACH: f64 = 30.0;
-/// The standard normal's 97.5 % quantile.
-const Z: f64 = 1.96;
 
 /// What is to be expected of a volume.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -89,14 +84,6 @@ struct Sample {
     used: u64,
 }
 
-/// Growth in bytes a second: the median, and Sen's interval.
-#[derive(Clone, Copy, Debug)]
-struct Growth {
-    low: f64,
-    slope: f64,
-    high: f64,
-}
-
 /// Samples of a span of time.
 #[derive(Clone, Debug)]
 struct Window {
@@ -106,7 +93,7 @@ struct Window {
     step: i64,
     /// and at the most.
     widest: i64,
-    /// Of the samples as they are.
+    /// Of the samples as they are, in bytes a second.
     growth: Option<Growth>,
 }
 
@@ -142,28 +129,9 @@ impl Window {
     }
 
     #[expect(clippy::cast_precision_loss, reason = "a rate of growth needs no more than 52 bits")]
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "ranks among at most 2016")]
     fn measure(&self) -> Option<Growth> {
-        let n = self.samples.len();
-        if n < FEWEST {
-            return None;
-        }
-        let mut slopes = Vec::with_capacity(n * (n - 1) / 2);
-        for (i, a) in self.samples.iter().enumerate() {
-            for b in self.samples.iter().skip(i + 1) {
-                let seconds = (b.at.0 - a.at.0) as f64 / 1000.0;
-                slopes.push((b.used as f64 - a.used as f64) / seconds);
-            }
-        }
-        let (pairs, n) = (slopes.len(), n as f64);
-        let spread = Z * (n * (n - 1.0) * (2.0 * n + 5.0) / 18.0).sqrt();
-        let rank = |r: f64| (r.max(0.0) as usize).min(pairs - 1);
-        let mut at = |rank: usize| *slopes.select_nth_unstable_by(rank, f64::total_cmp).1;
-        Some(Growth {
-            low: at(rank((pairs as f64 - spread) / 2.0)),
-            slope: at(pairs / 2),
-            high: at(rank((pairs as f64 + spread) / 2.0)),
-        })
+        let points = self.samples.iter().map(|s| Point { at: s.at, value: s.used as f64 });
+        growth(&points.collect::<Vec<_>>())
     }
 
     #[expect(clippy::cast_precision_loss, reason = "a time to full needs no more than 52 bits")]

@@ -3,6 +3,7 @@
 //! The whole contract is read and checked, also the keys that only `fix` and `watch` heed. Secrets are fetched only
 //! for the service that is asked for. Not in here: connection strings, which `pgmedic_model::target` reads.
 
+mod budget;
 mod document;
 mod error;
 mod platform;
@@ -15,7 +16,7 @@ mod whom;
 use document::{At, Document, Section};
 pub(crate) use error::ConfigError;
 use error::Show;
-use pgmedic_model::{Deed, Policy};
+use pgmedic_model::{BudgetPlan, Deed, Policy};
 use pgmedic_path::service::Window;
 pub(crate) use resolve::{http_url, nameserver};
 use std::net::SocketAddr;
@@ -47,6 +48,7 @@ struct Entry {
     commands: Vec<(Deed, Vec<String>)>,
     system_identifier: Option<String>,
     policy: Policy,
+    budget: BudgetPlan,
 }
 
 /// The keys of `[[service]]`.
@@ -64,6 +66,7 @@ const KEYS: &[&str] = &[
     "system_identifier",
     "platform",
     "policy",
+    "budget",
 ];
 
 impl Config {
@@ -159,6 +162,7 @@ fn entry(section: &Section<'_, '_>, folder: &Path) -> Result<Entry, ConfigError>
         commands: platform.commands,
         system_identifier: section.read("system_identifier", identifier)?,
         policy: policy::read(section)?,
+        budget: budget::read(section)?,
         name,
         direct,
         nameservers,

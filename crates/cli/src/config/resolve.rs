@@ -67,6 +67,7 @@ impl Config {
                 .clone()
                 .map(|system_identifier| Expected { system_identifier, known: Known::Pinned }),
             policy: entry.policy.clone(),
+            budget: entry.budget.clone(),
         })
     }
 

@@ -33,6 +33,22 @@ fn the_whole_contract_is_read() {
 }
 
 #[test]
+fn the_budget_is_read_and_a_slip_in_it_refused() {
+    let plan = service(WHOLE, "here").unwrap_or_else(|error| panic!("{error}")).budget;
+    assert_eq!(plan, pgmedic_model::BudgetPlan::default());
+    let read = |keys: &str| {
+        let text =
+            format!("[[service]]\nname = \"a\"\ndatabase = \"postgres://u@h/d\"\n[service.budget]\n{keys}\n");
+        service(&text, "a").map(|service| service.budget).map_err(|error| error.problem)
+    };
+    let plan = read("machines = 3\npool_max = 10\npool_idle = \"20s\"").unwrap();
+    assert_eq!((plan.machines, plan.pool_max, plan.pool_idle_ms), (Some(3), Some(10), Some(20_000.0)));
+    assert!(read("machines = 0").unwrap_err().contains("between 1 and"));
+    assert!(read("pool_max = 9999999").unwrap_err().contains("between 1 and"));
+    assert!(read("pools = 1").unwrap_err().starts_with("unknown key pools in [service.budget]"));
+}
+
+#[test]
 fn the_kind_of_platform_is_the_one_that_is_asked() {
     let kind = |section: &str| {
         let text = format!(

@@ -44,6 +44,7 @@ pub(super) fn of(lab: &Lab, configures: &[Configure]) -> Result<Service, LabErro
         named: true,
         expected: None,
         policy: Policy::default(),
+        budget: pgmedic_model::BudgetPlan::default(),
     };
     if lab.dns().is_ok() {
         service.target.host = Host::Name(dns::NAME.to_owned());

@@ -13,7 +13,7 @@ use crate::rooms::proxy::evidence::{FirstBytes, ProxyEvidence, Sent};
 use crate::rooms::startup::evidence::{AuthMethod, StartupEvidence, StartupOutcome};
 use crate::rooms::tls::evidence::{TlsEvidence, TlsOutcome};
 use crate::sql::facts::{AdmissionFacts, Me, SqlFacts};
-use pgmedic_model::{Errno, Ms, Policy, ServerError, SqlState, SslMode, Timestamp};
+use pgmedic_model::{BudgetPlan, Errno, Ms, Policy, ServerError, SqlState, SslMode, Timestamp};
 
 /// 2026-11-23T03:12:09Z, when every fixture's walk begins.
 pub(crate) const AT: Timestamp = Timestamp(1_795_403_529_000);
@@ -58,6 +58,9 @@ pub(crate) fn healthy() -> Evidence {
         host: unseen(),
         platform: unseen(),
         preflight: unseen(),
+        audit: unseen(),
+        budget: BudgetPlan::default(),
+        earlier: Vec::new(),
         offers: Vec::new(),
         named: false,
     }
@@ -292,6 +295,7 @@ pub(crate) fn preflight(e: &mut Evidence, change: impl FnOnce(&mut Preflight)) {
         settings: Seen::Seen(Vec::new()),
         pending_restart: Vec::new(),
         base_backups: Seen::Seen(Vec::new()),
+        may_hba: true,
     };
     change(&mut ahead);
     e.preflight = Seen::Seen(ahead);

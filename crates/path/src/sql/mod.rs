@@ -12,6 +12,7 @@
 
 mod answer;
 mod assemble;
+pub(crate) mod audit;
 mod composite;
 pub mod facts;
 #[cfg(feature = "fuzzing")]
@@ -130,7 +131,14 @@ mod tests {
     fn every_operator_and_function_is_qualified() {
         let versions = [120_000, 130_000, 150_000, 170_000, 180_000];
         let ahead = versions.map(preflight::queries).into_iter().flat_map(|q| [q.may, q.hba, q.settings]);
-        for sql in versions.map(statement).into_iter().chain([true, false].map(lock_statement)).chain(ahead) {
+        let audit = versions.map(audit::queries).into_iter().flat_map(|q| [q.told, q.hba]);
+        for sql in versions
+            .map(statement)
+            .into_iter()
+            .chain([true, false].map(lock_statement))
+            .chain(ahead)
+            .chain(audit)
+        {
             let sql = bare(&sql);
             let mut rest = sql.as_str();
             while let Some(at) = rest.find('(') {

@@ -1,8 +1,10 @@
 //! Asking an admitted connection what the server's next start would meet. Not in here: what the answers mean
 //! (`sql::preflight`), and the files themselves, which the window looks at.
 
+use super::Purpose;
 use super::budget::Budget;
 use super::statement::{bounded, rows};
+use crate::audit::facts::AuditFacts;
 use crate::clock::Stopwatch;
 use crate::evidence::{QueryOutcome, Seen};
 use crate::paste::identifier;
@@ -10,7 +12,7 @@ use crate::preflight::{BrokenLine, Preflight};
 use crate::rooms::startup::session::Session;
 use crate::rooms::startup::wire::readable;
 use crate::sql::preflight::{self, May};
-use crate::sql::{ReadError, version_num};
+use crate::sql::{ReadError, audit, version_num};
 use pgmedic_model::ServerError;
 
 /// The oldest server that tells of base backups.
@@ -24,9 +26,34 @@ pub(super) struct Desk<'a> {
     pub(super) server_version: Option<&'a str>,
 }
 
+/// What the next start would meet, and what only an audit wants to know.
+pub(super) type Ahead = (Seen<Preflight>, Seen<AuditFacts>);
+
+/// Of a check.
+pub(super) fn not_asked() -> Ahead {
+    let why = || "a check does not look ahead; an audit does".to_owned();
+    (Seen::NotSeen(why()), Seen::NotSeen(why()))
+}
+
+/// Where no way in led to somebody who could be asked.
+pub(super) fn nobody_told() -> Ahead {
+    let why = || "no way in was admitted on which the server told of itself".to_owned();
+    (Seen::NotSeen(why()), Seen::NotSeen(why()))
+}
+
 impl Desk<'_> {
-    /// Asks.
-    pub(super) async fn ask(mut self, budget: &Budget) -> Seen<Preflight> {
+    /// Asks for whatever the purpose is.
+    pub(super) async fn tell(&mut self, purpose: Purpose, budget: &Budget) -> Ahead {
+        let preflight = self.ask(budget).await;
+        let audit = match purpose {
+            Purpose::Audit => self.audit(preflight.get().is_some_and(|p| p.may_hba), budget).await,
+            Purpose::Check | Purpose::Preflight => Seen::NotSeen("an audit asks for it".to_owned()),
+        };
+        (preflight, audit)
+    }
+
+    /// Asks what the next start would meet.
+    async fn ask(&mut self, budget: &Budget) -> Seen<Preflight> {
         let watch = Stopwatch::start();
         let version = self.server_version.and_then(version_num).unwrap_or(super::statement::OLDEST);
         let queries = preflight::queries(version);
@@ -64,6 +91,36 @@ impl Desk<'_> {
             settings: flat(settings),
             pending_restart,
             base_backups: backups,
+            may_hba,
+        })
+    }
+
+    /// Asks what only an audit wants to know. `may_hba` where the role may ask for the rules of pg_hba.conf.
+    async fn audit(&mut self, may_hba: bool, budget: &Budget) -> Seen<AuditFacts> {
+        let watch = Stopwatch::start();
+        let version = self.server_version.and_then(version_num).unwrap_or(super::statement::OLDEST);
+        let queries = audit::queries(version);
+        let told = match self.query(&queries.told, budget, audit::told).await {
+            Ok(told) => told,
+            Err(why) => return Seen::NotSeen(why.to_string()),
+        };
+        let hba = if may_hba {
+            match self.query(&queries.hba, budget, audit::hba).await {
+                Ok(rules) => Seen::Seen(rules),
+                Err(why) => Seen::NotSeen(why.to_string()),
+            }
+        } else {
+            Seen::NotSeen(self.refused("pg_hba_file_rules", &[]))
+        };
+        Seen::Seen(AuditFacts {
+            at: watch.at,
+            elapsed_ms: watch.elapsed(),
+            place: self.place.to_owned(),
+            settings: told.settings,
+            roles: told.roles,
+            set_for: told.set_for,
+            owners: told.owners,
+            hba,
         })
     }
 

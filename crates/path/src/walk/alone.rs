@@ -2,13 +2,13 @@
 //! is walked has the service's one other session after the front, never beside it. Where the standing session tells, nobody
 //! else is asked.
 
+use super::ahead::{self, Ahead};
 use super::doors::{self, Doors};
 use super::statement::rows;
 use super::ways::{Desk, Gone, Guide, SeenOnTheWays, ended, look_ahead};
 use super::window::Ways;
-use super::{Purpose, ahead, on_the_heap};
+use super::{Purpose, on_the_heap};
 use crate::evidence::{RouteEvidence, Seen};
-use crate::preflight::Preflight;
 use crate::rooms::startup::session::Limits;
 use crate::standing::{Depth, Standing};
 use std::time::Duration;
@@ -22,7 +22,6 @@ const BETWEEN: Duration = Duration::from_millis(10);
 pub(super) async fn walk<'a>(
     guide: &Guide<'a>,
     standing: &'a Standing,
-    purpose: Purpose,
     doors: &'a Doors,
     api_is_well: impl Future<Output = bool>,
 ) -> SeenOnTheWays {
@@ -31,7 +30,7 @@ pub(super) async fn walk<'a>(
     let both = async {
         tokio::join!(
             // Each on the heap: together they are large.
-            on_the_heap(|| guide.front(purpose, doors, only)),
+            on_the_heap(|| guide.front(doors, only)),
             on_the_heap(|| standing.look(&service.policy, Depth::Whole, budget.statement(true)))
         )
     };
@@ -49,13 +48,10 @@ pub(super) async fn walk<'a>(
     };
     let healthy = desk.facts().is_some() && !slow;
     let view = Ways { front: &front.walked, direct: None, around, facts, healthy };
-    let host = guide.window(purpose, view, glance, api_is_well).await;
+    let host = guide.window(view, glance, api_is_well).await;
     drop(held);
-    let preflight = match purpose {
-        Purpose::Check => Some(Seen::NotSeen("a check does not look ahead; an audit does".to_owned())),
-        Purpose::Preflight => None,
-    };
-    on_the_heap(|| Course { guide, standing, doors, stood, preflight }.one_by_one(front, desk, host)).await
+    let told = (!guide.purpose.looks_ahead()).then(ahead::not_asked);
+    on_the_heap(|| Course { guide, standing, doors, stood, told }.one_by_one(front, desk, host)).await
 }
 
 /// What is left to be walked once front and standing session have told what they had to tell.
@@ -64,8 +60,8 @@ struct Course<'g, 'a> {
     standing: &'a Standing,
     doors: &'a Doors,
     stood: Seen<RouteEvidence>,
-    /// None while it is still to be asked.
-    preflight: Option<Seen<Preflight>>,
+    /// What was told of what is ahead. None while it is still to be asked.
+    told: Option<Ahead>,
 }
 
 impl<'a> Course<'_, 'a> {
@@ -101,10 +97,8 @@ impl<'a> Course<'_, 'a> {
             desk.leave().await;
         }
         let (front, direct, rescue) = tokio::join!(front.end(desk), ended(direct), ended(rescue));
-        let preflight = self.preflight.unwrap_or_else(|| {
-            Seen::NotSeen("no way in was admitted on which the server told of itself".to_owned())
-        });
-        SeenOnTheWays { front, direct, rescue, standing: self.stood, host, preflight }
+        let (preflight, audit) = self.told.unwrap_or_else(ahead::nobody_told);
+        SeenOnTheWays { front, direct, rescue, standing: self.stood, host, preflight, audit }
     }
 
     /// The way around, once there is room for its session. It is asked where nobody has told.
@@ -136,27 +130,29 @@ impl<'a> Course<'_, 'a> {
 
     /// Asks what the next start would meet, where that is still to be asked and the server told of itself here.
     async fn ahead(&mut self, gone: &Gone<'a>, desk: &mut Desk) {
-        if self.preflight.is_none() && desk.facts().is_some() {
-            self.preflight = Some(look_ahead([Some((gone, desk)), None, None], self.guide.budget).await);
+        if self.told.is_none() && desk.facts().is_some() {
+            let ways = [Some((gone, desk)), None, None];
+            self.told = Some(look_ahead(self.guide.purpose, ways, self.guide.budget).await);
         }
     }
 
-    /// The same through the standing session.
+    /// The same through the standing session; not for an audit, which asks where the session has what its role's have, and
+    /// this one has bounds of its own.
     async fn ahead_by_the_standing_session(&mut self) {
-        let Some(route) = self.stood.get().filter(|r| self.preflight.is_none() && r.facts().is_some()) else {
-            return;
-        };
+        let purpose = self.guide.purpose;
+        let wanted = self.told.is_none() && purpose != Purpose::Audit;
+        let Some(route) = self.stood.get().filter(|r| wanted && r.facts().is_some()) else { return };
         let target = self.guide.service.direct.as_ref().unwrap_or(&self.guide.service.target);
         let deadline = self.guide.budget.statement(true);
         let Some(mut desk) = self.standing.take(deadline).await else { return };
         let Some(session) = desk.session() else { return };
-        let desk = ahead::Desk {
+        let mut desk = ahead::Desk {
             session,
             place: &route.address,
             role: &target.user,
             server_version: route.startup.as_ref().and_then(|s| s.server_version.as_deref()),
         };
-        self.preflight = Some(desk.ask(self.guide.budget).await);
+        self.told = Some(desk.tell(purpose, self.guide.budget).await);
     }
 
     /// Ends the front's session, and sees to it that its backend has gone where that may still be at work. False where it

@@ -2,10 +2,12 @@
 //! admitted, and the window on this host before any held connection is let go.
 
 use super::aftermath;
+use super::ahead::{self, Ahead};
 use super::budget::Budget;
 use super::doors::{self, Doors};
 use super::window::{Glance, Ways, glance, look_at_suspects, look_through};
-use super::{Purpose, ahead, alone, on_the_heap, statement};
+use super::{Purpose, alone, on_the_heap, statement};
+use crate::audit::facts::AuditFacts;
 use crate::events::Observer;
 use crate::evidence::{Aftermath, QueryEvidence, QueryOutcome, RouteEvidence, Seen};
 use crate::platform::evidence::HostEvidence;
@@ -35,10 +37,12 @@ pub(super) struct SeenOnTheWays {
     pub(super) standing: Seen<RouteEvidence>,
     pub(super) host: Seen<HostEvidence>,
     pub(super) preflight: Seen<Preflight>,
+    pub(super) audit: Seen<AuditFacts>,
 }
 
 /// What all ways of a walk have in common.
 pub(super) struct Guide<'a> {
+    pub(super) purpose: Purpose,
     pub(super) service: &'a Service,
     resolver: &'a Resolver,
     pub(super) budget: &'a Budget,
@@ -70,12 +74,12 @@ pub(super) async fn walk(
     doors: &Doors,
     api_is_well: impl Future<Output = bool>,
 ) -> SeenOnTheWays {
-    let guide = Guide { service, resolver, budget, observer };
+    let guide = Guide { purpose, service, resolver, budget, observer };
     if let Some(standing) = &service.standing {
-        return on_the_heap(|| alone::walk(&guide, standing, purpose, doors, api_is_well)).await;
+        return on_the_heap(|| alone::walk(&guide, standing, doors, api_is_well)).await;
     }
     let only = service.direct.is_none();
-    let front = on_the_heap(|| guide.front(purpose, doors, only));
+    let front = on_the_heap(|| guide.front(doors, only));
     let direct = async {
         match &service.direct {
             Some(target) => Some(guide.go("direct", target, budget.ways(), false, Some(&doors.direct)).await),
@@ -101,7 +105,7 @@ pub(super) async fn walk(
     let around = direct_walked.map(Walked::addresses).unwrap_or_default();
     let view =
         Ways { front: &front.walked, direct: direct_walked, around, facts, healthy: admitted && !slow };
-    let window = guide.window(purpose, view, glance, api_is_well);
+    let window = guide.window(view, glance, api_is_well);
     let elsewhere = async {
         if let (Some(direct), None) = (&direct, facts) {
             guide.ask(direct, &mut direct_desk, true).await;
@@ -116,13 +120,12 @@ pub(super) async fn walk(
     };
     let (host, mut rescue) = tokio::join!(window, elsewhere);
     drop(held);
-    let preflight = match purpose {
-        Purpose::Check => Seen::NotSeen("a check does not look ahead; an audit does".to_owned()),
-        Purpose::Preflight => {
-            let direct = direct.as_ref().map(|gone| (gone, &mut direct_desk));
-            let rescue = if let Seen::Seen((gone, desk)) = &mut rescue { Some((&*gone, desk)) } else { None };
-            look_ahead([Some((&front, &mut front_desk)), direct, rescue], budget).await
-        }
+    let (preflight, audit) = if purpose.looks_ahead() {
+        let direct = direct.as_ref().map(|gone| (gone, &mut direct_desk));
+        let rescue = if let Seen::Seen((gone, desk)) = &mut rescue { Some((&*gone, desk)) } else { None };
+        look_ahead(purpose, [Some((&front, &mut front_desk)), direct, rescue], budget).await
+    } else {
+        ahead::not_asked()
     };
 
     let direct = direct.map_or_else(
@@ -131,29 +134,30 @@ pub(super) async fn walk(
     );
     let (front, direct, rescue) = tokio::join!(front.end(front_desk), ended(direct), ended(rescue));
     let standing = Seen::NotSeen("none is kept".to_owned());
-    SeenOnTheWays { front, direct, rescue, standing, host, preflight }
+    SeenOnTheWays { front, direct, rescue, standing, host, preflight, audit }
 }
 
-/// Asks what the next start would meet, on the first way on which the server told of itself.
+/// Asks what the next start would meet, and for an audit the rest, on the first way on which the server told of itself.
 pub(super) async fn look_ahead(
+    purpose: Purpose,
     ways: [Option<(&Gone<'_>, &mut Desk)>; 3],
     budget: &Budget,
-) -> Seen<Preflight> {
+) -> Ahead {
     for (gone, desk) in ways.into_iter().flatten() {
         if desk.facts().is_none() {
             continue;
         }
         if let Some(session) = &mut desk.session {
-            let desk = ahead::Desk {
+            let mut desk = ahead::Desk {
                 session,
                 place: gone.walked.address(),
                 role: &gone.way.target.user,
                 server_version: gone.walked.server_version(),
             };
-            return desk.ask(budget).await;
+            return desk.tell(purpose, budget).await;
         }
     }
-    Seen::NotSeen("no way in was admitted on which the server told of itself".to_owned())
+    ahead::nobody_told()
 }
 
 /// Ends a way that was gone, or passes on why it was not.
@@ -167,23 +171,17 @@ pub(super) async fn ended(way: Seen<(Gone<'_>, Desk)>) -> Seen<RouteEvidence> {
 impl<'a> Guide<'a> {
     /// The front, walked and asked, with a glance at this host's volumes meanwhile, and whether it took so long that it is
     /// not well though all is answered. `only` where there is no other way to ask on.
-    pub(super) async fn front(
-        &self,
-        purpose: Purpose,
-        doors: &'a Doors,
-        only: bool,
-    ) -> (Gone<'a>, Desk, Option<Glance>, bool) {
+    pub(super) async fn front(&self, doors: &'a Doors, only: bool) -> (Gone<'a>, Desk, Option<Glance>, bool) {
         let begun = Instant::now();
         let door = Some(&doors.front);
         let (gone, mut desk) = self.go("front", &self.service.target, self.budget.ways(), only, door).await;
-        let ((), glance) = tokio::join!(self.ask(&gone, &mut desk, only), self.glance(purpose, &gone));
+        let ((), glance) = tokio::join!(self.ask(&gone, &mut desk, only), self.glance(&gone));
         (gone, desk, glance, begun.elapsed() >= SLOW)
     }
 
     /// The window on this host. `view.healthy` says what the ways show; whether they are to be believed is found out here.
     pub(super) async fn window(
         &self,
-        purpose: Purpose,
         mut view: Ways<'_>,
         glance: Option<Glance>,
         api_is_well: impl Future<Output = bool>,
@@ -191,7 +189,7 @@ impl<'a> Guide<'a> {
         let (service, facts) = (self.service, view.facts);
         let doubtful = |facts| writes_to_nobody(facts) || may_have_ghosts(facts, &service.policy);
         let told_well = view.healthy && !facts.is_some_and(doubtful);
-        view.healthy = purpose == Purpose::Check && told_well && api_is_well.await;
+        view.healthy = !self.purpose.looks_ahead() && told_well && api_is_well.await;
         let enough = |facts: &&SqlFacts| view.healthy && !facts.storage.archives_silently();
         let glanced = facts.filter(enough).zip(glance).and_then(|(facts, glance)| glance.bears_out(facts));
         let mut seen = match glanced {
@@ -213,19 +211,19 @@ impl<'a> Guide<'a> {
         door: Option<&'a Door>,
     ) -> (Gone<'a>, Desk) {
         let (resolver, observer) = (self.resolver, self.observer);
-        let way =
-            Way { name, target, resolver, bounds: Some(self.budget.bounds(only)), deadlines, observer, door };
+        let bounds = (self.purpose != Purpose::Audit).then(|| self.budget.bounds(only));
+        let way = Way { name, target, resolver, bounds, deadlines, observer, door };
         let mut walked = way.walk().await;
         let session = walked.take_session();
         (Gone { way, walked }, Desk { session, query: None })
     }
 
     /// The look at this host's volumes that a check takes while the statement is under way.
-    async fn glance(&self, purpose: Purpose, gone: &Gone<'a>) -> Option<Glance> {
-        match purpose {
-            Purpose::Check => glance(self.service, &gone.walked, self.budget.glance()).await,
-            Purpose::Preflight => None,
+    async fn glance(&self, gone: &Gone<'a>) -> Option<Glance> {
+        if self.purpose.looks_ahead() {
+            return None;
         }
+        glance(self.service, &gone.walked, self.budget.glance()).await
     }
 
     /// Asks the one query where the way was admitted. `only` where it can be asked on no other.

@@ -95,6 +95,7 @@ impl Server {
             named: true,
             expected: None,
             policy: Policy::default(),
+            budget: pgmedic_model::BudgetPlan::default(),
         }
     }
 

@@ -99,6 +99,7 @@ impl Peer {
             named: true,
             expected: None,
             policy: Policy::default(),
+            budget: pgmedic_model::BudgetPlan::default(),
         }
     }
 }

@@ -117,6 +117,7 @@ fn refused(server: &Server, role: &str) -> Evidence {
         named: true,
         expected: None,
         policy: Policy::default(),
+        budget: pgmedic_model::BudgetPlan::default(),
     };
     server.runtime.block_on(walk(&service, TIMEOUT, &|_| {}))
 }

@@ -2,7 +2,6 @@
 
 use super::entry::StoreError;
 use super::op::{Answer, Op};
-use super::postgres::Shared;
 use super::sqlite::{Book, Thread};
 
 /// Where things are kept.
@@ -12,8 +11,6 @@ pub(super) enum Backend {
     Own(Thread),
     /// In memory: nothing waits for a disk, and so no thread is needed.
     Here(Box<Book>),
-    /// A Postgres that several watchers share.
-    Shared(Box<Shared>),
 }
 
 impl Backend {
@@ -22,7 +19,6 @@ impl Backend {
         match self {
             Self::Own(thread) => thread.run(op).await,
             Self::Here(book) => book.run(op),
-            Self::Shared(shared) => shared.run(op).await,
         }
     }
 
@@ -30,7 +26,7 @@ impl Backend {
     pub(super) async fn close(self) {
         match self {
             Self::Own(thread) => thread.close().await,
-            Self::Here(_) | Self::Shared(_) => {}
+            Self::Here(_) => {}
         }
     }
 
@@ -38,7 +34,6 @@ impl Backend {
     pub(super) const fn is_shared(&self) -> bool {
         match self {
             Self::Own(_) | Self::Here(_) => false,
-            Self::Shared(_) => true,
         }
     }
 }

@@ -48,12 +48,11 @@ impl Fly {
         until: Instant,
     ) -> Result<Answer, HttpOutcome> {
         let endpoint = self.machines.at(asking.path);
-        // fly-go, `flaps/flaps_machines.go`, `NonceHeader`.
-        let nonce = asking.nonce.map(|nonce| ("fly-machine-lease-nonce", nonce));
         let request = Request {
             method: asking.method.clone(),
             authorization: self.authorization.as_ref(),
-            headers: nonce.as_slice(),
+            // fly-go, `flaps/flaps_machines.go`, `NonceHeader`.
+            header: asking.nonce.map(|nonce| ("fly-machine-lease-nonce", nonce)),
             body: asking.body,
             ..Request::get(&endpoint, limit)
         };

@@ -2,7 +2,6 @@
 
 mod file;
 mod killed;
-mod shared;
 
 use super::*;
 use crate::incidents::Verdict;
