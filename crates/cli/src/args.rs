@@ -27,6 +27,8 @@ pub(crate) enum Verb {
     Check(Box<CheckArgs>),
     /// Mend what is found: plan, ask, apply, and prove it by walking again
     Fix(Box<FixArgs>),
+    /// Say what will break a service that is well, nearest first, and what mends it; nothing is changed
+    Audit(Box<AuditArgs>),
     /// The record: what was found, what was done, and what came of it
     Incidents(IncidentsArgs),
     /// Break a throwaway Postgres for real, and hold the diagnosis to what was broken
@@ -174,6 +176,63 @@ pub(crate) enum FixFormat {
     Human,
     /// One document, schema pgmedic.fix/1
     Json,
+}
+
+/// `pgmedic audit`.
+#[derive(Debug, Args)]
+#[command(after_help = crate::help::AUDIT)]
+pub(crate) struct AuditArgs {
+    /// A service of pgmedic.toml, or a connection string (a postgres:// URL or key=value pairs)
+    #[arg(value_name = "SERVICE|URL")]
+    pub(crate) what: Option<String>,
+    /// How the report is written
+    #[arg(long, value_name = "FORMAT", default_value = "human", conflicts_with_all = ["sql", "diff"])]
+    pub(crate) format: AuditFormat,
+    /// Write the statements as one script for psql, safest first, each with its undo
+    #[arg(long, conflicts_with = "diff")]
+    pub(crate) sql: bool,
+    /// Write what is and what is advised as a diff, object by object
+    #[arg(long)]
+    pub(crate) diff: bool,
+    /// Look again and again for so long, so that the forecast has a rate
+    #[arg(long, value_name = "TIME", value_parser = watch_for)]
+    pub(crate) watch_for: Option<Duration>,
+    /// The longest that each walk may take
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = timeout)]
+    pub(crate) timeout: Duration,
+    /// Save the evidence, to be replayed or attached to a report; it holds no secrets
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record: Option<PathBuf>,
+    /// Audit saved evidence and touch nothing (- reads stdin)
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["what", "record", "config", "timeout", "watch_for", "Sides"])]
+    pub(crate) replay: Option<PathBuf>,
+    /// The configuration instead of ./pgmedic.toml
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) sides: Sides,
+}
+
+/// How an audit is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AuditFormat {
+    /// For a person
+    Human,
+    /// One document, schema pgmedic.audit/1
+    Json,
+    /// One line with perfdata, as monitoring plugins write it
+    Nagios,
+    /// For a chat or an issue
+    Markdown,
+}
+
+/// `--watch-for`: from two seconds to a day.
+fn watch_for(text: &str) -> Result<Duration, String> {
+    let span = crate::config::units::duration(text)?;
+    if span < Duration::from_secs(2) || span > Duration::from_secs(86_400) {
+        return Err("looks lie from 2s to 1d apart".to_owned());
+    }
+    Ok(span)
 }
 
 /// `pgmedic incidents`.

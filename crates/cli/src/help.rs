@@ -7,6 +7,8 @@ Examples:
   pgmedic check shop --format json | jq .status
   pgmedic fix shop --plan                     what would mend it, and whom it
                                               would touch
+  pgmedic audit shop                          what will break it, and what
+                                              mends that; changes nothing
   pgmedic explain slots-exhausted             what it is, proves it, mends it
   pgmedic drill slots-exhausted               see it happen, to a throwaway
 
@@ -14,7 +16,7 @@ With neither SERVICE nor URL, check takes the only service of ./pgmedic.toml
 (or --config), else DATABASE_URL, else what libpq's environment names.
 
 Exit codes:
-  check   0 ok   1 warning   2 critical   3 unknown
+  check   0 ok   1 warning   2 critical   3 unknown   (audit likewise)
   fix     0 well, and proved so   1 not well, and nothing more is allowed
           2 tried, and not well
   drill   0 every fault was found   1 one was not
@@ -82,6 +84,27 @@ Exit codes:
   0   well at the end, and proved so by walking again
   1   not well, and nothing more is allowed: the plan is printed
   2   tried, and not well
+  64 bad usage   78 bad configuration   70 a defect in pgmedic";
+
+pub(crate) const AUDIT: &str = "\
+Examples:
+  pgmedic audit shop                       what will break, nearest first
+  pgmedic audit shop --diff                what is, and what is advised
+  pgmedic audit shop --sql > audit.sql     the statements, each with its undo;
+                                           read it, then:
+  psql -X -f audit.sql \"$RESCUE_DATABASE_URL\"
+  pgmedic audit shop --watch-for 1m        nine looks within a minute: when a
+                                           volume, a slot, the ids run out
+  pgmedic audit shop --format json | jq '.budget.largest_pool'
+  pgmedic explain budget-overrun           a weakness's page
+
+Nothing is changed. What the sum of connections needs to know of the API's
+machines and pools stands under [service.budget] of pgmedic.toml, in the
+pools' metrics, or is asked of the platform. A role with pg_monitor sees
+most; what it may not see is listed, with the grant that lets it.
+
+Exit codes:
+  0 ok   1 warning   2 critical   3 unknown: too little could be seen
   64 bad usage   78 bad configuration   70 a defect in pgmedic";
 
 pub(crate) const INCIDENTS: &str = "\

@@ -42,6 +42,7 @@ fn run(arguments: &[OsString]) -> Result<i32, Failure> {
         Asked::Verb(cli) => match cli.verb {
             Verb::Check(args) => commands::check::run(&args, cli.color),
             Verb::Fix(args) => commands::fix::run(&args, cli.color),
+            Verb::Audit(args) => commands::audit::run(&args, cli.color),
             Verb::Incidents(args) => commands::incidents::run(&args, cli.color),
             Verb::Drill(args) => commands::drill::run(&args, cli.color),
             Verb::Explain(args) => commands::explain::run(&args, cli.color),

@@ -86,13 +86,12 @@ impl Inner {
         budget: Duration,
     ) -> Result<Object, GetError> {
         let begun = Instant::now();
-        let mut again = false;
+        let (mut conn, mut doubtful) = match self.take(place, begun) {
+            Take::Conn(conn, doubtful) => (conn, doubtful),
+            Take::Wait(key) => self.wait(key, begun, budget).await?,
+            Take::Not(why) => return Err(self.explain(why, begun, budget)),
+        };
         loop {
-            let (conn, doubtful) = match self.take(place, again) {
-                Take::Conn(conn, doubtful) => (conn, doubtful),
-                Take::Wait(key) => self.wait(key, begun, budget).await?,
-                Take::Not(why) => return Err(self.explain(why, begun, budget)),
-            };
             let object = Object::of(conn, self);
             if !doubtful {
                 self.counts.acquired(begun.elapsed());
@@ -104,14 +103,18 @@ impl Inner {
                     return Ok(object);
                 }
                 Err(Some(why)) => return Err(self.explain(why, begun, budget)),
-                Err(None) => again = true,
+                Err(None) => {}
             }
+            (conn, doubtful) = match self.take(place, Instant::now()) {
+                Take::Conn(conn, doubtful) => (conn, doubtful),
+                Take::Wait(key) => self.wait(key, begun, budget).await?,
+                Take::Not(why) => return Err(self.explain(why, begun, budget)),
+            };
         }
     }
 
     /// One that idles, or a place in the queue, or why neither.
-    fn take(self: &Arc<Self>, place: &'static Location<'static>, again: bool) -> Take {
-        let now = Instant::now();
+    fn take(self: &Arc<Self>, place: &'static Location<'static>, now: Instant) -> Take {
         let mut spent = Vec::new();
         let mut state = self.state();
         if state.closed {
@@ -135,7 +138,7 @@ impl Inner {
         {
             return Take::Not(Why::Down(Arc::clone(&trouble.report)));
         }
-        let key = if again { state.queue.join_again(place) } else { state.queue.join(place) };
+        let key = state.queue.join(place);
         let begun = state.grow(self.options.max, 0);
         drop(state);
         self.open_each(begun);

@@ -1,17 +1,18 @@
 //! `pgmedic check`: walk (or replay), diagnose, report.
 
-mod recording;
+pub(crate) mod recording;
 mod stdin;
 
-use crate::args::{CheckArgs, When};
+use crate::args::{CheckArgs, Sides, When};
 use crate::failure::Failure;
 use crate::identity::Memory;
 use crate::output;
 use crate::render::progress::Progress;
 use crate::render::{self, style::Look};
-use crate::select;
+use crate::select::{self, Whom};
 use crate::surroundings::Surroundings;
 use pgmedic_model::Status;
+use pgmedic_path::events::Observer;
 use pgmedic_path::service::LogSource;
 use pgmedic_path::{Evidence, Service, diagnose, report, veiled, walk};
 use recording::Recording;
@@ -38,17 +39,12 @@ pub(crate) fn run(args: &CheckArgs, color: When) -> Result<i32, Failure> {
 /// Walks, and records where that is asked for. A recording that cannot be begun is refused before anything is
 /// touched; one that cannot be finished costs a word, not the diagnosis.
 fn live(args: &CheckArgs) -> Result<Evidence, Failure> {
-    let mut around = Surroundings::default();
-    let mut service = select::service(args.into(), &mut around)?;
-    for note in &around.notes {
-        output::stderr(&format!("pgmedic: {}\n", render::text::visible(note)));
-    }
-    let mut memory = Memory::of(args.into(), args.accept_identity, &mut service, &around)?;
+    let (mut service, mut memory) = begun(args.into(), args.accept_identity)?;
     let recording = args.record.as_deref().map(Recording::begin).transpose()?;
-    if args.sides.api_log.as_deref() == Some(Path::new("-")) {
-        service.api_log = Some(LogSource::Text(stdin::piped(args.timeout / 2)));
-    }
-    let evidence = veiled(walked(&service, args.timeout)?, &service);
+    piped_log(&args.sides, args.timeout, &mut service);
+    let timeout = args.timeout;
+    let walked = until_a_signal(async |tell| walk(&service, timeout, tell).await)?;
+    let evidence = veiled(walked, &service);
     memory.take_note(&evidence);
     match recording {
         None => Ok(evidence),
@@ -56,8 +52,26 @@ fn live(args: &CheckArgs) -> Result<Evidence, Failure> {
     }
 }
 
-/// The walk, until it ends or a signal stops it.
-fn walked(service: &Service, timeout: Duration) -> Result<Evidence, Failure> {
+/// The service that is meant, and what is remembered of its server.
+pub(crate) fn begun(whom: Whom<'_>, accept_identity: bool) -> Result<(Service, Memory), Failure> {
+    let mut around = Surroundings::default();
+    let mut service = select::service(whom, &mut around)?;
+    for note in &around.notes {
+        output::stderr(&format!("pgmedic: {}\n", render::text::visible(note)));
+    }
+    let memory = Memory::of(whom, accept_identity, &mut service, &around)?;
+    Ok((service, memory))
+}
+
+/// Reads the API's log from stdin where `--api-log -` asks for it.
+pub(crate) fn piped_log(sides: &Sides, timeout: Duration, service: &mut Service) {
+    if sides.api_log.as_deref() == Some(Path::new("-")) {
+        service.api_log = Some(LogSource::Text(stdin::piped(timeout / 2)));
+    }
+}
+
+/// What walks, until it ends or a signal stops it. It is given whom to tell of its progress.
+pub(crate) fn until_a_signal<T>(walks: impl AsyncFnOnce(Observer<'_>) -> T) -> Result<T, Failure> {
     let broken = |error: std::io::Error| Failure::Defect(format!("no runtime: {error}"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(broken)?;
     let progress = Progress::on_stderr();
@@ -69,7 +83,7 @@ fn walked(service: &Service, timeout: Duration) -> Result<Evidence, Failure> {
             biased;
             _ = interrupt.recv() => Err(Failure::Signal { name: "SIGINT", exit: 130 }),
             _ = terminate.recv() => Err(Failure::Signal { name: "SIGTERM", exit: 143 }),
-            evidence = walk(service, timeout, &tell) => Ok(evidence),
+            walked = walks(&tell) => Ok(walked),
         }
     });
     progress.erase();

@@ -1,5 +1,6 @@
 //! One file for each verb: from its arguments to its exit code.
 
+pub(crate) mod audit;
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod drill;

@@ -2,7 +2,7 @@
 
 use super::style::{Look, Paint};
 use super::text::{ascii, cut, visible, width, wrap_at_most};
-use pgmedic_model::{Confidence, Fact, Finding, Report, Role, Room, RoomReport, RoomStatus, Status};
+use pgmedic_model::{Confidence, Fact, Finding, Ms, Report, Role, Room, RoomReport, RoomStatus, Status};
 
 /// Facts shown for a root; the rest are in the JSON.
 const FACTS: usize = 5;
@@ -29,7 +29,7 @@ pub(crate) fn screen(report: &Report, look: &Look) -> String {
         page.verdict_without_findings(report);
     }
     page.others(report);
-    page.unseen(report);
+    page.unseen(&report.unseen);
     page.out
 }
 
@@ -42,44 +42,49 @@ pub(crate) const fn confidence(confidence: Confidence) -> &'static str {
     }
 }
 
-struct Page {
-    look: Look,
-    out: String,
+pub(super) struct Page {
+    pub(super) look: Look,
+    pub(super) out: String,
 }
 
 impl Page {
     /// A text made harmless, and ASCII where nothing else can be shown.
-    fn text(&self, text: &str) -> String {
+    pub(super) fn text(&self, text: &str) -> String {
         let text = visible(text);
         if self.look.unicode { text } else { ascii(&text) }
     }
 
-    fn paint(&self, paint: Paint, text: &str) -> String {
+    pub(super) fn paint(&self, paint: Paint, text: &str) -> String {
         self.look.paint(paint, &self.text(text))
     }
 
-    fn line(&mut self, line: &str) {
+    pub(super) fn line(&mut self, line: &str) {
         self.out.push_str(line.trim_end());
         self.out.push('\n');
     }
 
     /// A text cut to what is left of a line.
-    fn cut(&self, text: &str, columns: usize) -> String {
+    pub(super) fn cut(&self, text: &str, columns: usize) -> String {
         let text = cut(&self.text(text), columns);
         if self.look.unicode { text } else { cut_ascii(&ascii(&text), columns) }
     }
 
     fn head(&mut self, report: &Report) {
-        let paint = match report.status {
+        self.heading(&report.service, &report.target, report.status, report.elapsed_ms);
+    }
+
+    /// Whose report this is, and the verdict.
+    pub(super) fn heading(&mut self, service: &str, target: &str, status: Status, elapsed: Ms) {
+        let paint = match status {
             Status::Ok => Paint::Good,
             Status::Warning => Paint::Warning,
             Status::Critical => Paint::Bad,
             Status::Unknown => Paint::Strong,
         };
-        let verdict = format!("{} in {}", report.status.as_str().to_uppercase(), report.elapsed_ms);
-        let service = self.cut(&report.service, 30.min(self.look.width / 3));
+        let verdict = format!("{} in {elapsed}", status.as_str().to_uppercase());
+        let service = self.cut(service, 30.min(self.look.width / 3));
         let room = self.look.width.saturating_sub(width(&service) + width(&verdict) + 4);
-        let target = self.cut(&report.target, room);
+        let target = self.cut(target, room);
         let gap = " ".repeat(room.saturating_sub(width(&target)));
         let verdict = self.paint(paint, &verdict);
         let service = self.look.paint(Paint::Strong, &service);
@@ -239,14 +244,14 @@ impl Page {
         }
     }
 
-    fn unseen(&mut self, report: &Report) {
-        if report.unseen.is_empty() {
+    pub(super) fn unseen(&mut self, unseen: &[String]) {
+        if unseen.is_empty() {
             return;
         }
         self.line("");
-        if report.unseen.len() > UNSEEN {
+        if unseen.len() > UNSEEN {
             let mut labels: Vec<&str> = Vec::new();
-            for text in &report.unseen {
+            for text in unseen {
                 let label = text.split(": ").next().unwrap_or(text);
                 if !labels.contains(&label) {
                     labels.push(label);
@@ -256,7 +261,7 @@ impl Page {
             self.paragraph("not seen       ", "               ", &text, 3);
             return;
         }
-        for text in &report.unseen {
+        for text in unseen {
             self.paragraph("not seen       ", "               ", text, 1);
         }
     }
@@ -279,7 +284,7 @@ impl Page {
     }
 
     /// A text in at most `most` lines, with one lead for the first and another for the rest.
-    fn paragraph(&mut self, first: &str, rest: &str, text: &str, most: usize) {
+    pub(super) fn paragraph(&mut self, first: &str, rest: &str, text: &str, most: usize) {
         let columns = self.look.width.saturating_sub(width(first)).max(20);
         let text = self.text(text);
         for (number, line) in wrap_at_most(&text, columns, most).into_iter().enumerate() {

@@ -72,12 +72,12 @@ fn root(out: &mut String, finding: &Finding) {
 }
 
 /// A text inside a code span.
-fn code(text: &str) -> String {
+pub(super) fn code(text: &str) -> String {
     visible(text).replace('`', "'")
 }
 
 /// A text that formats nothing.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     visible(text).chars().fold(String::new(), |mut out, c| {
         if "\\`*_[]<>#|~!".contains(c) {
             out.push('\\');

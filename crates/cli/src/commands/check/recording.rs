@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 const LONGEST: u64 = 64 * 1024 * 1024;
 
 /// A recording being made: a temporary file beside its destination, removed unless it is finished.
-pub(super) struct Recording {
+pub(crate) struct Recording {
     file: File,
     temporary: PathBuf,
     destination: PathBuf,
@@ -20,7 +20,7 @@ pub(super) struct Recording {
 
 impl Recording {
     /// Opens the temporary file.
-    pub(super) fn begin(destination: &Path) -> Result<Self, Failure> {
+    pub(crate) fn begin(destination: &Path) -> Result<Self, Failure> {
         let refused = |why: String| Failure::Usage(format!("--record {}: {why}", destination.display()));
         let Some(name) = destination.file_name() else { return Err(refused("names no file".to_owned())) };
         if std::fs::metadata(destination).is_ok_and(|there| !there.is_file()) {
@@ -38,7 +38,7 @@ impl Recording {
     }
 
     /// Writes the evidence and gives back what a replay would read: both diagnose the very same.
-    pub(super) fn finish(mut self, evidence: Evidence) -> Result<Evidence, Failure> {
+    pub(crate) fn finish(mut self, evidence: Evidence) -> Result<Evidence, Failure> {
         let text = record::write(&evidence).map_err(|error| Failure::Defect(error.to_string()))?;
         let written = self
             .file
@@ -60,7 +60,7 @@ impl Drop for Recording {
 }
 
 /// Reads a recording; `-` is stdin.
-pub(super) fn replay(path: &Path) -> Result<Evidence, Failure> {
+pub(crate) fn replay(path: &Path) -> Result<Evidence, Failure> {
     let refused = |why: String| Failure::Usage(format!("--replay {}: {why}", path.display()));
     let mut text = String::new();
     let read = if path == Path::new("-") {

@@ -1,0 +1,72 @@
+//! Each weakness on a real server that is else set well: made, found alone, gone again.
+
+use crate::reference::{BUDGET, well_set};
+use crate::scene::{Scene, found};
+use pgmedic_lab::Parts;
+use pgmedic_lab::certificates::Validity;
+use pgmedic_path::Proof;
+use pgmedic_path::audit::weaknesses;
+use std::collections::BTreeSet;
+
+/// Makes a weakness.
+type Make = fn(&Scene);
+
+/// The weaknesses that need nothing but the server.
+const SCENES: &[(&str, Make)] = &[
+    ("budget-overrun", |s| s.configure("", "pgmedic", &BUDGET.replace("10", "50"))),
+    ("api-is-superuser", |s| s.sql("alter role renderflow superuser")),
+    ("role-unlimited", |s| s.sql("alter role renderflow connection limit -1")),
+    ("no-own-role", |s| s.configure("", "renderflow", BUDGET)),
+    ("no-reserve", |s| s.restart_adding("superuser_reserved_connections = 0\n")),
+    ("timeouts-missing", |s| s.sql("alter role renderflow reset statement_timeout")),
+    ("timeouts-global", |s| s.system("idle_session_timeout", "5min")),
+    ("dead-peers-unnoticed", |s| s.system("tcp_user_timeout", "0")),
+    ("slots-uncapped", |s| {
+        s.system("max_slot_wal_keep_size", "-1");
+        s.sql("select pg_create_physical_replication_slot('replica')");
+    }),
+    ("temp-files-uncapped", |s| s.sql("alter role renderflow reset temp_file_limit")),
+    ("crash-unsafe", |s| s.system("full_page_writes", "off")),
+    ("autovacuum-off", |s| s.system("autovacuum", "off")),
+    ("restart-pending", |s| s.system("max_connections", "120")),
+    ("hba-open", |s| s.hba("host all all 10.0.0.0/8 trust\n")),
+    ("password-expires", |s| s.sql("alter role renderflow valid until 'tomorrow'")),
+];
+
+/// Those that have a test of their own.
+const ELSEWHERE: [&str; 1] = ["certificate-expires"];
+
+#[test]
+fn every_weakness_is_found_alone_on_a_real_server() {
+    let scene = well_set(Parts::default());
+    for (id, make) in SCENES {
+        make(&scene);
+        let report = scene.audit(&[]);
+        assert_eq!(found(&report), [*id], "{report:#}");
+        let human = scene.run(&[]).stdout;
+        assert!(human.contains(&format!("1. {id}, ")), "{human}");
+        println!("{id}: {}", report["findings"][0]["summary"]);
+        scene.reset();
+        assert_eq!(found(&scene.audit(&[])), Vec::<&str>::new(), "after {id}");
+    }
+}
+
+#[test]
+fn every_weakness_that_says_so_is_proved_here() {
+    let proved: BTreeSet<&str> = SCENES.iter().map(|(id, _)| *id).chain(ELSEWHERE).collect();
+    let promised: BTreeSet<&str> =
+        weaknesses::all().filter(|w| w.proof == Proof::Drill).map(|w| w.id).collect();
+    assert_eq!(proved, promised);
+}
+
+#[test]
+fn a_certificate_that_ends_soon_is_found_over_tls() {
+    let scene = well_set(Parts { tls: true, ..Parts::default() });
+    assert_eq!(found(&scene.audit(&[])), Vec::<&str>::new());
+    let (postgres, authority) = (scene.lab.postgres(), scene.lab.authority().unwrap());
+    postgres.show_certificate(authority, pgmedic_lab::dns::NAME, Validity::EndsSoon).unwrap();
+    postgres.reload().unwrap();
+    let report = scene.audit(&[]);
+    assert_eq!(found(&report), ["certificate-expires"]);
+    assert_eq!(report["findings"][0]["nearness"], "weeks");
+}
