@@ -95,7 +95,7 @@ async fn restore(pool: &Inner, conn: &Conn) -> Outcome {
         return Outcome::Unclean;
     }
     conn.wire.unlistened();
-    if !configured(pool, conn, until).await || !conn.wire.is_quiet() {
+    if !configured(pool, conn, until).await || !conn.wire.is_at_rest() {
         return Outcome::Unclean;
     }
     if undone { Outcome::Undone } else { Outcome::Over }

@@ -130,7 +130,7 @@ impl Inner {
             state.check_out(&conn, place, now);
             drop(state);
             let silent = |after: Duration| now.duration_since(since) >= after;
-            let doubtful = !conn.wire.is_clean() || self.options.test_after.is_some_and(silent);
+            let doubtful = conn.wire.is_doubtful() || self.options.test_after.is_some_and(silent);
             return Take::Conn(conn, doubtful);
         }
         if state.is_hopeless(now)
@@ -156,7 +156,7 @@ impl Inner {
         let sleep = pin!(tokio::time::sleep_until(begun + budget));
         match waiting.given(sleep).await {
             Some(Given::Conn(conn)) => {
-                let doubtful = !conn.wire.is_clean();
+                let doubtful = conn.wire.is_doubtful();
                 Ok((conn, doubtful))
             }
             Some(Given::Down(report)) => Err(self.explain(Why::Down(report), begun, budget)),

@@ -39,7 +39,7 @@ impl Object {
     }
 
     pub(crate) fn is_usable(&self) -> bool {
-        self.conn.as_ref().is_some_and(|conn| conn.wire.is_quiet() && !conn.wire.is_dead())
+        self.conn.as_ref().is_some_and(|conn| conn.wire.is_at_rest() && !conn.wire.is_dead())
     }
 
     /// The backend's process id, as in `pg_stat_activity`; behind a pooler, the pooler's invention.

@@ -91,14 +91,27 @@ impl Wire {
         self.stage.store(stage as u8, Release);
     }
 
-    /// True where nothing is in flight and no transaction is open, as of the bytes that have passed.
-    pub(crate) fn is_quiet(&self) -> bool {
-        self.status.load(Relaxed) == b'I'
-            && self.answered.load(Relaxed).wrapping_sub(self.telling.load(Relaxed)).cast_signed() >= 0
+    /// True where every request that may have changed something was answered and no transaction is open, as of the bytes that
+    /// have passed. What has not been sent yet, or is held back for a reader, is not known here; behind the answer to a fence
+    /// there is no such thing.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.status.load(Acquire) == b'I'
+            && self.answered.load(Acquire).wrapping_sub(self.telling.load(Acquire)).cast_signed() >= 0
             && !self.copying.load(Relaxed)
-            && !self.blocked.load(Relaxed)
-            && self.drained.load(Relaxed)
-            && !self.listened.load(Relaxed)
+            && !self.listened.load(Acquire)
+    }
+
+    /// The same, and nothing is unsent or held back. Only the driver's word, when it has run to its end.
+    fn is_quiet(&self) -> bool {
+        self.is_at_rest() && !self.blocked.load(Relaxed) && self.drained.load(Relaxed)
+    }
+
+    /// True where a connection that was given back as clean may have become otherwise since: a request of its last holder
+    /// was on its way then.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        let phase = self.phase.load(Acquire);
+        let in_motion = phase & (WOKEN | RUNNING) != 0;
+        self.is_dead() || (phase != CLEAN && !(in_motion && self.is_at_rest()))
     }
 
     /// True where the last ReadyForQuery said that a transaction is open, or has failed and waits for its end.
