@@ -2,6 +2,7 @@
 //! every length and time is bounded. The API's endpoints and the platforms are asked with it; what an answer means is
 //! not in here.
 
+pub mod post;
 pub(crate) mod url;
 
 use crate::aside;
@@ -43,8 +44,8 @@ pub(crate) struct Request<'a> {
     pub(crate) method: Method,
     /// The `Authorization` header, in place of what the URL's credentials would make.
     pub(crate) authorization: Option<&'a Secret>,
-    /// One header more.
-    pub(crate) header: Option<(&'static str, &'a str)>,
+    /// Headers more.
+    pub(crate) headers: &'a [(&'static str, &'a str)],
     /// A body; empty for none.
     pub(crate) body: &'a str,
     /// What the body is.
@@ -78,7 +79,7 @@ impl<'a> Request<'a> {
             endpoint,
             method: Method::GET,
             authorization: None,
-            header: None,
+            headers: &[],
             body: "",
             content_type: "application/json",
             limit,
@@ -240,8 +241,8 @@ fn request(asked: &Request<'_>) -> Result<hyper::Request<Full<Bytes>>, String> {
     if !asked.body.is_empty() {
         request = request.header(CONTENT_TYPE, asked.content_type);
     }
-    if let Some((name, value)) = asked.header {
-        request = request.header(name, value);
+    for (name, value) in asked.headers {
+        request = request.header(*name, *value);
     }
     let body = Full::new(Bytes::copy_from_slice(asked.body.as_bytes()));
     request.body(body).map_err(|error| format!("the request cannot be made: {error}"))

@@ -21,7 +21,7 @@ pub mod forecast;
 pub mod fuzzing;
 pub mod gates;
 pub mod hands;
-mod http;
+pub mod http;
 pub mod identity;
 mod instances;
 pub mod journal;

@@ -86,12 +86,13 @@ impl Inner {
         budget: Duration,
     ) -> Result<Object, GetError> {
         let begun = Instant::now();
-        let (mut conn, mut doubtful) = match self.take(place, begun) {
-            Take::Conn(conn, doubtful) => (conn, doubtful),
-            Take::Wait(key) => self.wait(key, begun, budget).await?,
-            Take::Not(why) => return Err(self.explain(why, begun, budget)),
-        };
+        let mut again = false;
         loop {
+            let (conn, doubtful) = match self.take(place, again) {
+                Take::Conn(conn, doubtful) => (conn, doubtful),
+                Take::Wait(key) => self.wait(key, begun, budget).await?,
+                Take::Not(why) => return Err(self.explain(why, begun, budget)),
+            };
             let object = Object::of(conn, self);
             if !doubtful {
                 self.counts.acquired(begun.elapsed());
@@ -103,18 +104,14 @@ impl Inner {
                     return Ok(object);
                 }
                 Err(Some(why)) => return Err(self.explain(why, begun, budget)),
-                Err(None) => {}
+                Err(None) => again = true,
             }
-            (conn, doubtful) = match self.take(place, Instant::now()) {
-                Take::Conn(conn, doubtful) => (conn, doubtful),
-                Take::Wait(key) => self.wait(key, begun, budget).await?,
-                Take::Not(why) => return Err(self.explain(why, begun, budget)),
-            };
         }
     }
 
     /// One that idles, or a place in the queue, or why neither.
-    fn take(self: &Arc<Self>, place: &'static Location<'static>, now: Instant) -> Take {
+    fn take(self: &Arc<Self>, place: &'static Location<'static>, again: bool) -> Take {
+        let now = Instant::now();
         let mut spent = Vec::new();
         let mut state = self.state();
         if state.closed {
@@ -138,7 +135,7 @@ impl Inner {
         {
             return Take::Not(Why::Down(Arc::clone(&trouble.report)));
         }
-        let key = state.queue.join(place);
+        let key = if again { state.queue.join_again(place) } else { state.queue.join(place) };
         let begun = state.grow(self.options.max, 0);
         drop(state);
         self.open_each(begun);

@@ -46,10 +46,9 @@ impl Queue {
         self.len == 0
     }
 
-    /// Joins at the end.
-    pub(crate) fn join(&mut self, place: &'static Location<'static>) -> usize {
-        let entry = Entry { before: self.last, after: None, waker: None, given: None, place };
-        let key = match self.free.pop() {
+    fn enter(&mut self, entry: Entry) -> usize {
+        self.len += 1;
+        match self.free.pop() {
             Some(key) => {
                 self.entries[key] = Some(entry);
                 key
@@ -58,7 +57,27 @@ impl Queue {
                 self.entries.push(Some(entry));
                 self.entries.len() - 1
             }
-        };
+        }
+    }
+
+    /// Joins at the front: who had a connection that was no good, and waited its turn for that.
+    pub(crate) fn join_again(&mut self, place: &'static Location<'static>) -> usize {
+        let key = self.enter(Entry { before: None, after: self.first, waker: None, given: None, place });
+        match self.first {
+            Some(first) => {
+                if let Some(first) = self.at(first) {
+                    first.before = Some(key);
+                }
+            }
+            None => self.last = Some(key),
+        }
+        self.first = Some(key);
+        key
+    }
+
+    /// Joins at the end.
+    pub(crate) fn join(&mut self, place: &'static Location<'static>) -> usize {
+        let key = self.enter(Entry { before: self.last, after: None, waker: None, given: None, place });
         match self.last {
             Some(last) => {
                 if let Some(last) = self.at(last) {
@@ -68,7 +87,6 @@ impl Queue {
             None => self.first = Some(key),
         }
         self.last = Some(key);
-        self.len += 1;
         key
     }
 
@@ -176,6 +194,20 @@ mod tests {
             assert_eq!(served, expected);
             assert!(queue.is_empty());
         }
+    }
+
+    #[test]
+    fn who_had_a_turn_and_got_nothing_by_it_is_next() {
+        let (mut queue, keys) = queue_of(2);
+        let again = queue.join_again(Location::caller());
+        let mut served = Vec::new();
+        while let Some((key, _)) = queue.first() {
+            queue.give(key, Given::Closed);
+            served.push(key);
+        }
+        assert_eq!(served, [again, keys[0], keys[1]]);
+        let again = queue.join_again(Location::caller());
+        assert_eq!(queue.first().map(|(key, _)| key), Some(again));
     }
 
     #[test]

@@ -12,7 +12,7 @@
 
 use crate::event::write_attempts;
 use crate::jitter;
-use crate::reason::{Attempt, Verdict};
+use crate::reason::{Attempt, Reason, Stage, Verdict};
 use pgmedic_model::Ms;
 use std::fmt;
 use std::sync::Arc;
@@ -106,9 +106,14 @@ impl Trouble {
         pause.saturating_sub(took).max(jitter::most_of(FIRST / 2))
     }
 
-    /// How long an address may take to answer the next look's knock.
+    /// How long an address may take to answer the next look's knock: short where the last ones had no answer at all, as from a
+    /// network that is gone; otherwise as long as it takes.
     pub(crate) fn knock(&self) -> Option<Duration> {
-        (!self.report.tries.is_multiple_of(PATIENT_LOOK)).then_some(KNOCK)
+        let silent =
+            self.report.attempts.iter().all(|attempt| {
+                attempt.stage == Stage::Connect && matches!(attempt.reason, Reason::TimedOut(_))
+            });
+        (silent && !self.report.tries.is_multiple_of(PATIENT_LOOK)).then_some(KNOCK)
     }
 }
 

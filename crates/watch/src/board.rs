@@ -65,6 +65,8 @@ pub struct Own {
     pub remedies: BTreeMap<(String, String, String), u64>,
     /// Incidents opened by cause.
     pub incidents: BTreeMap<String, u64>,
+    /// Requests of the API by route and status.
+    pub requests: BTreeMap<(&'static str, u16), u64>,
     /// Alerts by kind of receiver and outcome (`sent`, `retried`, `lost`).
     pub alerts: BTreeMap<(&'static str, &'static str), u64>,
     /// Reloads of the configuration by outcome (`taken`, `refused`).

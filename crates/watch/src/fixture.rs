@@ -62,12 +62,50 @@ pub(crate) fn evidence(service: &str, facts: Option<SqlFacts>) -> Evidence {
         received_bytes: 4000,
         aftermath: None,
     });
-    let front = RouteEvidence {
-        address: address.clone(),
+    let front = front(&address, query);
+    let volume = VolumeView {
+        total_bytes: 100 << 30,
+        available_bytes: 40 << 30,
+        total_inodes: 1000,
+        ..VolumeView::default()
+    };
+    let pool =
+        PoolMetrics { max: Some(10.0), in_use: Some(10.0), waiting: Some(4.0), ..PoolMetrics::default() };
+    Evidence {
+        schema: Evidence::SCHEMA.to_owned(),
+        pgmedic: "0.1.0".to_owned(),
+        service: service.to_owned(),
+        named: true,
+        started_at: AT,
+        elapsed_ms: Ms(9.0),
+        timeout_ms: Ms(5000.0),
+        target: target(address),
+        policy: Policy::default(),
+        expected: None,
+        app: AppEvidence { ready: unseen(), metrics: Shown::Seen(pool), log: unseen() },
+        front,
+        direct: unseen(),
+        rescue: unseen(),
+        rescue_configured: false,
+        pooler: unseen(),
+        host: Shown::Seen(HostEvidence { volumes: vec![volume], ..HostEvidence::default() }),
+        platform: unseen(),
+        preflight: unseen(),
+        audit: unseen(),
+        budget: Default::default(),
+        earlier: Vec::new(),
+        offers: Vec::new(),
+        standing: unseen(),
+    }
+}
+
+fn front(address: &str, query: Option<QueryEvidence>) -> RouteEvidence {
+    RouteEvidence {
+        address: address.to_owned(),
         dns: DnsEvidence {
             at: AT,
             elapsed_ms: Ms(0.5),
-            subject: Subject::Name(address.clone()),
+            subject: Subject::Name(address.to_owned()),
             system: Some(SystemLookup {
                 elapsed_ms: Ms(0.5),
                 outcome: SystemOutcome::Resolved(vec![[10, 0, 0, 7].into()]),
@@ -106,40 +144,6 @@ pub(crate) fn evidence(service: &str, facts: Option<SqlFacts>) -> Evidence {
         }),
         startup: Some(startup()),
         query,
-    };
-    let volume = VolumeView {
-        total_bytes: 100 << 30,
-        available_bytes: 40 << 30,
-        total_inodes: 1000,
-        ..VolumeView::default()
-    };
-    let pool =
-        PoolMetrics { max: Some(10.0), in_use: Some(10.0), waiting: Some(4.0), ..PoolMetrics::default() };
-    Evidence {
-        schema: Evidence::SCHEMA.to_owned(),
-        pgmedic: "0.1.0".to_owned(),
-        service: service.to_owned(),
-        named: true,
-        started_at: AT,
-        elapsed_ms: Ms(9.0),
-        timeout_ms: Ms(5000.0),
-        target: target(address),
-        policy: Policy::default(),
-        expected: None,
-        app: AppEvidence { ready: unseen(), metrics: Shown::Seen(pool), log: unseen() },
-        front,
-        direct: unseen(),
-        rescue: unseen(),
-        rescue_configured: false,
-        pooler: unseen(),
-        host: Shown::Seen(HostEvidence { volumes: vec![volume], ..HostEvidence::default() }),
-        platform: unseen(),
-        preflight: unseen(),
-        audit: unseen(),
-        budget: Default::default(),
-        earlier: Vec::new(),
-        offers: Vec::new(),
-        standing: unseen(),
     }
 }
 

@@ -188,3 +188,205 @@ fn quiet_until(now: Timestamp, automatic: &Automatic) -> Option<Timestamp> {
     let end = (1..=1440).map(|minutes| Timestamp(begun + minutes * MINUTE)).find(|at| !quiet(*at));
     Some(end.unwrap_or(Timestamp(begun + 1440 * MINUTE)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::incidents::scene::{Scene, at, critical};
+    use crate::incidents::{Incidents, Verdict};
+    use crate::settings::Quiet;
+    use pgmedic_model::target::{Settings, Surroundings};
+    use pgmedic_model::{RemedyPlan, Room};
+    use pgmedic_path::Service;
+    use pgmedic_path::service::Window;
+
+    const MINUTE: i64 = 60_000;
+
+    fn watched() -> Watched {
+        let target =
+            Settings::parse("postgres://app@db/app").unwrap().resolve(&Surroundings::default()).unwrap();
+        let policy = Policy { auto: vec![RemedyKind::Sessions], ..Policy::default() };
+        let service = Service {
+            name: "a".to_owned(),
+            named: true,
+            target,
+            rescue: None,
+            direct: None,
+            pooler: None,
+            ready: None,
+            metrics: None,
+            nameservers: Vec::new(),
+            resolve_here: false,
+            api_log: None,
+            window: Window::Off,
+            platform: None,
+            hands: None,
+            expected: None,
+            policy,
+            budget: Default::default(),
+            standing: None,
+        };
+        let automatic = Automatic::default();
+        Watched { service, labels: std::collections::BTreeMap::new(), automatic, standing: true }
+    }
+
+    /// Slots that idle sessions hold, which pgmedic can end.
+    fn incident() -> Incident {
+        let plan =
+            RemedyPlan::by_hand("terminate-idle-sessions", RemedyKind::Sessions, "end 20", "pgmedic fix");
+        let finding =
+            critical("slots-exhausted", Room::Admission).mended_by(RemedyPlan { automatic: true, ..plan });
+        let scene = Scene::walk("a").finds(finding);
+        let mut incidents = Incidents::default();
+        incidents.take(&scene.seen(at(-10)), at(-10));
+        let Some(Verdict::Changed(_, incident)) = incidents.take(&scene.seen(at(0)), at(0)).pop() else {
+            panic!("not opened")
+        };
+        (*incident).clone()
+    }
+
+    /// One that was begun so many ms after the start, and took a second.
+    fn done(ms: i64) -> Done {
+        Done { at: at(ms), ended_at: Some(at(ms + 1000)), automatic: true, applied: Some(1) }
+    }
+
+    /// What is allowed and asked, in the making: by default it may.
+    struct Case {
+        now: i64,
+        watched: Watched,
+        incident: Incident,
+        seen_at: i64,
+        done: Vec<Done>,
+        paused: Option<&'static str>,
+        stopped: bool,
+    }
+
+    fn asked(change: impl FnOnce(&mut Case)) -> Result<Granted, Held> {
+        let mut case = Case {
+            now: 100 * MINUTE,
+            watched: watched(),
+            incident: incident(),
+            seen_at: 100 * MINUTE,
+            done: Vec::new(),
+            paused: None,
+            stopped: false,
+        };
+        change(&mut case);
+        may(&Ask {
+            now: at(case.now),
+            watched: &case.watched,
+            incident: &case.incident,
+            seen_at: at(case.seen_at),
+            done: &case.done,
+            paused: case.paused,
+            stopped: case.stopped,
+        })
+    }
+
+    #[test]
+    fn what_is_allowed_and_fresh_and_likely_may_be_done() {
+        assert_eq!(asked(|_| {}), Ok(Granted { kinds: vec![RemedyKind::Sessions] }));
+        assert!(asked(|c| c.incident.confidence = Confidence::Likely).is_ok());
+        assert!(asked(|c| c.seen_at = 0).is_ok(), "seen when it was opened");
+        assert!(asked(|c| c.incident.failed_fixes = 1).is_ok());
+    }
+
+    #[test]
+    fn a_stop_file_and_a_pause_stop_everything() {
+        assert_eq!(asked(|c| c.stopped = true), Err(Held::StopFile));
+        let held = asked(|c| c.paused = Some("eve")).unwrap_err();
+        assert_eq!((held.to_string().as_str(), held.until()), ("paused by eve", None));
+    }
+
+    #[test]
+    fn only_allowed_kinds_are_done_and_only_where_pgmedic_can() {
+        assert_eq!(asked(|c| c.watched.service.policy.auto.clear()), Err(Held::NotAllowed));
+        let advice = asked(|c| c.watched.service.policy.auto = vec![RemedyKind::Advice]);
+        assert_eq!(advice, Err(Held::NotAllowed), "advice is for people");
+        let held = asked(|c| c.watched.service.policy.auto = vec![RemedyKind::Storage]).unwrap_err();
+        assert!(
+            held.to_string().contains("terminate-idle-sessions would mend it, and sessions is not"),
+            "{held}"
+        );
+        let held = asked(|c| c.incident.remedies[0].automatic = false).unwrap_err();
+        assert_eq!(held.to_string(), "only a person can mend it");
+    }
+
+    #[test]
+    fn nothing_is_done_on_what_is_only_possible_or_older_than_the_incident_or_over() {
+        assert_eq!(asked(|c| c.incident.confidence = Confidence::Possible), Err(Held::Unsure));
+        assert_eq!(asked(|c| c.seen_at = -1), Err(Held::Stale));
+        let back = asked(|c| {
+            c.incident.back_at = Some(at(50 * MINUTE));
+            c.seen_at = 50 * MINUTE - 1;
+        });
+        assert_eq!(back, Err(Held::Stale), "it came back since");
+        assert_eq!(asked(|c| c.incident.closed_at = Some(at(1))), Err(Held::Over));
+    }
+
+    #[test]
+    fn after_the_second_failure_a_person_is_needed() {
+        assert_eq!(asked(|c| c.incident.failed_fixes = 2), Err(Held::Escalated(2)));
+        assert_eq!(asked(|c| c.incident.escalated = true), Err(Held::Escalated(0)));
+        let more = asked(|c| {
+            c.incident.failed_fixes = 2;
+            c.watched.automatic.escalate_after = 3;
+        });
+        assert!(more.is_ok());
+    }
+
+    #[test]
+    fn between_two_remedies_the_cooldown_passes_from_the_end_of_the_last() {
+        let cooldown = 5 * MINUTE;
+        let end = 90 * MINUTE + 1000;
+        let ask =
+            |now: i64| asked(move |c| (c.now, c.done) = (now, vec![done(90 * MINUTE), done(3 * MINUTE)]));
+        assert_eq!(ask(end + cooldown - 1), Err(Held::Cooldown(at(end + cooldown))));
+        assert!(ask(end + cooldown).is_ok());
+        // A person's counts too; one that found nothing to do does not; one that is in hand, from its beginning.
+        let one = |change: fn(&mut Done)| {
+            asked(move |c| {
+                let mut one = done(99 * MINUTE);
+                change(&mut one);
+                c.done = vec![one];
+            })
+        };
+        assert!(matches!(one(|d| d.automatic = false), Err(Held::Cooldown(_))));
+        assert!(one(|d| d.applied = Some(0)).is_ok());
+        assert_eq!(one(|d| (d.ended_at, d.applied) = (None, None)), Err(Held::Cooldown(at(104 * MINUTE))));
+    }
+
+    #[test]
+    fn in_any_hour_only_so_many_are_done() {
+        let three = || vec![done(45 * MINUTE), done(60 * MINUTE), done(75 * MINUTE)];
+        let ask = |now: i64| asked(move |c| (c.now, c.done) = (now, three()));
+        assert_eq!(ask(100 * MINUTE), Err(Held::PerHour { of: 3, until: at(105 * MINUTE) }));
+        assert!(ask(105 * MINUTE).is_ok());
+        let by_hand = asked(|c| {
+            c.done = three();
+            c.done[1].automatic = false;
+        });
+        assert!(by_hand.is_ok(), "a person's are not counted");
+        // More than may be, for the limit was lowered: until all but two are an hour ago.
+        let lowered = asked(|c| (c.done, c.watched.automatic.per_hour) = (three(), 1));
+        assert_eq!(lowered, Err(Held::PerHour { of: 3, until: at(135 * MINUTE) }));
+        let never = asked(|c| c.watched.automatic.per_hour = 0);
+        assert!(matches!(never, Err(Held::PerHour { of: 0, .. })));
+    }
+
+    #[test]
+    fn in_quiet_hours_nothing_is_done_and_it_is_said_until_when() {
+        // The start is 03:12:09 UTC; it is asked at 04:52:09.
+        let ask = |quiet: &[(u16, u16)]| {
+            let quiet: Vec<Quiet> =
+                quiet.iter().map(|(from, until)| Quiet { from: *from, until: *until }).collect();
+            asked(move |c| c.watched.automatic.quiet = quiet)
+        };
+        let until = |text: &str| Err(Held::Quiet(text.parse().unwrap()));
+        assert_eq!(ask(&[(4 * 60, 6 * 60)]), until("2026-11-26T06:00:00Z"));
+        assert_eq!(ask(&[(22 * 60, 5 * 60)]), until("2026-11-26T05:00:00Z"));
+        assert_eq!(ask(&[(22 * 60, 5 * 60), (5 * 60, 7 * 60)]), until("2026-11-26T07:00:00Z"));
+        assert!(ask(&[(6 * 60, 22 * 60), (60, 4 * 60 + 52)]).is_ok());
+        assert!(matches!(ask(&[(0, 12 * 60), (12 * 60, 1440)]), Err(Held::Quiet(_))), "all day");
+    }
+}

@@ -44,6 +44,13 @@ impl Seen {
         if critical.is_empty() { of(Severity::Warning) } else { critical }
     }
 
+    /// True where this look saw it for itself. A look through the standing session carries on what the last walk found: that
+    /// is no second sighting of it.
+    #[must_use]
+    pub fn saw(&self, finding: &Finding) -> bool {
+        self.kind == Kind::Walk || finding.evidence.iter().any(|fact| fact.at >= self.report.started_at)
+    }
+
     /// Nothing is critical, and enough was seen to say so.
     #[must_use]
     pub fn is_well(&self) -> bool {

@@ -2,7 +2,7 @@
 //! of the last hour, the names that have a label of their own, and the volumes' samples. No I/O, no clock of its own.
 
 use crate::forecast::Track;
-use crate::seen::Seen;
+use crate::seen::{Kind, Seen};
 use pgmedic_model::{Role, Room, RoomStatus, Severity, Timestamp};
 use pgmedic_path::Evidence;
 use pgmedic_path::platform::evidence::{VolumeUse, VolumeView};
@@ -44,7 +44,11 @@ pub(crate) struct Found {
 impl Tally {
     /// Takes in one look or walk.
     pub fn take(&mut self, seen: &Seen) {
-        for room in &seen.report.path {
+        // A look carries on what the last walk found at the door: that was counted then.
+        let anew = |room: Room| {
+            seen.kind == Kind::Walk || matches!(room, Room::App | Room::Dns) || room >= Room::Admission
+        };
+        for room in seen.report.path.iter().filter(|r| anew(r.room)) {
             if !matches!(room.status, RoomStatus::NotSeen | RoomStatus::NotReached) {
                 let (count, seconds) = &mut self.rooms[place(room.room)];
                 *count += 1;
@@ -154,7 +158,7 @@ impl<const N: usize> Names<N> {
     /// Takes in the names of one look, those that matter most first.
     fn take<'n>(&mut self, at: Timestamp, names: impl Iterator<Item = &'n str>) {
         self.0.retain(|(_, last)| at.0 - last.0 < KEPT_MS);
-        for name in names {
+        for name in names.filter(|n| !n.is_empty()) {
             let room = self.0.len() < N;
             match self.0.iter_mut().find(|(known, _)| **known == *name) {
                 Some((_, last)) => *last = at,
@@ -164,9 +168,9 @@ impl<const N: usize> Names<N> {
         }
     }
 
-    /// The name's label.
+    /// The name's label. No name is one too.
     pub(crate) fn label<'n>(&self, name: &'n str) -> &'n str {
-        match self.0.iter().any(|(known, _)| **known == *name) {
+        match name.is_empty() || self.0.iter().any(|(known, _)| **known == *name) {
             true => name,
             false => Self::REST,
         }

@@ -6,17 +6,43 @@
 //!
 //! Not in here: what an incident is (`incidents`), and where the outbox is kept (`store`).
 
+mod alertmanager;
+mod answer;
+mod deliver;
+mod labels;
+mod letter;
+mod line;
 pub mod outbox;
+mod pagerduty;
+mod receiver;
+mod render;
+#[cfg(test)]
+mod sample;
+mod slack;
+#[cfg(test)]
+mod tests;
+mod tuning;
+mod webhook;
+mod words;
 
 pub use outbox::{Entry, InMemory, Outbox, OutboxError};
+pub use tuning::Tuning;
 
 use crate::board::Board;
 use crate::clock::Clock;
 use crate::incident::{Change, Incident};
-use crate::settings::AlertTo;
-use std::collections::BTreeMap;
+use crate::settings::{AlertKind, AlertTo};
+use deliver::{Carrier, Desk, Http};
+use letter::{Known, Letter, Weight};
+use line::Line;
+use receiver::Receiver;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 /// Who is told, and how alerts are labelled.
 #[derive(Clone, Debug, Default)]
@@ -70,16 +96,27 @@ pub struct BadReceiver {
 
 /// Who is told of incidents. Cheap to clone; all clones are one.
 #[derive(Clone)]
-pub struct Alerts {
-    board: Board,
+pub struct Alerts(Arc<Core>);
+
+/// What all clones share.
+struct Core {
+    plan: Plan,
+    desks: Vec<Arc<Desk>>,
     outbox: Arc<dyn Outbox>,
+    board: Board,
     clock: Clock,
     hook: Hook,
+    carrier: Box<dyn Carrier>,
+    tuning: Tuning,
+    /// What is remembered of each open incident.
+    known: Mutex<HashMap<String, Known>>,
+    /// The last id that was given out.
+    last: AtomicI64,
 }
 
 impl std::fmt::Debug for Alerts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Alerts").finish_non_exhaustive()
+        f.debug_struct("Alerts").field("desks", &self.0.desks.len()).finish_non_exhaustive()
     }
 }
 
@@ -91,13 +128,45 @@ impl Alerts {
     /// # Errors
     /// Where a receiver's URL is none, or a key is missing.
     pub fn new(
-        _plan: Plan,
+        plan: Plan,
         outbox: Arc<dyn Outbox>,
         board: Board,
         clock: Clock,
         hook: Hook,
     ) -> Result<Self, BadReceiver> {
-        Ok(Self { board, outbox, clock, hook })
+        Self::tuned(plan, outbox, board, (clock, hook), Tuning::default())
+    }
+
+    /// The same with other spans of time.
+    ///
+    /// # Errors
+    /// See [`Alerts::new`].
+    pub fn tuned(
+        plan: Plan,
+        outbox: Arc<dyn Outbox>,
+        board: Board,
+        (clock, hook): (Clock, Hook),
+        tuning: Tuning,
+    ) -> Result<Self, BadReceiver> {
+        Self::carried(plan, outbox, board, (clock, hook), tuning, Box::<Http>::default())
+    }
+
+    fn carried(
+        plan: Plan,
+        outbox: Arc<dyn Outbox>,
+        board: Board,
+        (clock, hook): (Clock, Hook),
+        tuning: Tuning,
+        carrier: Box<dyn Carrier>,
+    ) -> Result<Self, BadReceiver> {
+        let desk = |receiver: Receiver| {
+            let space = if receiver.kind == AlertKind::Slack { tuning.slack_space } else { Duration::ZERO };
+            let line = Line::new(receiver.at_once(), keeps(&receiver), space);
+            Arc::new(Desk::new(receiver, line))
+        };
+        let desks = Receiver::all(&plan.to)?.into_iter().map(desk).collect();
+        let (known, last) = (Mutex::default(), AtomicI64::new(0));
+        Ok(Self(Arc::new(Core { plan, desks, outbox, board, clock, hook, carrier, tuning, known, last })))
     }
 
     /// Takes up what an earlier process left: entries that were not delivered, and alerts that are to be kept firing.
@@ -106,19 +175,50 @@ impl Alerts {
     ///
     /// # Errors
     /// Where the outbox cannot be read. What is told from here on is told all the same.
-    pub async fn resume(&self, _open: &[Arc<Incident>]) -> Result<(), OutboxError> {
-        Ok(())
+    pub async fn resume(&self, open: &[Arc<Incident>]) -> Result<(), OutboxError> {
+        let read = self.0.read().await;
+        for incident in open {
+            let known = self.0.known().contains_key(&incident.id);
+            if !known {
+                let labels = self.0.labels(incident);
+                self.0.known().insert(incident.id.clone(), Known::of(incident, labels, None));
+            }
+        }
+        let entries = self.0.mend(open);
+        let kept = if entries.is_empty() { Ok(()) } else { self.0.outbox.put(entries.clone()).await };
+        self.take(entries);
+        read.and(kept)
     }
 
-    /// What the receivers are to be told of a change: one entry for each receiver that wants to know. Nothing is kept or
-    /// sent by it: a store writes them together with the incident, and then [`Alerts::take`] has them sent.
+    /// What the receivers are to be told of a change: one entry for each receiver that wants to know. To be called once for
+    /// each change, in their order. Nothing is kept or sent by it: a store writes the entries together with the incident,
+    /// and then [`Alerts::take`] has them sent.
     #[must_use]
-    pub fn entries(&self, _change: Change, _incident: &Incident) -> Vec<Entry> {
-        Vec::new()
+    pub fn entries(&self, change: Change, incident: &Incident) -> Vec<Entry> {
+        self.0.entries(change, incident)
     }
 
-    /// Has entries sent that are kept already, or that no store would take: a full disk silences nobody.
-    pub fn take(&self, _entries: Vec<Entry>) {}
+    /// Has entries sent that are kept already, or that no store would take: a full disk silences nobody. They may be those
+    /// that another watcher left: an incident keeps the labels under which that one told of it.
+    pub fn take(&self, entries: Vec<Entry>) {
+        let mut letters: HashMap<String, Arc<Letter>> = HashMap::new();
+        for entry in entries {
+            let Some(desk) = self.0.desks.iter().find(|desk| desk.receiver.name == entry.receiver) else {
+                continue;
+            };
+            let letter = match letters.get(&entry.body) {
+                Some(letter) => Arc::clone(letter),
+                None => {
+                    let Some(letter) = self.0.letter(&entry) else { continue };
+                    letters.insert(entry.body.clone(), Arc::clone(&letter));
+                    letter
+                }
+            };
+            self.0.inherit(&letter);
+            desk.line().add(self.0.item(&entry, letter));
+            desk.wake.notify_one();
+        }
+    }
 
     /// All three: what is to be told is put into the outbox, and sent.
     ///
@@ -126,14 +226,195 @@ impl Alerts {
     /// Where the outbox did not keep it. It is sent all the same, and lost if this process ends before that.
     pub async fn tell(&self, change: Change, incident: &Incident) -> Result<(), OutboxError> {
         let entries = self.entries(change, incident);
-        let kept = self.outbox.put(entries.clone()).await;
+        let kept = if entries.is_empty() { Ok(()) } else { self.0.outbox.put(entries.clone()).await };
         self.take(entries);
         kept
     }
 
     /// Delivers until `shutdown` comes about, then ends within a second. What was not delivered stays in the outbox.
     pub async fn run(&self, shutdown: impl Future<Output = ()> + Send) {
-        let _ = (&self.board, &self.clock, &self.hook);
+        let (stop, stopped) = watch::channel(false);
+        let mut desks = JoinSet::new();
+        for desk in &self.0.desks {
+            desks.spawn(Arc::clone(&self.0).serve(Arc::clone(desk), stopped.clone()));
+        }
+        drop(stopped);
         shutdown.await;
+        stop.send_replace(true);
+        while desks.join_next().await.is_some() {}
+    }
+}
+
+/// True where what is told has to be told again as long as it lasts.
+fn keeps(receiver: &Receiver) -> bool {
+    receiver.kind == AlertKind::Alertmanager
+}
+
+impl Core {
+    /// What is remembered, for a moment.
+    fn known(&self) -> MutexGuard<'_, HashMap<String, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn labels(&self, incident: &Incident) -> letter::Labels {
+        labels::labels(incident, self.plan.labels.get(&incident.service))
+    }
+
+    fn entries(&self, change: Change, incident: &Incident) -> Vec<Entry> {
+        let before = self.known().get(&incident.id).cloned();
+        let (labels, outgrown) = match &before {
+            None => (self.labels(incident), None),
+            // An alert of another severity is another alert: routes go by it. The one that it was is over.
+            Some(known) if incident.severity > known.severity() => {
+                let labels = letter::Labels::clone(&known.labels);
+                (self.labels(incident), Some((labels, incident.updated_at)))
+            }
+            Some(known) => (known.labels.clone(), known.outgrown.clone()),
+        };
+        if change == Change::Closed {
+            self.known().remove(&incident.id);
+        } else {
+            let known = Known::of(incident, labels.clone(), outgrown.clone());
+            self.known().insert(incident.id.clone(), known);
+        }
+        let letter = Letter {
+            event: Letter::event(change, incident),
+            change,
+            incident: Incident { report: None, ..incident.clone() },
+            labels,
+            outgrown,
+        };
+        let wants = |desk: &&Arc<Desk>| wanted(&desk.receiver, change, incident, before.as_ref());
+        let entries = self.desks.iter().filter(wants).map(|desk| {
+            let heard = before.as_ref().is_none_or(|known| known.severity() >= desk.receiver.from);
+            // One that did not want to hear of it until now hears of it as opened.
+            let change = if change == Change::Updated && !heard { Change::Opened } else { change };
+            self.entry(&desk.receiver, &Letter { change, ..letter.clone() })
+        });
+        entries.collect()
+    }
+
+    fn entry(&self, receiver: &Receiver, letter: &Letter) -> Entry {
+        let now = self.clock.now();
+        Entry {
+            id: self.id(),
+            receiver: receiver.name.clone(),
+            incident: letter.incident.id.clone(),
+            put_at: now,
+            due: now,
+            tries: 0,
+            body: serde_json::to_string(letter).unwrap_or_default(),
+        }
+    }
+
+    /// The next id: microseconds since the epoch, and always greater than the one before it.
+    fn id(&self) -> i64 {
+        let now = self.clock.now().0.saturating_mul(1000);
+        let next = |last: i64| Some(now.max(last.saturating_add(1)));
+        let before = self.last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+        let before = before.unwrap_or_else(|last| last);
+        now.max(before.saturating_add(1))
+    }
+
+    /// Reads the outbox into the lines.
+    async fn read(&self) -> Result<(), OutboxError> {
+        let mut after = i64::MIN;
+        loop {
+            let page = self.outbox.pending(after, 500).await?;
+            let Some(last) = page.last().map(|entry| entry.id) else { return Ok(()) };
+            self.last.fetch_max(last, Ordering::Relaxed);
+            let mut gone = Vec::new();
+            for entry in page {
+                let Some(desk) = self.desks.iter().find(|desk| desk.receiver.name == entry.receiver) else {
+                    gone.push(entry.id);
+                    let words = "it is configured no longer; given up".to_owned();
+                    let (receiver, incident) = (entry.receiver, entry.incident);
+                    (self.hook)(&Happened { receiver, incident, told: Told::Lost, words });
+                    continue;
+                };
+                let Some(letter) = self.letter(&entry) else {
+                    gone.push(entry.id);
+                    self.count(&desk.receiver, "lost");
+                    continue;
+                };
+                self.remember(&desk.receiver, &letter);
+                desk.line().add(self.item(&entry, letter));
+            }
+            if !gone.is_empty() {
+                self.outbox.delivered(gone).await?;
+            }
+            after = last;
+        }
+    }
+
+    /// The labels under which Alertmanagers know an incident are those of its entries.
+    fn remember(&self, receiver: &Receiver, letter: &Letter) {
+        if letter.is_last() {
+            self.known().remove(&letter.incident.id);
+        } else if keeps(receiver) || !self.known().contains_key(&letter.incident.id) {
+            let known = Known::of(&letter.incident, letter.labels.clone(), letter.outgrown.clone());
+            self.known().insert(letter.incident.id.clone(), known);
+        }
+    }
+
+    /// What is taken may be another watcher's: what is not remembered is what it says.
+    fn inherit(&self, letter: &Letter) {
+        let mut known = self.known();
+        if letter.is_last() {
+            known.remove(&letter.incident.id);
+        } else if !known.contains_key(&letter.incident.id) {
+            let told = Known::of(&letter.incident, letter.labels.clone(), letter.outgrown.clone());
+            known.insert(letter.incident.id.clone(), told);
+        }
+    }
+
+    /// What Alertmanagers have to be told for what they show to be what is.
+    fn mend(&self, open: &[Arc<Incident>]) -> Vec<Entry> {
+        let ids: BTreeSet<&str> = open.iter().map(|incident| incident.id.as_str()).collect();
+        let mut entries = Vec::new();
+        for desk in self.desks.iter().filter(|desk| keeps(&desk.receiver)) {
+            let line = desk.line();
+            for incident in open.iter().filter(|incident| incident.severity >= desk.receiver.from) {
+                if line.newest(&incident.id).is_some() {
+                    continue;
+                }
+                let known = self.known().get(&incident.id).cloned();
+                let labels = known.map_or_else(|| self.labels(incident), |known| known.labels);
+                let change = Change::Opened;
+                let event = Letter::event(change, incident);
+                let incident = Incident { report: None, ..Incident::clone(incident) };
+                entries.push(
+                    self.entry(&desk.receiver, &Letter { event, change, incident, labels, outgrown: None }),
+                );
+            }
+            let over = line.all().filter(|l| !l.is_last() && !ids.contains(l.incident.id.as_str()));
+            for letter in over {
+                let now = self.clock.now();
+                let incident = Incident { closed_at: Some(now), updated_at: now, ..letter.incident.clone() };
+                let event = Letter::event(Change::Closed, &incident);
+                let letter = Letter { event, change: Change::Closed, incident, ..Letter::clone(letter) };
+                entries.push(self.entry(&desk.receiver, &letter));
+            }
+        }
+        for entry in entries.iter().filter(|entry| !ids.contains(entry.incident.as_str())) {
+            self.known().remove(&entry.incident);
+        }
+        entries
+    }
+}
+
+/// True where a receiver wants to be told of a change.
+fn wanted(receiver: &Receiver, change: Change, incident: &Incident, before: Option<&Known>) -> bool {
+    if incident.severity < receiver.from {
+        return false;
+    }
+    let weight = match (change, before) {
+        (Change::Updated, Some(known)) => known.weight(incident),
+        _ => Weight::Turn,
+    };
+    match receiver.kind {
+        AlertKind::Alertmanager | AlertKind::Webhook => true,
+        AlertKind::Slack => weight >= Weight::Progress,
+        AlertKind::PagerDuty => weight >= Weight::Turn,
     }
 }

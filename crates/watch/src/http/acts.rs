@@ -83,7 +83,6 @@ pub struct Looked {
     /// When it was begun.
     pub at: Timestamp,
     /// `look` or `walk`.
-    #[serde(serialize_with = "kind")]
     pub kind: Kind,
     /// The verdict.
     pub status: Status,
@@ -93,10 +92,6 @@ pub struct Looked {
     pub lag_ms: Ms,
     /// Ids of the root causes.
     pub roots: Vec<String>,
-}
-
-fn kind<S: serde::Serializer>(kind: &Kind, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_str(super::kind_word(*kind))
 }
 
 /// What remembers.

@@ -5,7 +5,7 @@
 //! be one lost packet needs no second: a walk that waited for over a second in vain (TCP has sent again after 1 s, RFC 6298
 //! section 2; a question to a nameserver is sent twice), and a door that refuses after the standing session was told
 //! 57P01 or 57P02, or was hung up on. A fault that comes and goes faster than it can be confirmed is confirmed by the third time in a minute.
-//! A warning is confirmed by three looks in a row.
+//! A warning is confirmed by three looks in a row. What a look only carries on from the last walk is no sighting.
 
 use crate::seen::{Kind, Seen};
 use pgmedic_model::{Finding, ServerError, SqlState, Status, Timestamp};
@@ -51,7 +51,7 @@ struct Odd {
 impl Doubts {
     /// Takes note of what every look may tell, before its roots are judged.
     pub(super) fn note(&mut self, seen: &Seen) {
-        if was_told(&seen.evidence) {
+        if was_told(seen) {
             self.told = Some(seen.at);
         }
         if seen.kind == Kind::Walk && seen.is_well() {
@@ -119,10 +119,11 @@ impl Doubts {
 }
 
 /// A session was told that its server ends (57P01 or 57P02, in a notice or as its last word), or the peer of the standing one
-/// hung up.
-fn was_told(e: &Evidence) -> bool {
+/// hung up. What a look has of the front is the last walk's.
+fn was_told(seen: &Seen) -> bool {
     let ends = |error: &ServerError| error.is(SqlState::ADMIN_SHUTDOWN) || error.is(SqlState::CRASH_SHUTDOWN);
-    e.routes().any(|(way, route)| {
+    let now = |way| seen.kind == Kind::Walk || way == "standing";
+    seen.evidence.routes().filter(|(way, _)| now(*way)).any(|(way, route)| {
         let Some(query) = &route.query else { return false };
         let last = match &query.outcome {
             QueryOutcome::Error(error) => Some(error),

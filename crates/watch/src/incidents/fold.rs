@@ -23,6 +23,9 @@ impl Incidents {
         for (id, share) in &mut case.shares {
             let Some(known) = self.known.get_mut(id) else { continue };
             if let Some(finding) = seen.report.roots().find(|f| f.cause == share.cause) {
+                if !seen.saw(finding) {
+                    continue;
+                }
                 if share.well_since.take().is_some() && known.flapped(seen.at, stable) {
                     known.say(Weight::Update, now, out);
                 }
@@ -101,7 +104,7 @@ impl Incidents {
 
     /// Critical roots that no incident holds yet.
     pub(super) fn criticals(&mut self, case: &mut Case, seen: &Seen, now: Timestamp, out: &mut Vec<Verdict>) {
-        let roots = seen.report.roots().filter(|f| f.severity == Severity::Critical);
+        let roots = seen.report.roots().filter(|f| f.severity == Severity::Critical && seen.saw(f));
         let fresh: Vec<&Finding> = roots.filter(|f| !case.has(&f.cause)).collect();
         let mut unknown = Vec::new();
         for finding in fresh {
@@ -134,7 +137,8 @@ impl Incidents {
         if roots.any(|f| f.severity == Severity::Critical) {
             return;
         }
-        let fresh: Vec<&Finding> = seen.report.roots().filter(|f| !case.has(&f.cause)).collect();
+        let fresh: Vec<&Finding> =
+            seen.report.roots().filter(|f| seen.saw(f) && !case.has(&f.cause)).collect();
         for finding in case.doubts.warnings(seen, &fresh) {
             match self.displaced(case, seen, finding) {
                 Some(id) if self.follows(case, &id, seen, finding, now, out) => {}

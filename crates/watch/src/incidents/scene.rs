@@ -39,6 +39,8 @@ pub(crate) struct Scene {
     pub(crate) kind: Kind,
     pub(crate) findings: Vec<Finding>,
     pub(crate) unknown: bool,
+    /// What is found is carried on from an earlier walk.
+    pub(crate) carried_on: bool,
     /// The server's address and port.
     pub(crate) server: String,
     pub(crate) connect: ConnectOutcome,
@@ -55,6 +57,7 @@ impl Scene {
             kind: Kind::Walk,
             findings: Vec::new(),
             unknown: false,
+            carried_on: false,
             server: format!("10.{}.{}.{}:5432", number >> 16 & 255, number >> 8 & 255, number & 255),
             connect: ConnectOutcome::Connected,
             waited_ms: 0.3,
@@ -122,9 +125,18 @@ fn report(scene: &Scene, at: Timestamp) -> Report {
         status: if scene.unknown { Status::Unknown } else { Report::verdict(&scene.findings) },
         path: path.to_vec(),
         direct: Vec::new(),
-        findings: scene.findings.clone(),
+        findings: scene.findings.iter().map(|finding| dated(scene, finding, at)).collect(),
         unseen: Vec::new(),
     }
+}
+
+/// Its facts are of this look, or of an earlier one.
+fn dated(scene: &Scene, finding: &Finding, at: Timestamp) -> Finding {
+    let mut finding = finding.clone();
+    for fact in &mut finding.evidence {
+        fact.at = if scene.carried_on { Timestamp(at.0 - 3000) } else { at };
+    }
+    finding
 }
 
 fn evidence(scene: &Scene, at: Timestamp) -> Evidence {

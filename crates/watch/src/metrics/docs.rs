@@ -14,7 +14,7 @@ not matter to one.
 
 How many series there are is bounded, whatever a server holds: names from outside (applications, databases, replication
 slots) have a label of their own only for the first few, the rest is `other`; a value longer than 100 characters is cut. A
-service has at most about 250 series, and mostly 60.
+service has at most about 450 series, and mostly 70.
 
 Where reading needs a token (see `[watch]` in configuration.md) a scrape does too: give Prometheus the `read_token`, which
 cannot act, as `authorization: { credentials_file: … }`.

@@ -56,19 +56,26 @@ struct Row<'s> {
     evidence: [Option<&'s Evidence>; 2],
     /// The server's account, where the last look or walk has one.
     facts: Option<&'s SqlFacts>,
+    /// The account that names the sessions: a brief one of a look names none, and then the last walk's does.
+    named: Option<&'s SqlFacts>,
 }
 
 impl<'s> Row<'s> {
     fn new(name: &str, patient: &'s Patient) -> Self {
         let of = |seen: &'s Option<crate::seen::Seen>| seen.as_ref().map(|s| &*s.evidence);
         let evidence = [of(&patient.last), of(&patient.last_walk)];
+        // A server that no longer answers has no sessions to count: the walk's account is not carried over.
+        let facts = evidence[0].and_then(Evidence::facts);
+        let names = |f: &&SqlFacts| f.admission.groups.iter().any(|g| !g.application.is_empty());
+        let named =
+            facts.and_then(|_| evidence.into_iter().flatten().filter_map(Evidence::facts).find(names));
         Self {
             label: page::escaped("service", name),
             patient,
             now: patient.now(),
             evidence,
-            // A server that no longer answers has no sessions to count: the walk's account is not carried over.
-            facts: evidence[0].and_then(Evidence::facts),
+            facts,
+            named: named.or(facts),
         }
     }
 }
@@ -109,6 +116,10 @@ fn own(page: &mut Page, state: &State) {
     page.family(&t::ALERTS);
     for ((receiver, outcome), n) in &own.alerts {
         page.sample("", &[("receiver", receiver), ("outcome", outcome)], *n);
+    }
+    page.family(&t::REQUESTS);
+    for ((route, code), n) in &own.requests {
+        page.sample("", &[("route", route), ("code", &code.to_string())], *n);
     }
     page.family(&t::RELOADS);
     for outcome in ["refused", "taken"] {

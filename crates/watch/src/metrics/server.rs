@@ -24,12 +24,14 @@ pub(super) fn write(page: &mut Page, rows: &[Row<'_>]) {
 
 #[expect(clippy::cast_precision_loss, reason = "counts of sessions, and ages below 2^31")]
 fn of_facts(page: &mut Page, rows: &[Row<'_>]) {
-    let readings: [Reading<SqlFacts>; 9] = [
-        (&t::LOCK_WAITERS, |f| Some(f.sessions.lock_waiters as f64)),
+    let ages: [Reading<SqlFacts>; 2] = [
         (&t::OLDEST_TRANSACTION, |f| Some(longest(f, |s| s.xact_ms))),
         (&t::LONGEST_QUERY, |f| {
             Some(longest(f, |s| s.query_ms.filter(|_| s.state.as_deref() == Some("active"))))
         }),
+    ];
+    let readings: [Reading<SqlFacts>; 7] = [
+        (&t::LOCK_WAITERS, |f| Some(f.sessions.lock_waiters as f64)),
         (&t::PREPARED, |f| Some(f.sessions.prepared_total as f64)),
         (&t::UPTIME, |f| Some(f.server.uptime_ms / 1000.0)),
         (&t::IN_RECOVERY, |f| Some(f64::from(u8::from(f.server.in_recovery)))),
@@ -37,10 +39,11 @@ fn of_facts(page: &mut Page, rows: &[Row<'_>]) {
         (&t::XID_AGE, |f| f.server.oldest_xid.as_ref().map(|(_, age)| *age as f64)),
         (&t::OWN_SESSIONS, |f| Some(f.admission.own as f64)),
     ];
-    for (family, reading) in readings {
+    let of_named = ages.into_iter().map(|(family, reading)| (family, reading, true));
+    for (family, reading, named) in of_named.chain(readings.map(|(f, r)| (f, r, false))) {
         page.family(family);
         for row in rows {
-            if let Some(value) = row.facts.and_then(reading) {
+            if let Some(value) = if named { row.named } else { row.facts }.and_then(reading) {
                 page.sample(&row.label, &[], value);
             }
         }
@@ -74,7 +77,7 @@ fn state(of: Option<&str>) -> &'static str {
 }
 
 fn connections(page: &mut Page, row: &Row<'_>) {
-    let Some(facts) = row.facts else { return };
+    let Some(facts) = row.named else { return };
     let tally = &row.patient.tally;
     let mut sums: Vec<([&str; 3], u64)> = Vec::with_capacity(facts.admission.groups.len());
     let mut told = 0;

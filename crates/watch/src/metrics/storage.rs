@@ -72,7 +72,7 @@ fn forecasts(page: &mut Page, shown: &[(&Row<'_>, String, &VolumeView)]) {
 fn of_facts(page: &mut Page, rows: &[Row<'_>]) {
     page.family(&t::DATABASE_SIZE);
     for row in rows {
-        if let Some(bytes) = row.facts.and_then(|f| f.storage.database_bytes) {
+        if let Some(bytes) = row.first(|e| e.facts()?.storage.database_bytes) {
             page.sample(&row.label, &[], bytes);
         }
     }

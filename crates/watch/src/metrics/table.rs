@@ -82,7 +82,7 @@ ROOM_STATUS: "pgmedic_room_status" Gauge "" ["service", "room"]
     "All ten rooms are there from the start, at 0. A number instead of a label for each state: 10 series of a service, not 50."
 ROOM_DURATION: "pgmedic_room_duration_seconds" Summary "seconds" ["service", "room"]
     "Time spent in the room, and how often it was passed or failed."
-    "All ten rooms are there from the start, at 0. `rate(…_sum[5m]) / rate(…_count[5m])` is the mean of every look, also of those between scrapes, which a gauge would lose; buckets for each service and room would be 100 series of a service instead of 20. How the times spread is in `pgmedic_look_duration_seconds`."
+    "All ten rooms are there from the start, at 0; a look counts for the rooms that it passes anew, a walk for all. `rate(…_sum[5m]) / rate(…_count[5m])` is the mean of every look, also of those between scrapes, which a gauge would lose; buckets for each service and room would be 100 series of a service instead of 20. How the times spread is in `pgmedic_look_duration_seconds`."
 LOOKS: "pgmedic_looks_total" Counter "" ["service", "kind"]
     "Looks through the standing session (kind look) and walks by the door (kind walk)."
     "There from the start."
@@ -100,7 +100,7 @@ LOOK_DURATION: "pgmedic_look_duration_seconds" Histogram "seconds" ["kind"]
     ""
 CONNECTIONS: "pgmedic_connections" Gauge "" ["service", "application", "database", "state"]
     "Client backends by application, database and state."
-    "The first 20 applications and 10 databases of a service have a label of their own, each until it has not been seen for an hour; the rest is `other`, so that a name that is new at each connection makes no series. `state` is that of pg_stat_activity, `unknown` where the role may not see it (grant pg_monitor). At most 50 series of a service. Absent while the server cannot be asked."
+    "The first 20 applications and 10 databases of a service have a label of their own, each until it has not been seen for an hour; the rest is `other`, so that a name that is new at each connection makes no series. `state` is that of pg_stat_activity, `unknown` where the role may not see it (grant pg_monitor). At most 50 series of a service. As of the last look that named the sessions, which a walk always does. Absent while the server cannot be asked."
 CONNECTIONS_LIMIT: "pgmedic_connections_limit" Gauge "" ["service", "limit"]
     "How many connections the limit allows."
     "`limit` is `max_connections`, `ordinary` (max_connections less the reserves), `reserved`, `role:NAME`, `database:NAME`: those of CONNECTION LIMIT, the ten nearest to theirs."
@@ -201,6 +201,9 @@ REMEDIES: "pgmedic_remedies_total" Counter "" ["cause", "remedy", "outcome"]
 ALERTS: "pgmedic_alerts_total" Counter "" ["receiver", "outcome"]
     "Alerts by kind of receiver and outcome: sent, retried, lost."
     "Appears with the first."
+REQUESTS: "pgmedic_http_requests_total" Counter "" ["route", "code"]
+    "Requests that were answered, by route and status; route other is none that there is, or refused before it was looked at."
+    "`code=\"401\"` and `code=\"429\"` are wrong tokens, `403` with route `other` and `421` pages of other sites."
 RELOADS: "pgmedic_reloads_total" Counter "" ["outcome"]
     "Reloads of the configuration: taken, refused."
     "There from the start."

@@ -62,6 +62,7 @@ fn full() -> Board {
     let mut state = board.state();
     let own = &mut state.own;
     own.remedies.insert(("slots-exhausted".into(), "terminate-idle-sessions".into(), "applied".into()), 1);
+    own.requests.insert(("/metrics", 200), 1);
     own.alerts.insert(("alertmanager", "sent"), 2);
     drop(state);
     board
@@ -238,4 +239,28 @@ fn a_thousand_services_are_rendered_into_one_buffer_within_its_guess() {
     }
     println!("{} bytes, {series} series, {:?} each", page.len(), from.elapsed() / 10);
     assert_eq!(Timestamp(AT.0), state.own.started_at);
+}
+
+#[test]
+fn a_brief_account_of_a_look_keeps_the_names_that_the_walk_gave() {
+    let board = Board::default();
+    board.saw(seen("a", Kind::Walk, 0, Vec::new()));
+    let mut brief = facts();
+    for group in &mut brief.admission.groups {
+        group.application.clear();
+    }
+    (brief.sessions.sessions, brief.storage.database_bytes) = (Vec::new(), None);
+    (brief.admission.client_backends, brief.sessions.lock_waiters) = (70, 9);
+    board.saw(of(evidence("a", Some(brief)), Kind::Look, 1, Vec::new()));
+    let text = page(&board);
+    let has = |line: &str| assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
+    has(r#"pgmedic_connections{service="a",application="api",database="renderflow",state="idle"} 40"#);
+    has(r#"pgmedic_connections_used{service="a",limit="max_connections"} 70"#);
+    has(r#"pgmedic_longest_query_seconds{service="a"} 61.5"#);
+    has(r#"pgmedic_lock_waiters{service="a"} 9"#);
+    has(r#"pgmedic_database_size_bytes{service="a"} 7000000"#);
+    has(r#"pgmedic_room_duration_seconds_count{service="a",room="network"} 1"#);
+    has(r#"pgmedic_room_duration_seconds_count{service="a",room="dns"} 2"#);
+    board.saw(of(evidence("a", None), Kind::Walk, 2, vec![exhausted()]));
+    assert_eq!(samples(&page(&board), "pgmedic_connections"), Vec::<&str>::new(), "nobody could be asked");
 }

@@ -2,6 +2,7 @@
 
 use super::entry::StoreError;
 use super::op::{Answer, Op};
+use super::postgres::Shared;
 use super::sqlite::{Book, Thread};
 
 /// Where things are kept.
@@ -11,6 +12,8 @@ pub(super) enum Backend {
     Own(Thread),
     /// In memory: nothing waits for a disk, and so no thread is needed.
     Here(Box<Book>),
+    /// A Postgres that several watchers share.
+    Shared(Box<Shared>),
 }
 
 impl Backend {
@@ -19,6 +22,7 @@ impl Backend {
         match self {
             Self::Own(thread) => thread.run(op).await,
             Self::Here(book) => book.run(op),
+            Self::Shared(shared) => shared.run(op).await,
         }
     }
 
@@ -26,7 +30,7 @@ impl Backend {
     pub(super) async fn close(self) {
         match self {
             Self::Own(thread) => thread.close().await,
-            Self::Here(_) => {}
+            Self::Here(_) | Self::Shared(_) => {}
         }
     }
 
@@ -34,6 +38,7 @@ impl Backend {
     pub(super) const fn is_shared(&self) -> bool {
         match self {
             Self::Own(_) | Self::Here(_) => false,
+            Self::Shared(_) => true,
         }
     }
 }

@@ -8,6 +8,7 @@ mod backend;
 pub mod entry;
 mod looks;
 mod op;
+mod postgres;
 mod sqlite;
 #[cfg(test)]
 mod tests;
@@ -81,14 +82,16 @@ impl Store {
         board: Board,
     ) -> Result<Self, StoreError> {
         let said = sqlite::Said::default();
-        let _ = watcher;
         let backend = match at {
             StoreAt::Sqlite(path) => {
                 Backend::Own(sqlite::Thread::open(path.clone(), keep, Arc::clone(&said)).await?)
             }
-            StoreAt::Memory | StoreAt::Postgres(_) => {
-                Backend::Here(Box::new(sqlite::Book::open(None, keep, Arc::clone(&said))?))
+            StoreAt::Postgres(target) => {
+                let watcher = watcher.to_owned();
+                let shared = postgres::Shared::new(target.clone(), keep, watcher, Arc::clone(&said));
+                Backend::Shared(Box::new(shared))
             }
+            StoreAt::Memory => Backend::Here(Box::new(sqlite::Book::open(None, keep, Arc::clone(&said))?)),
         };
         let (jobs, to_do) = mpsc::channel(JOBS);
         let shared = Arc::new(Shared::default());
@@ -211,6 +214,14 @@ impl Store {
     /// Where the store cannot be asked: then nothing may be begun.
     pub async fn leads(&self, service: &str) -> Result<bool, StoreError> {
         self.is(Op::Leads(service.to_owned())).await
+    }
+
+    /// A service is watched no more by this daemon: another one may speak for it at once.
+    ///
+    /// # Errors
+    /// Where the store cannot be asked; it ends by itself a moment after this daemon does.
+    pub async fn release(&self, service: &str) -> Result<(), StoreError> {
+        self.ask(Op::Release(service.to_owned())).await.map(|_| ())
     }
 
     /// What fell to this watcher since it was last asked. To be asked about once a second; it answers at once.

@@ -42,8 +42,9 @@ pub(super) enum Op {
     /// Drop what is too old, or too much.
     Prune(Timestamp),
     /// Whether this watcher speaks for a service.
-    #[expect(dead_code, reason = "a store that is shared asks for whom")]
     Leads(String),
+    /// This watcher has nothing to do with a service any more.
+    Release(String),
     /// Keep what this watcher speaks for, and take over what nobody does any more.
     Renew,
 }
@@ -64,7 +65,6 @@ pub(super) enum Answer {
     /// Bytes that the store takes.
     Size(u64),
     /// What fell to this watcher.
-    #[expect(dead_code, reason = "only a store that is shared can take over")]
     TakenOver(Vec<String>, Vec<Entry>),
 }
 

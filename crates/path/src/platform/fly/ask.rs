@@ -48,11 +48,12 @@ impl Fly {
         until: Instant,
     ) -> Result<Answer, HttpOutcome> {
         let endpoint = self.machines.at(asking.path);
+        // fly-go, `flaps/flaps_machines.go`, `NonceHeader`.
+        let nonce = asking.nonce.map(|nonce| ("fly-machine-lease-nonce", nonce));
         let request = Request {
             method: asking.method.clone(),
             authorization: self.authorization.as_ref(),
-            // fly-go, `flaps/flaps_machines.go`, `NonceHeader`.
-            header: asking.nonce.map(|nonce| ("fly-machine-lease-nonce", nonce)),
+            headers: nonce.as_slice(),
             body: asking.body,
             ..Request::get(&endpoint, limit)
         };

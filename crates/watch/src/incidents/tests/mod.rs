@@ -110,6 +110,31 @@ fn a_second_look_confirms_the_same_root_alone() {
 }
 
 #[test]
+fn what_a_look_carries_on_from_the_last_walk_is_no_sighting() {
+    let mut carried = Scene::look("a").finds(critical("port-closed", Room::Network));
+    carried.carried_on = true;
+    let mut incidents = none();
+    assert_eq!(tell(&mut incidents, &down(), 0), ["confirm"]);
+    for ms in 1..20 {
+        assert!(tell(&mut incidents, &carried, ms * 100).is_empty(), "one lost packet, cited again");
+    }
+    assert!(tell(&mut incidents, &Scene::walk("a"), 3000).is_empty());
+    // Nor does it say that it came back, once a walk found it gone.
+    let mut incidents = opened();
+    tell(&mut incidents, &Scene::walk("a"), 1000);
+    tell(&mut incidents, &carried, 2000);
+    assert_eq!(tell(&mut incidents, &Scene::look("a"), 6000), ["closed port-closed"]);
+    assert_eq!(only(&incidents).flaps, 0);
+    // Warnings: counted when they are seen.
+    let mut slow = Scene::look("a").finds(root("resolver-silent", Room::Dns, Severity::Warning));
+    slow.carried_on = true;
+    let mut incidents = none();
+    for second in 0..10 {
+        assert!(tell(&mut incidents, &slow, second * 1000).is_empty());
+    }
+}
+
+#[test]
 fn a_walk_that_waited_for_over_a_second_needs_no_second_one() {
     let mut dropped = Scene::walk("a").finds(critical("packets-dropped", Room::Network));
     dropped.connect = ConnectOutcome::Silent;
@@ -144,7 +169,11 @@ fn ended(e: &mut Evidence) {
 fn a_session_that_was_told_of_the_end_and_a_refused_door_need_no_second_walk() {
     let mut told = Scene::look("a");
     told.unknown = true;
-    told.change = Some(ended);
+    told.change = Some(|e| {
+        let front = e.front.clone();
+        ended(e);
+        e.standing = pgmedic_path::Seen::Seen(std::mem::replace(&mut e.front, front));
+    });
     let mut refused = down();
     refused.connect = ConnectOutcome::Refused;
     let mut incidents = none();

@@ -12,6 +12,8 @@ mod schema;
 use super::Keep;
 use super::entry::StoreError;
 use super::op::{Answer, Op};
+pub(super) use read::{kind_word, status_of};
+pub(super) use run::what;
 use rusqlite::{Connection, ErrorCode};
 use rustix::fs::{FlockOperation, flock};
 use schema::Whose;
@@ -145,7 +147,7 @@ impl Book {
 
     /// Does one thing. A file that turns out to be broken is set aside, and a new one begun.
     pub(super) fn run(&mut self, op: Op) -> Result<Answer, StoreError> {
-        let what = run::what(&op);
+        let what = what(&op);
         let mut done = self.once(op.clone());
         // The limit, or the disk: history makes room for what happens now.
         let mut rounds = 0;

@@ -1,0 +1,60 @@
+//! The schema `pgmedic` of a store that watchers share, by version.
+
+use tokio_postgres::Transaction;
+
+/// The version that this pgmedic knows.
+const VERSION: i32 = 1;
+/// Who brings the schema up, keeps an incident or drops what is old does it alone: `pgmedic` in ASCII.
+pub(super) const TURN: i64 = 0x0070_676d_6564_6963;
+/// Who drops what is old.
+pub(super) const PRUNING: i64 = TURN + 1;
+
+const FIRST: &str = "
+create schema if not exists pgmedic;
+create table pgmedic.version (version integer not null);
+insert into pgmedic.version values (1);
+create table pgmedic.incident (
+    id text primary key, watcher text not null, service text not null, cause text not null, opened_at bigint not null,
+    updated_at bigint not null, closed_at bigint, places text[] not null, body text not null, report text);
+create index on pgmedic.incident (opened_at);
+create index on pgmedic.incident (closed_at);
+create table pgmedic.incident_service (
+    service text, id text references pgmedic.incident on delete cascade, primary key (service, id));
+create index on pgmedic.incident_service (id);
+create table pgmedic.outbox (
+    watcher text, id bigint, receiver text not null, incident text not null, put_at bigint not null,
+    due bigint not null, tries integer not null, body text not null, primary key (watcher, id));
+create index on pgmedic.outbox (incident);
+create table pgmedic.look (
+    service text not null, at bigint not null, kind text not null, status text not null,
+    elapsed_ms double precision not null, lag_ms double precision not null, roots text not null, failed boolean not null);
+create index on pgmedic.look (service, at);
+create index on pgmedic.look (failed, at);
+create table pgmedic.fix (
+    number bigint generated always as identity primary key, service text not null, incident text not null,
+    automatic boolean not null, by_whom text not null, at bigint not null, ended_at bigint, applied integer,
+    recovered boolean);
+create index on pgmedic.fix (service, at);
+create table pgmedic.pause (service text primary key, by_whom text not null, at bigint not null, until bigint);
+create table pgmedic.lease (service text primary key, watcher text not null, until timestamptz not null);
+";
+
+/// Brings the schema to this version.
+///
+/// # Errors
+/// Where the server refuses; in words, where a later pgmedic made it.
+pub(super) async fn bring_up(turn: &Transaction<'_>) -> Result<(), super::Trouble> {
+    turn.execute("select pg_advisory_xact_lock($1)", &[&TURN]).await?;
+    let there: bool = turn.query_one("select to_regclass('pgmedic.version') is not null", &[]).await?.get(0);
+    if !there {
+        turn.batch_execute(FIRST).await?;
+        return Ok(());
+    }
+    let version: i32 = turn.query_one("select max(version) from pgmedic.version", &[]).await?.get(0);
+    if version > VERSION {
+        return Err(super::Trouble::Words(format!(
+            "its schema pgmedic is of a later pgmedic (version {version}, this one knows {VERSION})"
+        )));
+    }
+    Ok(())
+}
