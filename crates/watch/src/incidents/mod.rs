@@ -196,6 +196,12 @@ impl Incidents {
         self.cases.len()
     }
 
+    /// How many incidents are known: open, or closed within [`Incidents::SAME`].
+    #[must_use]
+    pub fn known(&self) -> usize {
+        self.known.len()
+    }
+
     /// Changes an incident, and says so.
     fn change(
         &mut self,

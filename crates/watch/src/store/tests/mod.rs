@@ -1,5 +1,7 @@
 //! What a store keeps, whatever is done to it: the same for a file and for memory, and what only a file can suffer.
 
+mod cost;
+mod day;
 mod file;
 mod killed;
 mod shared;
