@@ -22,7 +22,8 @@ use pgmedic_model::{Host, Ms, Secret, Timestamp, mask};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
@@ -166,10 +167,7 @@ async fn secure(io: Io, asked: &Request<'_>, deadline: Instant) -> Result<Io, Ht
     let failed = |text: String| HttpOutcome::TlsFailed(mask::excerpt(&text, WORDS));
     let config = match asked.tls {
         Some(tls) => Arc::clone(&tls.config),
-        None => {
-            let read = aside::call("read-roots", deadline, client_config).await;
-            Arc::new(read.map_err(|error| failed(error.to_string()))?.map_err(failed)?)
-        }
+        None => trusted(deadline).await.map_err(failed)?,
     };
     let name = match (asked.tls.and_then(|tls| tls.name.clone()), &asked.endpoint.host) {
         (Some(name), _) => name,
@@ -184,6 +182,22 @@ async fn secure(io: Io, asked: &Request<'_>, deadline: Instant) -> Result<Io, Ht
         }
         Err(error) => Err(failed(error.to_string())),
     }
+}
+
+/// This host's trust, for so long, before it is read anew: a watcher asks each second.
+const TRUSTED_FOR: Duration = Duration::from_secs(600);
+
+/// What the handshake needs, read once in a while.
+async fn trusted(deadline: Instant) -> Result<Arc<ClientConfig>, String> {
+    static READ: Mutex<Option<(Instant, Arc<ClientConfig>)>> = Mutex::new(None);
+    let known = || READ.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, config)) = known().as_ref().filter(|(at, _)| at.elapsed() < TRUSTED_FOR) {
+        return Ok(Arc::clone(config));
+    }
+    let read = aside::call("read-roots", deadline, client_config).await;
+    let config = Arc::new(read.map_err(|error| error.to_string())??);
+    *known() = Some((Instant::now(), Arc::clone(&config)));
+    Ok(config)
 }
 
 /// What the handshake needs: this host's roots (`SSL_CERT_FILE` and `SSL_CERT_DIR` go before them).

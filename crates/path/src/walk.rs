@@ -86,9 +86,9 @@ pub async fn walk_for(
     };
     let api_is_well = async { !told.await.unwrap_or(false) };
     let (app, pooler, platform, seen) = tokio::join!(
-        unharmed(app::probe::look(service, budget.sides(), tell)),
-        unharmed(look_at_console(service, &resolver, &budget, &doors.console)),
-        unharmed(ask_platform(service, &budget)),
+        unharmed(on_the_heap(|| app::probe::look(service, budget.sides(), tell))),
+        unharmed(on_the_heap(|| look_at_console(service, &resolver, &budget, &doors.console))),
+        unharmed(on_the_heap(|| ask_platform(service, &budget))),
         on_the_heap(|| ways::walk(purpose, service, &resolver, &budget, observer, &doors, api_is_well)),
     );
     Evidence {

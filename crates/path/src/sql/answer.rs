@@ -1,6 +1,7 @@
 //! The rows of the server's answer, read into what they stand for. Counting, naming and judging is not in here.
 
 use super::composite::{Columns, ReadError, Us};
+use super::crowd::CrowdRow;
 use super::locks::LockRow;
 use std::collections::HashMap;
 
@@ -9,6 +10,8 @@ use std::collections::HashMap;
 pub struct Account {
     pub(super) server: ServerRow,
     pub(super) sessions: Vec<SessionRow>,
+    /// In a brief account, in the sessions' place.
+    pub(super) crowd: Vec<CrowdRow>,
     pub(super) prepared: Vec<PreparedRow>,
     pub(super) databases: Vec<DatabaseRow>,
     pub(super) roles: Vec<RoleRow>,
@@ -32,6 +35,7 @@ pub fn read(rows: Vec<Vec<Option<String>>>) -> Result<Account, ReadError> {
         let c = &mut columns;
         match tag {
             "session" => account.sessions.push(SessionRow::read(c)?),
+            "crowd" => account.crowd.push(CrowdRow::read(c)?),
             "prepared" => account.prepared.push(PreparedRow::read(c)?),
             "database" => account.databases.push(DatabaseRow::read(c)?),
             "role" => account.roles.push(RoleRow::read(c)?),
@@ -52,6 +56,10 @@ impl Account {
     #[must_use]
     pub fn wants_locks(&self) -> bool {
         let unseen = || !self.sees_all() && self.is_short_of_slots();
+        // A brief account names nobody to whom they would be of use.
+        if self.is_brief() {
+            return false;
+        }
         !self.prepared.is_empty() || self.sessions.iter().any(SessionRow::waits) || unseen()
     }
 
@@ -160,6 +168,7 @@ impl ArchiverRow {
 }
 
 /// One backend. An oid is a text here; what joins two of them never looks into it.
+#[derive(Default)]
 pub(super) struct SessionRow {
     pub(super) pid: i32,
     pub(super) datid: Option<String>,

@@ -2,6 +2,7 @@
 
 use super::answer::{Account, DatabaseRow, SessionRow, SlotRow};
 use super::composite::Us;
+use super::crowd::CrowdRow;
 use super::facts::{
     AdmissionFacts, ArchiverView, LimitFacts, Me, PreparedView, ServerFacts, SessionFacts, SessionGroup,
     SessionView, SlotView, SqlFacts, StorageFacts, WaitView,
@@ -28,22 +29,23 @@ const JUST_NOW_MS: f64 = 1_000.0;
 const LONG_ENOUGH_MS: f64 = 1000.0;
 
 /// Backends that are alike.
-struct Group<'a> {
+pub(super) struct Group<'a> {
     /// The first of them.
-    like: &'a SessionRow,
-    own: bool,
-    count: u64,
+    pub(super) like: &'a SessionRow,
+    pub(super) own: bool,
+    pub(super) count: u64,
     /// The longest in its state.
-    since: Option<Us>,
-    over_idle_after: u64,
+    pub(super) since: Option<Us>,
+    pub(super) over_idle_after: u64,
 }
 
 impl Account {
     /// The facts. `policy` says after which time an idle session is idle for long.
     #[must_use]
     pub fn into_facts(self, policy: &Policy) -> SqlFacts {
-        let groups = self.groups(policy);
+        let groups = if self.is_brief() { self.crowd_groups() } else { self.groups(policy) };
         SqlFacts {
+            crowd: self.crowd_facts(),
             version_num: self.number("server_version_num"),
             me: self.me(),
             admission: self.admission(&groups),
@@ -84,6 +86,10 @@ impl Account {
 
     /// Clients' sessions, pgmedic's own left out, that began within `ms`.
     fn started_within(&self, ms: f64) -> u64 {
+        if self.is_brief() {
+            let came = |row: &CrowdRow| if ms > JUST_NOW_MS { row.lately } else { row.just_now };
+            return self.crowd.iter().filter(|row| row.is_client()).map(came).sum();
+        }
         let clients = self.sessions.iter().filter(|row| row.is_client() && !self.is_own(row));
         clients.filter(|row| row.started.is_some_and(|us| self.since(us) < ms)).count() as u64
     }
@@ -117,12 +123,12 @@ impl Account {
 
     /// Time since, in ms, to the microsecond.
     #[allow(clippy::cast_precision_loss, reason = "285 years of microseconds are exact in an f64")]
-    fn since(&self, us: Us) -> f64 {
+    pub(super) fn since(&self, us: Us) -> f64 {
         (self.server.now - us) as f64 / 1000.0
     }
 
     /// A database's name; its oid where there are more databases than were asked for.
-    fn name(&self, datid: Option<&str>) -> String {
+    pub(super) fn name(&self, datid: Option<&str>) -> String {
         let Some(datid) = datid else { return String::new() };
         self.databases.iter().find(|d| d.oid == datid).map_or(datid, |d| &d.name).to_owned()
     }

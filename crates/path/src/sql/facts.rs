@@ -19,6 +19,23 @@ pub struct SqlFacts {
     pub sessions: SessionFacts,
     /// Storage, as the server sees it.
     pub storage: StorageFacts,
+    /// Where the account is a brief one, what it tells of the sessions in place of their names: then no session is named, a
+    /// group knows neither application nor client, and `database_bytes` is not asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crowd: Option<CrowdFacts>,
+}
+
+/// Client backends as the server counts them by itself.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct CrowdFacts {
+    /// Time since the oldest `xact_start`, in ms; pgmedic's own session included.
+    pub longest_transaction_ms: Option<f64>,
+    /// Time since the oldest `query_start` of those that wait for no client, in ms.
+    pub longest_statement_ms: Option<f64>,
+    /// Those that wait for their client since longer than policy `idle_after`.
+    pub resting: u64,
+    /// Those that write to a client which does not take it.
+    pub writing: u64,
 }
 
 /// Who asks.
@@ -52,7 +69,7 @@ pub struct AdmissionFacts {
     pub client_backends: u64,
     /// pgmedic's own sessions among them.
     pub own: u64,
-    /// Those, not pgmedic's own, whose `backend_start` lies within the last ten seconds.
+    /// Those, not pgmedic's own, whose `backend_start` lies within the last ten seconds; in a brief account its own too.
     #[serde(default)]
     pub started_lately: u64,
     /// Those among them whose `backend_start` lies within the last second.

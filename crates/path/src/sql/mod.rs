@@ -14,6 +14,7 @@ mod answer;
 mod assemble;
 pub(crate) mod audit;
 mod composite;
+mod crowd;
 pub mod facts;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
@@ -24,9 +25,12 @@ mod version;
 
 pub use answer::{Account, read};
 pub use composite::ReadError;
+use pgmedic_model::Policy;
 pub use version::version_num;
 
 const STATEMENT: &str = include_str!("statement.sql");
+const SESSIONS: &str = include_str!("sessions.sql");
+const CROWD: &str = include_str!("crowd.sql");
 const LOCKS: &str = include_str!("locks.sql");
 
 /// Settings that the statement asks for, as `SHOW` writes them; one that this version lacks is NULL.
@@ -50,24 +54,39 @@ const SETTINGS: [&str; 11] = [
 /// one transaction, unless it is in one already (manual, "Multiple Statements in a Simple Query").
 #[must_use]
 pub fn statement(version_num: u32) -> String {
-    let sql = uncommented(STATEMENT);
-    pieces(version_num / 10_000).iter().fold(sql, |sql, (mark, piece)| sql.replace(mark, piece))
+    with_pieces(version_num, SESSIONS, DATABASE_BYTES)
+}
+
+/// It asks the filesystem for every file: not where pg_class (1259) is of a size (4 MB) that says there are very many.
+const DATABASE_BYTES: &str = "CASE WHEN pg_catalog.pg_relation_size(1259) OPERATOR(pg_catalog.<) 4000000
+      AND pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CONNECT')
+    THEN pg_catalog.pg_database_size(pg_catalog.current_database()) END";
+
+fn with_pieces(version_num: u32, sessions: &str, database_bytes: &str) -> String {
+    let sql = STATEMENT.replace("{SESSIONS}", sessions).replace("{DATABASE_BYTES}", database_bytes);
+    let pieces = pieces(version_num / 10_000);
+    pieces.iter().fold(uncommented(&sql), |sql, (mark, piece)| sql.replace(mark, piece))
 }
 
 /// The same without its settings, for preparing it on a session that has them: DateStyle ISO and client_encoding
 /// SQL_ASCII.
 #[must_use]
 pub fn account(version_num: u32) -> String {
-    let sql = statement(version_num);
-    // The settings come first, each on a line of its own.
-    let lines = sql.lines().filter(|line| !line.starts_with("SET LOCAL "));
-    lines.flat_map(|line| [line, "\n"]).collect()
+    without_settings(&statement(version_num))
 }
 
-/// Everything but single sessions, for preparing it likewise.
+/// A brief account, for preparing it likewise: the sessions are counted on the server and none of them is told, and the
+/// database's files are not measured. `policy` says after which time a session rests for long.
 #[must_use]
-pub fn brief(version_num: u32, _policy: &pgmedic_model::Policy) -> String {
-    account(version_num)
+pub fn brief(version_num: u32, policy: &Policy) -> String {
+    let whole_ms = format!("{:.0}", policy.idle_after_ms.clamp(0.0, 1e12));
+    without_settings(&with_pieces(version_num, &CROWD.replace("{IDLE_AFTER}", &whole_ms), "NULL"))
+}
+
+/// The settings come first, each on a line of its own.
+fn without_settings(sql: &str) -> String {
+    let lines = sql.lines().filter(|line| !line.starts_with("SET LOCAL "));
+    lines.flat_map(|line| [line, "\n"]).collect()
 }
 
 /// Who waits, by what the sessions say of themselves, with when they asked.
@@ -119,8 +138,8 @@ mod tests {
     use super::*;
 
     /// Names that may stand before a parenthesis without a schema: they are the grammar's, not the catalogue's.
-    const GRAMMAR: [&str; 9] =
-        ["ALL", "ANY", "ARRAY", "COALESCE", "EXISTS", "FROM", "MATERIALIZED", "OPERATOR", "ROW"];
+    const GRAMMAR: [&str; 10] =
+        ["ALL", "ANY", "ARRAY", "COALESCE", "EXISTS", "FILTER", "FROM", "MATERIALIZED", "OPERATOR", "ROW"];
 
     /// The statement without its literals.
     fn bare(sql: &str) -> String {
@@ -132,9 +151,11 @@ mod tests {
         let versions = [120_000, 130_000, 150_000, 170_000, 180_000];
         let ahead = versions.map(preflight::queries).into_iter().flat_map(|q| [q.may, q.hba, q.settings]);
         let audit = versions.map(audit::queries).into_iter().flat_map(|q| [q.told, q.hba]);
+        let brief = versions.map(|version| brief(version, &Policy::default()));
         for sql in versions
             .map(statement)
             .into_iter()
+            .chain(brief)
             .chain([true, false].map(lock_statement))
             .chain(ahead)
             .chain(audit)

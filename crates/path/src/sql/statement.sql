@@ -7,15 +7,7 @@
 -- and would refuse the whole answer.
 SET LOCAL DateStyle TO ISO;
 SET LOCAL client_encoding TO SQL_ASCII;
--- Every backend. A role without pg_read_all_stats gets NULL for most columns of other roles' sessions. A pool at rest is
--- told briefly. A text from a database of another encoding may end within what this one takes for a character; left()
--- fails when it has to look past the end.
-SELECT 'session', ROW(pid, datid, usesysid, pg_catalog.pg_get_userbyid(usesysid), application_name, state,
-  wait_event_type, wait_event, backend_type, client_addr, client_port, backend_start, xact_start, query_start,
-  state_change,
-  CASE WHEN datid IS NOT NULL THEN pg_catalog.left(pg_catalog.concat(query, '    '),
-    CASE WHEN state OPERATOR(pg_catalog.=) 'idle' THEN 100 ELSE 400 END) END)::pg_catalog.text
-FROM pg_catalog.pg_stat_get_activity(NULL)
+{SESSIONS}
 UNION ALL
 SELECT 'prepared', ROW(transaction, gid, prepared, pg_catalog.pg_get_userbyid(ownerid), dbid)::pg_catalog.text
 FROM pg_catalog.pg_prepared_xact()
@@ -51,10 +43,7 @@ SELECT 'server', ROW(pg_catalog.clock_timestamp(), pg_catalog.pg_postmaster_star
     THEN COALESCE(pg_catalog.pg_last_wal_receive_lsn(), pg_catalog.pg_last_wal_replay_lsn())
     ELSE pg_catalog.pg_current_wal_lsn() END,
   (pg_catalog.pg_control_system()).system_identifier, pg_catalog.pg_stat_get_wal_receiver(), {ARCHIVER},
-  -- It asks the filesystem for every file: not where pg_class (1259) is of a size (4 MB) that says there are very many.
-  CASE WHEN pg_catalog.pg_relation_size(1259) OPERATOR(pg_catalog.<) 4000000
-      AND pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CONNECT')
-    THEN pg_catalog.pg_database_size(pg_catalog.current_database()) END,
+  {DATABASE_BYTES},
   {SETTINGS}
   -- The only one that not everybody may see.
   CASE WHEN pg_catalog.current_setting('is_superuser') OPERATOR(pg_catalog.=) 'on'

@@ -4,6 +4,7 @@
 //! A service that keeps one has at most two sessions on its server: this one, and one more at a time (a walk's or a
 //! remedy's), for which [`Standing::second`] is the turn. Not in here: how often it is looked through, and what follows.
 
+mod calm;
 mod ears;
 mod open;
 mod warm;
@@ -47,6 +48,8 @@ pub struct Standing {
     turn: tokio::sync::Mutex<()>,
     /// Who has the one other session.
     second: tokio::sync::Mutex<()>,
+    /// What the warm looks remember of each other.
+    calm: Mutex<calm::Calm>,
 }
 
 impl std::fmt::Debug for Standing {

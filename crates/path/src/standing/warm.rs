@@ -19,11 +19,11 @@ use tokio::time::Instant;
 /// Looks at a service without walking to its door, and gives what it saw together with the rest of `last`, an earlier walk
 /// or look. Each fact says when it was seen: `started_at` is this look's, and what was not looked at anew keeps its time.
 pub async fn look(service: &Service, last: &Evidence, deadline: Instant) -> Evidence {
-    let watch = Stopwatch::start();
+    let (watch, timeout) = (Stopwatch::start(), deadline.saturating_duration_since(Instant::now()));
     let resolver = Resolver::of(service);
     let account = async {
         match &service.standing {
-            Some(standing) => through(standing, service, deadline).await,
+            Some(standing) => through(standing, service, last, deadline).await,
             None => Seen::NotSeen("none is kept".to_owned()),
         }
     };
@@ -44,7 +44,7 @@ pub async fn look(service: &Service, last: &Evidence, deadline: Instant) -> Evid
     let mut seen = Evidence {
         pgmedic: env!("CARGO_PKG_VERSION").to_owned(),
         started_at: watch.at,
-        timeout_ms: deadline.saturating_duration_since(Instant::now()).into(),
+        timeout_ms: timeout.into(),
         policy: service.policy.clone(),
         expected: service.expected.clone(),
         standing,
@@ -56,11 +56,29 @@ pub async fn look(service: &Service, last: &Evidence, deadline: Instant) -> Evid
         host.volumes = volumes;
     }
     seen.elapsed_ms = watch.elapsed();
+    if let Some(standing) = &service.standing {
+        standing.note(&seen);
+    }
     seen
 }
 
-async fn through(standing: &Standing, service: &Service, deadline: Instant) -> Seen<RouteEvidence> {
-    standing.look(&service.policy, Depth::Whole, deadline).await
+/// The account: a brief one where nothing stands out, and the whole one at once where something does.
+async fn through(
+    standing: &Standing,
+    service: &Service,
+    last: &Evidence,
+    deadline: Instant,
+) -> Seen<RouteEvidence> {
+    if standing.wants_all(last) {
+        return standing.look(&service.policy, Depth::Whole, deadline).await;
+    }
+    let brief = standing.look(&service.policy, Depth::Brief, deadline).await;
+    match brief.get().and_then(RouteEvidence::facts) {
+        Some(facts) if standing.stands_out(facts, &service.policy) => {
+            standing.look(&service.policy, Depth::Whole, deadline).await
+        }
+        _ => brief,
+    }
 }
 
 /// The way in as it was walked last, with the name as it is now. One that leads nowhere leads to no door.

@@ -31,6 +31,8 @@ const SCENARIOS: &[Scenario] = &[
         "who idles in a transaction and who works is named",
         state::who_idles_in_a_transaction_and_who_works_is_named,
     ),
+    ("a brief account counts what a whole one tells", state::a_brief_account_counts_what_a_whole_one_tells),
+    ("a lock waiter stands out of a brief account", state::a_lock_waiter_stands_out_of_a_brief_account),
     ("a setting waits for a restart", state::a_setting_waits_for_a_restart),
     ("read-only is told with where it is set", state::read_only_is_told_with_where_it_is_set),
     ("a slot retains WAL and the archiver fails", state::a_slot_retains_wal_and_the_archiver_fails),

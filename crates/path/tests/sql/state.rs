@@ -3,6 +3,8 @@
 use crate::server::{Server, end};
 use pgmedic_lab::wait;
 use pgmedic_model::Policy;
+use pgmedic_path::sql::facts::SqlFacts;
+use pgmedic_path::sql::{account, brief};
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -20,6 +22,55 @@ pub(crate) fn sessions_are_grouped_counted_and_bounded(server: &mut Server) {
     let patient = server.facts("monitor", "shop");
     assert_eq!(patient.admission.groups[0].over_idle_after, 0);
     drop(idle);
+}
+
+pub(crate) fn a_brief_account_counts_what_a_whole_one_tells(server: &mut Server) {
+    server.postgres().run("alter role app connection limit 40; alter database shop connection limit 50");
+    let idle = server.sessions(20, "app", "shop");
+    let (open, busy) = (server.session("app", "shop"), server.session("other", "shop"));
+    open.run("begin; select 1");
+    busy.begin("select pg_sleep(60)");
+    server.wait_true("select count(*) = 1 from pg_stat_activity where wait_event = 'PgSleep'");
+    let mut pgmedic = server.pgmedic("monitor", "shop");
+    let whole = pgmedic.facts(server.major, &Policy::default());
+    let policy = Policy { idle_after_ms: 0.0, ..Policy::default() };
+    let read = |rows| pgmedic_path::sql::read(rows).unwrap().into_facts(&policy);
+    let settings = "set datestyle to iso; set client_encoding to sql_ascii; ";
+    let brief = read(pgmedic.run(&format!("{settings}{}", brief(server.major * 10_000, &policy))));
+    let of = |f: &SqlFacts| {
+        let (a, s) = (f.admission.clone(), f.sessions.clone());
+        let counts = (a.client_backends, a.own, s.idle, s.idle_in_transaction, s.active);
+        (counts, a.role_limits, a.database_limits, f.me.clone(), f.server.system_identifier.clone())
+    };
+    assert_eq!(of(&brief), of(&whole));
+    // Its own session is among those.
+    assert_eq!(brief.admission.started_lately, whole.admission.started_lately + 1);
+    let crowd = brief.crowd.unwrap();
+    assert!(crowd.longest_transaction_ms.is_some() && crowd.longest_statement_ms.is_some());
+    assert_eq!((crowd.resting, crowd.writing), (21, 0));
+    assert!(brief.sessions.sessions.is_empty() && brief.storage.database_bytes.is_none());
+    // The same rows from what was prepared.
+    pgmedic.run(&format!("prepare pgmedic_account as {}", account(server.major * 10_000)));
+    let again = read(pgmedic.run("execute pgmedic_account"));
+    assert_eq!((of(&again), again.crowd), (of(&whole), None));
+    end(server, vec![open, busy]);
+    drop(idle);
+    server.postgres().run("alter role app connection limit -1; alter database shop connection limit -1");
+}
+
+pub(crate) fn a_lock_waiter_stands_out_of_a_brief_account(server: &mut Server) {
+    let (holder, waiter) = (server.session("app", "shop"), server.session("app", "shop"));
+    holder.run("begin; lock table jobs");
+    waiter.begin("select from jobs");
+    server.wait_waiting(1);
+    let policy = Policy::default();
+    let rows = server.pgmedic("monitor", "shop").run(&format!(
+        "set datestyle to iso; set client_encoding to sql_ascii; {}",
+        brief(server.major * 10_000, &policy)
+    ));
+    let facts = pgmedic_path::sql::read(rows).unwrap().into_facts(&policy);
+    assert_eq!(facts.sessions.lock_waiters, 1);
+    end(server, vec![holder, waiter]);
 }
 
 pub(crate) fn who_idles_in_a_transaction_and_who_works_is_named(server: &mut Server) {

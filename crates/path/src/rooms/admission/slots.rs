@@ -1,14 +1,15 @@
 //! How many slots are taken and who holds them: from the server's views where a way in was admitted, else from the
 //! process titles of the host window. Not in here: what follows from it.
 
-use crate::evidence::Evidence;
+use crate::evidence::{Evidence, RouteEvidence};
 use crate::paste;
 use crate::platform::evidence::TitleGroup;
 use crate::rooms::sessions::ending;
 use crate::sql::facts::SessionGroup;
 use pgmedic_model::{Action, Fact, Ms, RemedyKind, RemedyPlan, Source, Timestamp};
 
-/// Slots and their holders. pgmedic's own sessions are not counted. Walsenders have slots of their own since
+/// Slots and their holders. Of pgmedic's own sessions only a standing one is counted: it holds its slot between the walks,
+/// too. Walsenders have slots of their own since
 /// Postgres 12 (`max_wal_senders`), so they are not among them.
 pub(crate) struct Slots {
     /// Client backends.
@@ -55,8 +56,9 @@ fn from_views(e: &Evidence) -> Option<Slots> {
         let over = if is_idle(g) { g.over_idle_after } else { 0 };
         gather(&mut holders, name_of(g), state, g.count, over);
     }
+    let stands = u64::from(e.standing.get().is_some_and(RouteEvidence::admitted));
     Some(Slots {
-        taken: a.client_backends.saturating_sub(a.own),
+        taken: a.client_backends.saturating_sub(a.own.saturating_sub(stands)),
         ordinary: a.ordinary(),
         max: a.max_connections,
         exact: facts.me.sees_all || facts.me.superuser,

@@ -1,17 +1,16 @@
 //! Proving who asks: trust, cleartext, MD5, SCRAM-SHA-256 and SCRAM-SHA-256-PLUS, with libpq's `channel_binding`.
-//! The hashing is `postgres-protocol`'s.
+//! The hashing of MD5 is `postgres-protocol`'s, that of SCRAM in `scram`.
 
 use crate::rooms::startup::evidence::{AuthMethod, StartupOutcome};
 use crate::rooms::startup::probe::{Channel, Hall};
+use crate::rooms::startup::scram::{Binding, Scram};
 use crate::rooms::startup::wire::readable;
 use bytes::BytesMut;
 use fallible_iterator::FallibleIterator;
 use pgmedic_model::target::ChannelBinding as Wanted;
 use pgmedic_model::{Secret, Target};
 use postgres_protocol::authentication::md5_hash;
-use postgres_protocol::authentication::sasl::{
-    ChannelBinding, SCRAM_SHA_256, SCRAM_SHA_256_PLUS, ScramSha256,
-};
+use postgres_protocol::authentication::sasl::{SCRAM_SHA_256, SCRAM_SHA_256_PLUS};
 use postgres_protocol::message::{backend::Message, frontend};
 use std::io;
 
@@ -111,10 +110,10 @@ async fn scram(
     };
     let mechanism = if method == AuthMethod::ScramSha256Plus { SCRAM_SHA_256_PLUS } else { SCRAM_SHA_256 };
     let password = password(hall, target, method)?;
-    let mut scram = ScramSha256::new(password.reveal().as_bytes(), binding);
+    let scram = Scram::new(binding).map_err(StartupOutcome::Protocol)?;
 
     let mut bytes = BytesMut::new();
-    written(frontend::sasl_initial_response(mechanism, scram.message(), &mut bytes))?;
+    written(frontend::sasl_initial_response(mechanism, scram.first().as_bytes(), &mut bytes))?;
     hall.send(&bytes, WAITING_FOR_VERDICT).await?;
     let Message::AuthenticationSaslContinue(body) = hall.next(WAITING_FOR_VERDICT).await? else {
         return Err(StartupOutcome::Protocol("SCRAM: the server's first message did not come".to_owned()));
@@ -123,18 +122,19 @@ async fn scram(
         let what = format!("SCRAM of {rounds} iterations (at most {ITERATION_LIMIT} are done)");
         return Err(StartupOutcome::Unsupported(what));
     }
-    scram.update(body.data()).map_err(|e| protocol(&e))?;
+    let (last, verdict) =
+        scram.answer(body.data(), password.reveal().as_bytes()).map_err(StartupOutcome::Protocol)?;
 
     bytes.clear();
-    written(frontend::sasl_response(scram.message(), &mut bytes))?;
+    written(frontend::sasl_response(last.as_bytes(), &mut bytes))?;
     hall.send(&bytes, WAITING_FOR_VERDICT).await?;
     let Message::AuthenticationSaslFinal(body) = hall.next(WAITING_FOR_VERDICT).await? else {
         return Err(StartupOutcome::Protocol(
             "SCRAM: the server did not prove that it knows the password".to_owned(),
         ));
     };
-    scram.finish(body.data()).map_err(|e| {
-        StartupOutcome::Protocol(format!("SCRAM: the server did not prove that it knows the password: {e}"))
+    verdict.check(body.data()).map_err(|why| {
+        StartupOutcome::Protocol(format!("SCRAM: the server did not prove that it knows the password: {why}"))
     })
 }
 
@@ -150,19 +150,19 @@ fn choose(
     offered: &[String],
     channel: &Channel,
     wanted: Wanted,
-) -> Result<(AuthMethod, ChannelBinding), StartupOutcome> {
+) -> Result<(AuthMethod, Binding), StartupOutcome> {
     let offers = |mechanism: &str| offered.iter().any(|m| m == mechanism);
     if offers(SCRAM_SHA_256_PLUS) && !channel.tls {
         return Err(StartupOutcome::Protocol("SCRAM-SHA-256-PLUS offered without TLS".to_owned()));
     }
     match (&channel.end_point, wanted) {
         (Some(end_point), Wanted::Prefer | Wanted::Require) if offers(SCRAM_SHA_256_PLUS) => {
-            Ok((AuthMethod::ScramSha256Plus, ChannelBinding::tls_server_end_point(end_point.clone())))
+            Ok((AuthMethod::ScramSha256Plus, Binding::EndPoint(end_point.clone())))
         }
         (Some(_), Wanted::Prefer | Wanted::Require) if offers(SCRAM_SHA_256) => {
-            Ok((AuthMethod::ScramSha256, ChannelBinding::unrequested()))
+            Ok((AuthMethod::ScramSha256, Binding::Unrequested))
         }
-        _ if offers(SCRAM_SHA_256) => Ok((AuthMethod::ScramSha256, ChannelBinding::unsupported())),
+        _ if offers(SCRAM_SHA_256) => Ok((AuthMethod::ScramSha256, Binding::Unsupported)),
         _ => Err(StartupOutcome::Unsupported(offered.join(", "))),
     }
 }

@@ -5,5 +5,6 @@ pub mod causes;
 pub mod evidence;
 pub mod probe;
 pub(crate) mod refusal;
+mod scram;
 pub mod session;
 pub mod wire;
