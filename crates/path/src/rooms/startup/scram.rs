@@ -97,7 +97,7 @@ impl Scram {
         let first = std::str::from_utf8(first).map_err(|_| "SCRAM: a message that is no text".to_owned())?;
         let (nonce, salt, rounds) = read_first(first)?;
         if !nonce.starts_with(&self.nonce) || nonce.len() == self.nonce.len() {
-            return Err("SCRAM: the server's nonce does not go on from ours".to_owned());
+            return Err("SCRAM: an invalid nonce, which does not go on from ours".to_owned());
         }
         let (keys, tag) = keys(password, &salt, rounds);
         let bare = format!("c={},r={nonce}", self.binding.attribute());
