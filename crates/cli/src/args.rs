@@ -29,6 +29,12 @@ pub(crate) enum Verb {
     Fix(Box<FixArgs>),
     /// Say what will break a service that is well, nearest first, and what mends it; nothing is changed
     Audit(Box<AuditArgs>),
+    /// Watch every service of pgmedic.toml: metrics, alerts, what the policy lets mend, history
+    Watch(WatchArgs),
+    /// Hold the daemon's hands: nothing is done by itself until it is resumed
+    Pause(PauseArgs),
+    /// Let the daemon act again
+    Resume(ResumeArgs),
     /// The record: what was found, what was done, and what came of it
     Incidents(IncidentsArgs),
     /// Break a throwaway Postgres for real, and hold the diagnosis to what was broken
@@ -233,6 +239,69 @@ fn watch_for(text: &str) -> Result<Duration, String> {
         return Err("looks lie from 2s to 1d apart".to_owned());
     }
     Ok(span)
+}
+
+/// `pgmedic watch`.
+#[derive(Debug, Args)]
+#[command(after_help = crate::help::WATCH)]
+pub(crate) struct WatchArgs {
+    /// The configuration instead of ./pgmedic.toml
+    #[arg(long, value_name = "FILE", default_value = "pgmedic.toml", hide_default_value = true)]
+    pub(crate) config: PathBuf,
+    /// Read the configuration and all that it names, say what would be watched, and leave
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// How what happens is written to stderr
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub(crate) log: LogFormat,
+}
+
+/// How a daemon tells what happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// One line for a person
+    Human,
+    /// One JSON object a line, schema pgmedic.log/1
+    Json,
+}
+
+/// Which services a pause is for.
+#[derive(Debug, Args)]
+pub(crate) struct Scope {
+    /// A service of pgmedic.toml; the only one there where none is named
+    #[arg(value_name = "SERVICE", conflicts_with = "all")]
+    pub(crate) service: Option<String>,
+    /// Every service, of whatever configuration, that is watched with this state folder
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// The configuration instead of ./pgmedic.toml
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// `pgmedic pause`.
+#[derive(Debug, Args)]
+#[command(after_help = crate::help::PAUSE)]
+pub(crate) struct PauseArgs {
+    #[command(flatten)]
+    pub(crate) scope: Scope,
+    /// For how long; without it, until it is resumed
+    #[arg(long = "for", value_name = "TIME", value_parser = crate::config::units::duration)]
+    pub(crate) span: Option<Duration>,
+    /// Why, for whoever finds it paused
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+    /// Show what is paused, and change nothing
+    #[arg(long, conflicts_with_all = ["service", "all", "span", "reason"])]
+    pub(crate) list: bool,
+}
+
+/// `pgmedic resume`.
+#[derive(Debug, Args)]
+#[command(after_help = crate::help::PAUSE)]
+pub(crate) struct ResumeArgs {
+    #[command(flatten)]
+    pub(crate) scope: Scope,
 }
 
 /// `pgmedic incidents`.

@@ -9,6 +9,7 @@ Examples:
                                               would touch
   pgmedic audit shop                          what will break it, and what
                                               mends that; changes nothing
+  pgmedic watch                               the daemon
   pgmedic explain slots-exhausted             what it is, proves it, mends it
   pgmedic drill slots-exhausted               see it happen, to a throwaway
 
@@ -19,6 +20,7 @@ Exit codes:
   check   0 ok   1 warning   2 critical   3 unknown   (audit likewise)
   fix     0 well, and proved so   1 not well, and nothing more is allowed
           2 tried, and not well
+  watch   0 told to end
   drill   0 every fault was found   1 one was not
   all     64 bad usage   78 bad configuration   70 a defect in pgmedic
           130, 143 stopped by SIGINT, SIGTERM
@@ -32,7 +34,9 @@ Environment:
                  as libpq reads them; so are ~/.pgpass, ~/.pg_service.conf
   PGMEDIC_STATE XDG_STATE_HOME
                  where it is remembered which server each service has,
-                 and where the record of incidents is
+                 where the record of incidents is, pauses and the store
+  NOTIFY_SOCKET WATCHDOG_USEC WATCHDOG_PID
+                 systemd, for watch
   NO_COLOR CLICOLOR CLICOLOR_FORCE COLUMNS LC_ALL LC_CTYPE LANG TERM
                  how the report looks
   FLY_API_TOKEN FLY_FLAPS_BASE_URL FLY_API_BASE_URL
@@ -106,6 +110,46 @@ most; what it may not see is listed, with the grant that lets it.
 Exit codes:
   0 ok   1 warning   2 critical   3 unknown: too little could be seen
   64 bad usage   78 bad configuration   70 a defect in pgmedic";
+
+pub(crate) const WATCH: &str = "\
+Examples:
+  pgmedic watch                            every service of ./pgmedic.toml
+  pgmedic watch --check                    is it right, and what would be done?
+  pgmedic watch --config /etc/pgmedic/pgmedic.toml --log json
+  kill -HUP PID                            read the configuration anew; one that
+                                           is wrong is refused, the old one stays
+  pgmedic pause shop --for 1h              hold its hands
+
+It looks through one standing session at each interval, and from outside at
+each walk; opens an incident on confirmed evidence, alerts, applies what
+[service.policy] auto allows, and closes the incident on proof. Metrics and
+API are served on [watch] listen. docs/configuration.md has every key,
+docs/pgmedic.service is a unit for systemd.
+
+SIGTERM and SIGINT end it within 2 s, with the step in hand finished; a second
+one leaves at once. SIGHUP reloads.
+
+Exit codes:
+  0   told to end
+  64 bad usage   78 bad configuration (a store or an address that cannot be
+  had among it)   70 a defect in pgmedic
+
+Environment:
+  PGMEDIC_STATE    where record, store and pauses are
+  NOTIFY_SOCKET WATCHDOG_USEC WATCHDOG_PID
+                   as systemd sets them";
+
+pub(crate) const PAUSE: &str = "\
+Examples:
+  pgmedic pause shop --for 1h --reason 'migration'
+  pgmedic pause --all                      until it is resumed
+  pgmedic pause --list
+  pgmedic resume shop
+
+While it is paused, pgmedic watch sees, alerts and records as ever, and does
+nothing by itself; a fix in hand ends with its present step. It takes effect
+at once and over a restart. Who may write to the state folder may pause: use
+the PGMEDIC_STATE of the daemon. Over the network: POST /api/v1/pause.";
 
 pub(crate) const INCIDENTS: &str = "\
 Examples:

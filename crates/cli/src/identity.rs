@@ -9,18 +9,23 @@ use crate::surroundings::Surroundings;
 use pgmedic_model::Timestamp;
 use pgmedic_path::identity::{Expected, Known, first_met, is_identifier, of_the_front};
 use pgmedic_path::{Evidence, Service};
+use pgmedic_watch::engine::Met;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 const SCHEMA: &str = "pgmedic.identity/1";
 /// The most that is read, in bytes: some 4000 servers.
 const LONGEST: u64 = 1024 * 1024;
 /// Most servers that are remembered; beyond it the one learnt first is forgotten.
-const MOST: usize = 1000;
+const MOST: usize = 3000;
+/// How long somebody else who writes is waited for.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// The file.
 #[derive(Debug, Serialize, Deserialize)]
@@ -50,6 +55,7 @@ pub(crate) struct Memory {
     known: Option<String>,
 }
 
+#[derive(Debug)]
 struct Place {
     folder: PathBuf,
     config: String,
@@ -117,7 +123,12 @@ impl Memory {
             (Some(met), Some(known)) if met == known => {
                 self.accept.then(|| format!("the server {met} was {}'s already", evidence.service))
             }
-            (Some(met), known) if self.accept || known.is_none() => match place.remember(evidence, met) {
+            (Some(met), known) if self.accept || known.is_none() => match place.remember(vec![Met {
+                service: evidence.service.clone(),
+                address: evidence.target.address.clone(),
+                system_identifier: met.to_owned(),
+                since: evidence.started_at,
+            }]) {
                 Ok(()) => self.accept.then(|| {
                     let before = known.as_ref().map(|known| format!(" (it was {known})"));
                     format!(
@@ -134,6 +145,42 @@ impl Memory {
         if let Some(told) = told {
             output::stderr(&format!("pgmedic: {}\n", visible(&told)));
         }
+    }
+}
+
+/// What is remembered of all services of one configuration, for a daemon.
+#[derive(Debug)]
+pub(crate) struct Book(Place);
+
+impl Book {
+    /// That of a `pgmedic.toml`, by its canonical path.
+    pub(crate) const fn of(folder: PathBuf, config: String) -> Self {
+        Self(Place { folder, config })
+    }
+
+    /// Has the services expect the servers that are remembered, where they do not pin their own.
+    ///
+    /// # Errors
+    /// Where the file cannot be read: then nothing is expected.
+    pub(crate) fn expect<'s>(&self, services: impl Iterator<Item = &'s mut Service>) -> Result<(), String> {
+        let ledger = self.0.read().map_err(|why| format!("{}: {why}", self.0.file().display()))?;
+        let mine = ledger.servers.into_iter().filter(|entry| entry.config == self.0.config);
+        let known: BTreeMap<String, Entry> = mine.map(|entry| (entry.service.clone(), entry)).collect();
+        for service in services.filter(|service| service.expected.is_none()) {
+            service.expected = known.get(&service.name).map(|entry| Expected {
+                known: Known::Remembered(entry.since),
+                system_identifier: entry.system_identifier.clone(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Remembers servers that were met.
+    ///
+    /// # Errors
+    /// Where they cannot be written down.
+    pub(crate) fn remember(&self, met: Vec<Met>) -> Result<(), String> {
+        self.0.remember(met)
     }
 }
 
@@ -168,23 +215,30 @@ impl Place {
         if sound { Ok(ledger) } else { Err(format!("is not of the schema {SCHEMA}")) }
     }
 
-    /// Writes the file anew with this server, whole or not at all.
-    fn remember(&self, evidence: &Evidence, system_identifier: &str) -> Result<(), String> {
+    /// Writes the file anew with these servers, whole or not at all.
+    fn remember(&self, met: Vec<Met>) -> Result<(), String> {
         let failed = |error: std::io::Error| format!("{}: {error}", self.folder.display());
         DirBuilder::new().recursive(true).mode(0o700).create(&self.folder).map_err(failed)?;
-        // Two checks that end at once do not forget each other's server.
+        // Two that end at once do not forget each other's server. A moment is waited for whoever writes.
         let folder = File::open(&self.folder).map_err(failed)?;
-        flock(&folder, FlockOperation::NonBlockingLockExclusive)
-            .map_err(|_| format!("{}: another pgmedic writes there", self.folder.display()))?;
+        let until = Instant::now() + PATIENCE;
+        while flock(&folder, FlockOperation::NonBlockingLockExclusive).is_err() {
+            if Instant::now() >= until {
+                return Err(format!("{}: another pgmedic writes there", self.folder.display()));
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
         let mut ledger = self.read()?;
-        ledger.servers.retain(|e| !e.is_of(&self.config, &evidence.service));
-        ledger.servers.push(Entry {
-            config: self.config.clone(),
-            service: evidence.service.clone(),
-            address: evidence.target.address.clone(),
-            system_identifier: system_identifier.to_owned(),
-            since: evidence.started_at,
-        });
+        for Met { service, address, system_identifier, since } in met {
+            ledger.servers.retain(|e| !e.is_of(&self.config, &service));
+            ledger.servers.push(Entry {
+                config: self.config.clone(),
+                service,
+                address,
+                system_identifier,
+                since,
+            });
+        }
         let beyond = ledger.servers.len().saturating_sub(MOST);
         ledger.servers.drain(..beyond);
         let text = serde_json::to_string_pretty(&ledger).map_err(|error| error.to_string())? + "\n";

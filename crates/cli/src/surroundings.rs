@@ -118,7 +118,7 @@ fn home() -> Option<PathBuf> {
 }
 
 /// The user's name as /etc/passwd has it, else as the environment has it.
-fn os_user() -> Option<String> {
+pub(crate) fn os_user() -> Option<String> {
     let uid = rustix::process::getuid().as_raw().to_string();
     let listed = std::fs::read_to_string("/etc/passwd").ok().and_then(|text| {
         let mine = |line: &&str| line.split(':').nth(2) == Some(uid.as_str());

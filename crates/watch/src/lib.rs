@@ -12,15 +12,20 @@
 pub mod alerts;
 pub mod board;
 pub mod clock;
+pub mod engine;
 #[cfg(test)]
 mod fixture;
 pub mod forecast;
+pub mod hold;
 pub mod http;
 pub mod incident;
 pub mod incidents;
+pub mod mend;
 pub mod metrics;
+pub mod notify;
 mod now;
 pub mod policy;
+pub mod schedule;
 pub mod seen;
 pub mod settings;
 pub mod store;

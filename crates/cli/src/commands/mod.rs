@@ -7,3 +7,5 @@ pub(crate) mod drill;
 pub(crate) mod explain;
 pub(crate) mod fix;
 pub(crate) mod incidents;
+pub(crate) mod pause;
+pub(crate) mod watch;

@@ -16,6 +16,9 @@ pub(super) struct At<T> {
     pub(super) span: Range<usize>,
 }
 
+/// A name and its value, each with its place.
+pub(super) type Pair = (At<String>, At<String>);
+
 /// The text that errors point into.
 #[derive(Clone, Copy)]
 pub(super) struct Document<'d> {
@@ -112,6 +115,28 @@ impl<'a, 'd> Section<'a, 'd> {
 
     pub(super) fn share(&self, key: &str) -> Result<Option<f64>, ConfigError> {
         self.read(key, units::share)
+    }
+
+    pub(super) fn size(&self, key: &str) -> Result<Option<u64>, ConfigError> {
+        self.read(key, units::size)
+    }
+
+    /// A table of strings, each with the place of its value.
+    pub(super) fn pairs(&self, key: &str) -> Result<Vec<Pair>, ConfigError> {
+        let Some(value) = self.table.get(key) else { return Ok(Vec::new()) };
+        let Some(table) = value.get_ref().as_table() else {
+            return self.wrong(value, key, "a table of strings");
+        };
+        table
+            .iter()
+            .map(|(name, item)| match item.get_ref().as_str() {
+                Some(text) => Ok((
+                    At { value: name.get_ref().to_string(), span: name.span() },
+                    At { value: text.to_owned(), span: item.span() },
+                )),
+                None => self.wrong(item, key, "a table of strings"),
+            })
+            .collect()
     }
 
     /// A string that is one of a few words.

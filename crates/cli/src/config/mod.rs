@@ -1,7 +1,7 @@
 //! `pgmedic.toml`: what it may say, and what each mistake in it is answered with.
 //!
-//! The whole contract is read and checked, also the keys that only `fix` and `watch` heed. Secrets are fetched only
-//! for the service that is asked for. Not in here: connection strings, which `pgmedic_model::target` reads.
+//! The whole contract is read and checked by every verb, also the keys that only `fix` and `watch` heed. Secrets are
+//! fetched only for the service that is asked for. Not in here: connection strings, which `pgmedic_model::target` reads.
 
 mod budget;
 mod document;
@@ -11,6 +11,7 @@ mod policy;
 mod resolve;
 pub(crate) mod units;
 mod watch;
+mod watched;
 mod whom;
 
 use document::{At, Document, Section};
@@ -18,7 +19,10 @@ pub(crate) use error::ConfigError;
 use error::Show;
 use pgmedic_model::{BudgetPlan, Deed, Policy};
 use pgmedic_path::service::Window;
+use pgmedic_watch::settings::Automatic;
 pub(crate) use resolve::{http_url, nameserver};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -29,6 +33,9 @@ pub(crate) struct Config {
     folder: PathBuf,
     text: String,
     services: Vec<Entry>,
+    watch: watch::Keys,
+    /// What secrets and other values were fetched, hashed: what tells one version of a service from the next.
+    fetched: RefCell<Vec<u64>>,
 }
 
 /// One `[[service]]`. Its secrets are not fetched yet.
@@ -49,6 +56,9 @@ struct Entry {
     system_identifier: Option<String>,
     policy: Policy,
     budget: BudgetPlan,
+    automatic: Automatic,
+    labels: BTreeMap<String, String>,
+    standing: Option<bool>,
 }
 
 /// The keys of `[[service]]`.
@@ -67,6 +77,8 @@ const KEYS: &[&str] = &[
     "platform",
     "policy",
     "budget",
+    "labels",
+    "standing",
 ];
 
 impl Config {
@@ -86,7 +98,7 @@ impl Config {
         let document = Document { file: &file, text: &text };
         let root = document.parse()?;
         let top = Section::new(document, "the file", root.get_ref(), 0..0, &["service", "watch"])?;
-        watch::check(&top)?;
+        let watch = watch::read(&top, &folder)?;
         let sections = top.tables("service", "[[service]]", KEYS)?;
         if sections.is_empty() {
             return Err(ConfigError::whole(&file, "no [[service]]: name at least one, with its database"));
@@ -102,7 +114,7 @@ impl Config {
             }
             services.push(entry);
         }
-        Ok(Self { file, folder, text, services })
+        Ok(Self { file, folder, text, services, watch, fetched: RefCell::default() })
     }
 
     /// The names of the services, in the order of the file.
@@ -151,6 +163,7 @@ fn entry(section: &Section<'_, '_>, folder: &Path) -> Result<Entry, ConfigError>
         Some(path) => Some(platform::existing(section.document, folder, "api_log", &path)?),
         None => platform.api_log,
     };
+    let (policy, automatic) = policy::read(section)?;
     Ok(Entry {
         database: section.required("database")?,
         rescue: section.string("rescue")?,
@@ -161,8 +174,11 @@ fn entry(section: &Section<'_, '_>, folder: &Path) -> Result<Entry, ConfigError>
         asked: platform.asked,
         commands: platform.commands,
         system_identifier: section.read("system_identifier", identifier)?,
-        policy: policy::read(section)?,
         budget: budget::read(section)?,
+        policy,
+        automatic,
+        labels: watch::labels(section)?,
+        standing: section.boolean("standing")?,
         name,
         direct,
         nameservers,

@@ -25,7 +25,7 @@ impl Config {
         Some(self.resolve(entry, around))
     }
 
-    fn resolve(&self, entry: &Entry, around: &mut Surroundings) -> Result<Service, ConfigError> {
+    pub(super) fn resolve(&self, entry: &Entry, around: &mut Surroundings) -> Result<Service, ConfigError> {
         let mut target = |key: &str, at: &At<String>| -> Result<Target, ConfigError> {
             let text = self.fetched(key, at, around)?;
             around.target(Some(&text)).map_err(|error| self.in_value(key, at, &error))
@@ -78,6 +78,12 @@ impl Config {
         at: &At<String>,
         around: &Surroundings,
     ) -> Result<String, ConfigError> {
+        let text = self.fetched_text(key, at, around)?;
+        self.note(&text);
+        Ok(text)
+    }
+
+    fn fetched_text(&self, key: &str, at: &At<String>, around: &Surroundings) -> Result<String, ConfigError> {
         let refused = |problem: String| self.document().error(at.span.clone(), problem, Show::Text);
         if let Some(name) = at.value.strip_prefix("env:") {
             if !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
@@ -105,7 +111,7 @@ impl Config {
     }
 
     /// A connection string's mistake, at the place of the value that holds or names it.
-    fn in_value(&self, key: &str, at: &At<String>, error: &TargetError) -> ConfigError {
+    pub(super) fn in_value(&self, key: &str, at: &At<String>, error: &TargetError) -> ConfigError {
         let show = if is_reference(&at.value) { Show::Text } else { Show::KeysOnly };
         let from = if is_reference(&at.value) { format!(" ({})", at.value) } else { String::new() };
         self.document().error(at.span.clone(), format!("{key}{from}: {error}"), show)

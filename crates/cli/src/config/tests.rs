@@ -354,3 +354,106 @@ fn the_documentation_shows_what_is_read() {
     }
     assert_eq!(config.names().collect::<Vec<_>>(), ["renderflow"]);
 }
+
+fn with_watch(watch: &str) -> String {
+    format!("[[service]]\nname = \"a\"\ndatabase = \"postgres://u@h/d\"\n[watch]\n{watch}\n")
+}
+
+fn plan(text: &str) -> Result<pgmedic_watch::engine::Plan, ConfigError> {
+    parse(text)?.plan(Path::new("/state"), &mut Surroundings::default())
+}
+
+#[test]
+fn what_is_watched_and_how_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    std::fs::write(&token, "0123456789abcdef0123\n").unwrap();
+    let text = format!(
+        "[[service]]\nname = \"a\"\ndatabase = \"postgres://u:hunter2@h/d\"\nlabels = {{ team = \"web\" }}\nstanding = false\n\
+         [service.policy]\nauto = [\"sessions\"]\nquiet = [\"22:00-06:00\"]\nmax_per_hour = 1\nescalate_after = 4\n\
+         [watch]\ninterval = \"500ms\"\nwalk = \"2s\"\ntimeout = \"3s\"\nstable = \"0s\"\nlisten = \"0.0.0.0:9187\"\n\
+         token = \"file:{}\"\nstore = \"memory\"\nkeep = \"30d\"\nkeep_looks = \"2h\"\nstore_limit = \"64MB\"\n\
+         external_url = \"https://w.example.com\"\nstop_file = \"/run/stop\"\n\
+         alerts = [{{ kind = \"webhook\", url = \"http://h/x\", key = \"k\", severity = \"critical\" }}, {{ kind = \"pagerduty\", key = \"r\" }}]\n",
+        token.display()
+    );
+    let plan = plan(&text).unwrap_or_else(|error| panic!("{error}"));
+    let settings = &plan.settings;
+    assert_eq!(settings.interval.as_millis(), 500);
+    assert_eq!((settings.walk.as_secs(), settings.timeout.as_secs(), settings.stable.as_secs()), (2, 3, 0));
+    assert_eq!(settings.token.as_ref().unwrap().reveal(), "0123456789abcdef0123");
+    assert!(matches!(settings.store, pgmedic_watch::settings::StoreAt::Memory));
+    assert_eq!((settings.keep.as_secs(), settings.keep_looks.as_secs()), (30 * 86_400, 7200));
+    assert_eq!((settings.store_limit, settings.alerts.len()), (64 << 20, 2));
+    assert_eq!(settings.stop_file, Path::new("/run/stop"));
+    let watched = &plan.services[0].watched;
+    assert_eq!(watched.labels["team"], "web");
+    assert!(!watched.standing);
+    let automatic = &watched.automatic;
+    assert_eq!((automatic.per_hour, automatic.escalate_after), (1, 4));
+    assert_eq!(automatic.quiet, [pgmedic_watch::settings::Quiet { from: 1320, until: 360 }]);
+    assert!(!format!("{plan:?}").contains("hunter2"));
+    let bare = super::tests::plan("[[service]]\nname = \"a\"\ndatabase = \"postgres://u@h/d\"\n").unwrap();
+    assert_eq!(bare.settings.stop_file, Path::new("/state/watch.stop"));
+    assert!(bare.settings.listen.is_none() && bare.services[0].watched.standing);
+}
+
+#[test]
+fn what_may_not_be_watched_so_is_refused_at_its_place() {
+    for (watch, line, says) in [
+        ("listen = \"0.0.0.0:9187\"", 5, "no token is set"),
+        ("token = \"hunter2hunter2hunter2\"", 5, "does not stand in the file itself"),
+        ("interval = \"10ms\"", 5, "lies between"),
+        ("timeout = \"2m\"", 5, "lies between"),
+        ("store_limit = \"12\"", 5, "not a size"),
+        ("intervall = \"1s\"", 5, "nearest: interval"),
+        ("alerts = [{ kind = \"pagerduty\" }]", 5, "has no key"),
+        ("alerts = [{ kind = \"slack\" }]", 5, "has no url"),
+        (
+            "alerts = [{ kind = \"slack\", url = \"http://h\", severity = \"bad\" }]",
+            5,
+            "takes warning, critical",
+        ),
+        ("external_url = \"h\"", 5, "begins with http"),
+        ("standing = 1", 5, "true or false"),
+    ] {
+        let error = plan(&with_watch(watch)).err().unwrap_or_else(|| panic!("{watch} was taken"));
+        assert_eq!(error.at.map(|at| at.0), Some(line), "{watch}");
+        let told = error.to_string();
+        assert!(told.contains(says) && !told.contains("hunter2"), "{watch}: {told}");
+    }
+    for (keys, says) in [
+        ("labels = { \"a-b\" = \"x\" }", "letters, digits and underscores"),
+        ("labels = { severity = \"x\" }", "set by pgmedic itself"),
+        ("labels = { team = 1 }", "a table of strings"),
+        ("[service.policy]\nquiet = [\"22-6\"]", "22:00-06:00"),
+        ("[service.policy]\nmax_per_hour = 99999999999", "too large"),
+    ] {
+        let text = format!("[[service]]\nname = \"a\"\ndatabase = \"postgres://u@h/d\"\n{keys}\n");
+        let told = plan(&text).err().unwrap_or_else(|| panic!("{keys} was taken")).to_string();
+        assert!(told.contains(says), "{keys}: {told}");
+    }
+}
+
+#[test]
+fn a_service_has_another_mark_only_where_something_of_it_is_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("url");
+    let text = |before: &str, keys: &str| {
+        format!(
+            "{before}[[service]]\nname = \"a\"\ndatabase = \"file:{}\"\n{keys}\n[[service]]\nname = \"b\"\ndatabase = \"postgres://u@h/d\"\n",
+            secret.display()
+        )
+    };
+    let marks = |text: &str| -> Vec<u64> {
+        plan(text).unwrap_or_else(|error| panic!("{error}")).services.iter().map(|s| s.mark).collect()
+    };
+    std::fs::write(&secret, "postgres://u:one@h/d").unwrap();
+    let first = marks(&text("", ""));
+    assert_eq!(marks(&text("# moved\n\n", "")), first, "its place in the file is no part of it");
+    let other = marks(&text("", "labels = { team = \"x\" }"));
+    assert!(other[0] != first[0] && other[1] == first[1]);
+    std::fs::write(&secret, "postgres://u:two@h/d").unwrap();
+    let rotated = marks(&text("", ""));
+    assert!(rotated[0] != first[0] && rotated[1] == first[1], "another password");
+}

@@ -44,6 +44,49 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     if span > LONGEST { Err("longer than a year".to_owned()) } else { Ok(span) }
 }
 
+/// Reads `256MB`: whole numbers of kB, MB and GB, each 1024 of the one before, as Postgres has them.
+///
+/// # Errors
+/// Says what would be right.
+pub(crate) fn size(text: &str) -> Result<u64, String> {
+    let wrong = || "not a size; write 512kB, 256MB or 2GB".to_owned();
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
+    let (number, unit) = text.split_at(digits);
+    let shift = match unit.trim_start() {
+        "kB" => 10,
+        "MB" => 20,
+        "GB" => 30,
+        _ => return Err(wrong()),
+    };
+    number.parse::<u64>().ok().and_then(|number| number.checked_mul(1 << shift)).ok_or_else(wrong)
+}
+
+/// Reads `22:00-06:00`: minutes since midnight, from and until.
+///
+/// # Errors
+/// Says what would be right.
+pub(crate) fn hours(text: &str) -> Result<(u16, u16), String> {
+    let wrong = || "not a span of the day; write 22:00-06:00 (UTC)".to_owned();
+    let minute = |text: &str| {
+        let (hour, minute) = text.trim().split_once(':')?;
+        let number = |text: &str, most: u16| {
+            let two = text.len() == 2 && text.bytes().all(|b| b.is_ascii_digit());
+            text.parse::<u16>().ok().filter(|number| two && *number <= most)
+        };
+        match (number(hour, 24)?, number(minute, 59)?) {
+            (24, 0) => Some(1440),
+            (24, _) => None,
+            (hour, minute) => Some(hour * 60 + minute),
+        }
+    };
+    let (from, until) = text.split_once('-').ok_or_else(wrong)?;
+    match (minute(from), minute(until)) {
+        (Some(from), Some(until)) if from != until && from < 1440 => Ok((from, until)),
+        _ => Err(wrong()),
+    }
+}
+
 /// Reads `20%`: a share from 0 to 1.
 ///
 /// # Errors
@@ -87,6 +130,35 @@ mod tests {
         assert_eq!(share("12.5 %"), Ok(0.125));
         for text in ["20", "120%", "-1%", "%", "NaN%"] {
             assert!(share(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes() {
+        assert_eq!(size("256MB"), Ok(256 << 20));
+        assert_eq!(size("2 GB"), Ok(2 << 30));
+        assert_eq!(size("512kB"), Ok(512 << 10));
+        for text in ["", "MB", "12", "1.5GB", "12MiB", "-1MB", "99999999999999999999GB", "99999999999GB"] {
+            assert!(size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn spans_of_the_day() {
+        assert_eq!(hours("22:00-06:00"), Ok((1320, 360)));
+        assert_eq!(hours("00:00 - 24:00"), Ok((0, 1440)));
+        for text in [
+            "",
+            "22-6",
+            "22:00",
+            "24:30-06:00",
+            "22:60-06:00",
+            "7:00-8:00",
+            "06:00-06:00",
+            "24:00-06:00",
+            "-1:00-02:00",
+        ] {
+            assert!(hours(text).is_err(), "{text}");
         }
     }
 }

@@ -1,0 +1,81 @@
+//! Incidents on their way to disk, one after the other, and from there to whoever is told: neither waits long for the other,
+//! and the engine waits for neither. Not in here: the store and the alerts themselves.
+
+use crate::alerts::{Alerts, Entry};
+use crate::incident::Incident;
+use crate::store::{Put, Store};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+/// How long the store has to take a change before it is told all the same.
+const PATIENCE: Duration = Duration::from_millis(50);
+/// The same where it was late for the one before: a thousand do not wait for it one after the other.
+const IMPATIENCE: Duration = Duration::from_millis(1);
+
+/// A change that is to be kept, and told.
+pub(super) struct Change {
+    pub(super) incident: Arc<Incident>,
+    pub(super) entries: Vec<Entry>,
+    pub(super) alerts: Alerts,
+}
+
+/// Another watcher that shares the store has this incident: it is to be adopted under the id that it had here.
+#[derive(Debug)]
+pub(super) struct Other {
+    pub(super) id: String,
+    pub(super) incident: Box<Incident>,
+}
+
+/// The way to the disk.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    to: mpsc::UnboundedSender<Change>,
+    task: JoinHandle<()>,
+}
+
+impl Keeper {
+    /// Opens it. What other watchers have comes out of `others`.
+    pub(super) fn open(store: Store, others: mpsc::UnboundedSender<Other>) -> Self {
+        let (to, changes) = mpsc::unbounded_channel();
+        Self { to, task: tokio::spawn(keep(store, changes, others)) }
+    }
+
+    pub(super) fn put(&self, change: Change) {
+        // The task lives for as long as this does.
+        let _gone = self.to.send(change);
+    }
+
+    /// Everything that was put is kept and on its way to whoever is told, as far as there is time for it.
+    pub(super) async fn close(self, within: Duration) {
+        drop(self.to);
+        let _late = tokio::time::timeout(within, self.task).await;
+    }
+}
+
+async fn keep(
+    store: Store,
+    mut changes: mpsc::UnboundedReceiver<Change>,
+    others: mpsc::UnboundedSender<Other>,
+) {
+    let mut late = false;
+    while let Some(Change { incident, entries, alerts }) = changes.recv().await {
+        let id = incident.id.clone();
+        let within = if late { IMPATIENCE } else { PATIENCE };
+        let put = store.put(incident, entries.clone(), within).await;
+        late = put == Put::Late;
+        let other = match put {
+            Put::Kept | Put::Late => {
+                alerts.take(entries);
+                continue;
+            }
+            Put::Elsewhere(other) => other,
+            Put::Adopt(other) => Some(other),
+        };
+        if let Some(incident) = other {
+            // The engine has ended.
+            let _gone = others.send(Other { id, incident });
+        }
+    }
+}
