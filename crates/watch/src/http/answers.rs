@@ -186,8 +186,8 @@ fn not_here() -> Problem {
 
 fn without_report(incident: &Incident) -> Value {
     let mut value = serde_json::to_value(incident).unwrap_or_default();
-    if let Some(members) = value.as_object_mut() {
-        members.remove("report");
+    if let Some(report) = value.get_mut("report") {
+        *report = Value::Null;
     }
     value
 }

@@ -6,8 +6,9 @@ use serde_json::{Map, Value, json};
 /// Schemas of the API's documents, by name.
 const SCHEMAS: &str = include_str!("schemas.json");
 /// Schemas that stand in `docs/` for themselves.
-const DOCS: [(&str, &str); 2] = [
+const DOCS: [(&str, &str); 3] = [
     ("Report", include_str!("../../../../docs/report.schema.json")),
+    ("Incident", include_str!("../../../../docs/incident.schema.json")),
     ("Error", include_str!("../../../../docs/error.schema.json")),
 ];
 
@@ -140,9 +141,13 @@ fn point_to(value: &mut Value, name: &str) {
             for (key, member) in members {
                 match member {
                     Value::String(text) if key == "$ref" => {
-                        if let Some(part) = text.strip_prefix("#/$defs/") {
-                            *text = format!("#/components/schemas/{name}.{part}");
-                        }
+                        let (name, rest) = match text.strip_prefix("report.schema.json") {
+                            Some(rest) => ("Report", rest),
+                            None => (name, text.as_str()),
+                        };
+                        let part =
+                            rest.strip_prefix("#/$defs/").map_or(String::new(), |part| format!(".{part}"));
+                        *text = format!("#/components/schemas/{name}{part}");
                     }
                     member => point_to(member, name),
                 }

@@ -179,7 +179,7 @@ pub(super) static ROUTES: &[Route] = &[
     Route {
         id: Id::Incidents,
         path: "/api/v1/incidents",
-        about: "Incidents, the latest opened first, each without its report.",
+        about: "Incidents, the latest opened first, each with null for its report.",
         query: &[
             Param { name: "state", takes: "open|closed", about: "Only those that last, or that are over." },
             Param { name: "service", takes: "string", about: "Only those that have or had this service." },

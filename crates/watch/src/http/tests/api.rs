@@ -99,7 +99,7 @@ async fn each_route_that_reads_answers_its_document() {
     assert_eq!(looks["looks"].as_array().map(Vec::len), Some(2));
     let open = server.get("/api/v1/incidents?state=open&service=service-0000&limit=5").await.json();
     assert_eq!(open["incidents"].as_array().map(Vec::len), Some(1));
-    assert_eq!(open["incidents"][0].get("report"), None);
+    assert_eq!(open["incidents"][0]["report"], Value::Null);
     assert_eq!(
         server.get("/api/v1/incidents?state=closed").await.json()["incidents"].as_array().map(Vec::len),
         Some(1)
