@@ -41,6 +41,8 @@ pub(crate) enum Verb {
     Drill(crate::commands::drill::Args),
     /// What a cause means, what proves it, what mends it, what prevents it
     Explain(ExplainArgs),
+    /// Write alert rules for Prometheus or a dashboard for Grafana
+    Rules(crate::commands::rules::Args),
     /// Write completions for a shell to stdout
     Completions(CompletionsArgs),
 }

@@ -193,6 +193,22 @@ Exit codes:
       program that is not here
   64 bad usage   70 a defect in pgmedic";
 
+pub(crate) const RULES: &str = "\
+Examples:
+  pgmedic rules prometheus > /etc/prometheus/rules/pgmedic.yml
+  pgmedic rules prometheus renderflow --from both --output pgmedic.yml
+  pgmedic rules prometheus --from pool --api-label app
+  pgmedic rules grafana --output dashboards/pgmedic.json
+  promtool check rules pgmedic.yml
+
+Alerts: DatabaseConnectionFailure, DatabaseConnectionsNearLimit,
+DatabasePoolSaturated, DatabasePoolWaiting, DatabaseStorageFilling,
+DatabaseLocksPilingUp, PgmedicDown. docs/rules.md says what each needs, how
+Prometheus is to scrape, and how Alertmanager is to inhibit.
+
+A service of pgmedic.toml has rules of its own, with its policy's keep_free.
+Without one the rules hold for every service that there is.";
+
 pub(crate) const COMPLETIONS: &str = "\
 Examples:
   pgmedic completions bash > /etc/bash_completion.d/pgmedic

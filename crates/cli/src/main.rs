@@ -10,6 +10,7 @@ mod help;
 mod identity;
 mod output;
 mod render;
+mod rules;
 mod select;
 mod surroundings;
 mod usage;
@@ -49,6 +50,7 @@ fn run(arguments: &[OsString]) -> Result<i32, Failure> {
             Verb::Incidents(args) => commands::incidents::run(&args, cli.color),
             Verb::Drill(args) => commands::drill::run(&args, cli.color),
             Verb::Explain(args) => commands::explain::run(&args, cli.color),
+            Verb::Rules(args) => commands::rules::run(&args),
             Verb::Completions(args) => commands::completions::run(&args),
         },
     }

@@ -42,7 +42,7 @@ impl<'a> From<&'a AuditArgs> for Whom<'a> {
 }
 
 /// The configuration that is read where none is named.
-const DEFAULT: &str = "pgmedic.toml";
+pub(crate) const DEFAULT: &str = "pgmedic.toml";
 
 /// The service that the command line means, its side doors included.
 ///

@@ -8,4 +8,5 @@ pub(crate) mod explain;
 pub(crate) mod fix;
 pub(crate) mod incidents;
 pub(crate) mod pause;
+pub(crate) mod rules;
 pub(crate) mod watch;

@@ -122,6 +122,11 @@ impl Config {
         self.services.iter().map(|entry| entry.name.value.as_str())
     }
 
+    /// Each service with the share of its slots that its policy keeps free, in the order of the file.
+    pub(crate) fn kept_free(&self) -> impl Iterator<Item = (String, f64)> {
+        self.services.iter().map(|entry| (entry.name.value.clone(), entry.policy.keep_free))
+    }
+
     fn document(&self) -> Document<'_> {
         Document { file: &self.file, text: &self.text }
     }
