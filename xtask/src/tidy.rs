@@ -19,6 +19,7 @@ const BANNED: [(&str, &str); 4] = [
 pub(crate) fn run(root: &Path) -> Outcome {
     let mut complaints = Vec::new();
     let mut files = rust_files(&root.join("crates"));
+    files.extend(rust_files(&root.join("examples")));
     files.extend(rust_files(&root.join("xtask")));
     for path in &files {
         let name = path.strip_prefix(root).unwrap_or(path).display().to_string();

@@ -130,8 +130,15 @@ fn the_examples_rules_and_dashboard_are_what_is_written_for_its_configuration() 
             std::fs::write(example.join(file), &ran.stdout).unwrap();
         }
         let kept = std::fs::read_to_string(example.join(file)).unwrap_or_default();
-        assert!(kept == ran.stdout, "{file} is not what `pgmedic {command}` writes: UPDATE_EXAMPLE=1 cargo test -p pgmedic --test rules");
+        assert!(
+            kept == ran.stdout,
+            "{file} is not what `pgmedic {command}` writes: UPDATE_EXAMPLE=1 cargo test -p pgmedic --test rules"
+        );
     }
-    let said = Command::new("promtool").args(["check", "config", "prometheus.yml"]).current_dir(&example).output().unwrap();
+    let said = Command::new("promtool")
+        .args(["check", "config", "prometheus.yml"])
+        .current_dir(&example)
+        .output()
+        .unwrap();
     assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
 }

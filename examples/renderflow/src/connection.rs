@@ -1,0 +1,32 @@
+//! The connection to the database: the runbook's Prevention, word for word. `max: 10`, `idle_timeout: 20`,
+//! `connect_timeout: 10`.
+
+use crate::ApiError;
+use crate::config::Config;
+use crate::log::Log;
+use pgmedic_pool::{Event, Pool};
+use std::time::Duration;
+
+/// The pool. Nothing is connected yet.
+///
+/// # Errors
+/// Where `DATABASE_URL` cannot be read; its password is not shown.
+pub fn pool(config: &Config, log: &Log) -> Result<Pool, ApiError> {
+    let log = log.clone();
+    let pool = Pool::from_url(&config.database_url)?
+        .max(10)
+        .idle_timeout(Duration::from_secs(20))
+        .connect_timeout(Duration::from_secs(10))
+        // What the pool learns goes into the log, where people and `pgmedic` look for it.
+        .on_event(move |event| match event {
+            Event::Up { after, tries } => {
+                log.info(format_args!(
+                    "database connected again, at the {tries}th attempt, after {after:.1?}"
+                ));
+            }
+            Event::Cleaned { .. } => log.info(event),
+            _ => log.error(event),
+        })
+        .build()?;
+    Ok(pool)
+}
