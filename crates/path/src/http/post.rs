@@ -142,3 +142,81 @@ const fn not_connected(outcome: ConnectOutcome) -> &'static str {
         ConnectOutcome::Connected | ConnectOutcome::Failed => "the connection failed",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+    use rustls::{ClientConfig, RootCertStore, ServerConfig};
+    use std::time::Duration;
+    use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio_rustls::TlsAcceptor;
+
+    async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n{}") {
+            head.push(stream.read_u8().await.unwrap());
+        }
+        let answer = b"HTTP/1.1 429 No\r\nretry-after: 7\r\ncontent-length: 16\r\n\r\npassword=hunter2";
+        stream.write_all(answer).await.unwrap();
+        let _ = stream.shutdown().await;
+    }
+
+    async fn posted(scheme: &str, port: u16, roots: &Roots) -> Result<Answered, Unanswered> {
+        let place = Place::parse(&Secret::new(format!("{scheme}://localhost:{port}/hook"))).unwrap();
+        post(&place, &[("x-a", "1")], "{}", roots, Instant::now() + Duration::from_secs(5)).await
+    }
+
+    fn taken() -> Answered {
+        Answered { status: 429, retry_after: Some("7".to_owned()), words: "password=***".to_owned() }
+    }
+
+    #[tokio::test]
+    async fn plain_http_reads_no_trusted_roots() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move { answer(listener.accept().await.unwrap().0).await });
+        let roots = Roots::default();
+        assert_eq!(posted("http", port, &roots).await, Ok(taken()));
+        assert!(roots.0.lock().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn tls_trusts_the_roots_that_were_kept_and_no_others() {
+        let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let certificate = CertificateDer::from(own.cert.der().to_vec());
+        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(own.signing_key.serialize_der()));
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let server = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.clone()], key)
+            .unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(server));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            loop {
+                let stream = listener.accept().await.unwrap().0;
+                if let Ok(stream) = acceptor.accept(stream).await {
+                    answer(stream).await;
+                }
+            }
+        });
+        let trusting = |certificates: Vec<CertificateDer<'static>>| {
+            let mut store = RootCertStore::empty();
+            store.add_parsable_certificates(certificates);
+            let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_root_certificates(store)
+                .with_no_client_auth();
+            Roots(Mutex::new(Some(Tls { config: Arc::new(config), name: None })))
+        };
+        assert_eq!(posted("https", port, &trusting(vec![certificate])).await, Ok(taken()));
+        let refused = posted("https", port, &trusting(Vec::new())).await.unwrap_err();
+        assert!(refused.to_string().starts_with("TLS failed: "), "{refused}");
+    }
+}
