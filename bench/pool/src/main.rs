@@ -1,8 +1,10 @@
 //! Checkouts of the four pools on one real Postgres, side by side: `cargo run --release [SECONDS]`. Writes a Markdown table.
+//! `cargo run --release -- scrape` has their metrics scraped by a real Prometheus.
 //!
 //! Each cell is the median of five rounds, in which the pools take turns. Not in here: the pools' setup (`pools.rs`).
 
 mod pools;
+mod scrape;
 
 use pgmedic_lab::{Lab, Parts};
 use pools::{Bb8, Contender, Deadpool, Ours, Sqlx, Work};
@@ -147,8 +149,17 @@ async fn measure(port: u16, lasts: Duration) {
 }
 
 fn main() {
-    let lasts = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(1.0);
+    let argument = std::env::args().nth(1);
     let lab = Lab::build(Parts::default()).expect("a lab with a Postgres");
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    runtime.expect("a runtime").block_on(measure(lab.postgres().port(), Duration::from_secs_f64(lasts)));
+    let runtime = runtime.expect("a runtime");
+    let port = lab.postgres().port();
+    if argument.as_deref() == Some("scrape") {
+        let wrong = runtime.block_on(scrape::scrape(port));
+        drop(runtime);
+        drop(lab);
+        std::process::exit(i32::from(wrong > 0));
+    }
+    let lasts = argument.and_then(|text| text.parse().ok()).unwrap_or(1.0);
+    runtime.block_on(measure(port, Duration::from_secs_f64(lasts)));
 }

@@ -59,6 +59,14 @@ macro_rules! once {
 #[derive(Clone)]
 pub struct Ours(pub pgmedic_pool::Pool);
 
+impl Ours {
+    /// With a name on its metrics.
+    pub fn named(port: u16, name: &str) -> Self {
+        let pool = pgmedic_pool::Pool::from_url(&url(port)).expect("a URL").max(MAX as usize).name(name);
+        Self(pool.build().expect("a pool"))
+    }
+}
+
 impl Contender for Ours {
     const NAME: &'static str = "pgmedic-pool";
 

@@ -104,13 +104,17 @@ impl GetError {
         self.0.budget
     }
 
+    fn last_verdict(&self) -> Option<Verdict> {
+        self.0.attempts.last().map(|attempt| attempt.reason.verdict())
+    }
+
     /// One line to do something about it.
     #[must_use]
     pub fn hint(&self) -> &'static str {
         match (&self.0.why, self.stage()) {
             (Why::NotInitialised, _) => "set the pool at start-up, before requests are served",
             (Why::Closed, _) => "the process is shutting down: let the client try another instance",
-            (Why::Down(report), _) if report.verdict == Verdict::Refused => {
+            (Why::Down(_), _) if self.last_verdict() == Some(Verdict::Refused) => {
                 "check user, password, database and pg_hba.conf: the server is there and turns this login down"
             }
             (_, Some(Stage::Queue)) => {

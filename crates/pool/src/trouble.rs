@@ -3,8 +3,8 @@
 //! A pool is *in trouble* from the first failed opening to the next one that succeeds. Then exactly one probe looks
 //! whether the database is back, and callers are told at once, unless there is something to wait for:
 //!
-//! - one of the pool's own connections heard from the server after the failed attempt began: the server lives, and a
-//!   connection in use may be returned (a changed password does not end what is logged in);
+//! - one of the pool's own connections heard from the server since a second before the failed attempt began: the server
+//!   lives, and a connection in use may be returned (a changed password does not end what is logged in);
 //! - the server refused for want of a slot (53300): others may leave. That hope ends after [`HOPE`] where the pool has no
 //!   connection of its own: then it is told like any other.
 //!
@@ -21,6 +21,8 @@ use tokio::time::Instant;
 
 /// How long a full server is waited for by a pool that has no connection at all.
 const HOPE: Duration = Duration::from_secs(1);
+/// A server that was heard so long before an attempt failed is alive: the connection that it was heard on may well be busy.
+const LIVES: Duration = Duration::from_secs(1);
 /// The first look for a database that is back comes after this.
 const FIRST: Duration = Duration::from_millis(100);
 /// And no look later than this after the one before, so that its return is seen within a second.
@@ -91,10 +93,7 @@ impl Trouble {
     pub(crate) fn is_hopeless(&self, heard: Option<Instant>, own: usize, now: Instant) -> bool {
         match self.report.verdict {
             Verdict::Full => own == 0 && now.duration_since(self.report.since) >= HOPE,
-            // Heard is kept in whole milliseconds.
-            Verdict::Down | Verdict::Refused => {
-                heard.is_none_or(|heard| heard + Duration::from_millis(1) <= self.last_begun)
-            }
+            Verdict::Down | Verdict::Refused => heard.is_none_or(|heard| heard + LIVES <= self.last_begun),
         }
     }
 
