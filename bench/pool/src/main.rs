@@ -35,6 +35,17 @@ struct Measured {
     /// The least served caller's share, by the mean: 1 is perfectly fair.
     fairness: f64,
     allocations: f64,
+    /// Processor time of this process for each checkout: what other work on the machine does not change.
+    cpu: Duration,
+}
+
+/// Processor time of this process so far (`man 5 proc_pid_stat`, utime and stime; a tick is 10 ms).
+fn cpu() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux has /proc");
+    let after = stat.rsplit_once(')').map_or("", |(_, after)| after);
+    let ticks = after.split_whitespace().skip(11).take(2);
+    let ticks: u64 = ticks.map(|text| text.parse::<u64>().expect("a number")).sum();
+    Duration::from_millis(ticks * 10)
 }
 
 async fn round<C: Contender>(pool: &C, tasks: usize, work: Work, lasts: Duration) -> Measured {
@@ -49,6 +60,7 @@ async fn round<C: Contender>(pool: &C, tasks: usize, work: Work, lasts: Duration
         warm.await.expect("no panic");
     }
     let region = Region::new(ALLOCATOR);
+    let cpu_before = cpu();
     let from = Instant::now();
     let until = from + lasts;
     let callers: Vec<_> = (0..tasks)
@@ -79,6 +91,7 @@ async fn round<C: Contender>(pool: &C, tasks: usize, work: Work, lasts: Duration
         times.extend(took);
     }
     let elapsed = from.elapsed();
+    let cpu = cpu() - cpu_before;
     let allocations = region.change().allocations;
     let all: u64 = counts.iter().sum();
     let mean = all as f64 / counts.len() as f64;
@@ -89,6 +102,7 @@ async fn round<C: Contender>(pool: &C, tasks: usize, work: Work, lasts: Duration
         p99: times[times.len() * 99 / 100],
         fairness: counts.iter().copied().min().unwrap_or(0) as f64 / mean,
         allocations: allocations as f64 / all as f64,
+        cpu: cpu.div_f64(all as f64),
     }
 }
 
@@ -104,6 +118,7 @@ fn median(rounds: &[Measured]) -> Measured {
         p99: Duration::from_secs_f64(by(|m| m.p99.as_secs_f64())),
         fairness: by(|m| m.fairness),
         allocations: by(|m| m.allocations),
+        cpu: Duration::from_secs_f64(by(|m| m.cpu.as_secs_f64())),
     }
 }
 
@@ -126,14 +141,15 @@ fn thousands(n: f64) -> String {
 
 fn print(name: &str, row: &str, m: Measured) {
     let (per_second, p50, p99) = (thousands(m.per_second), micros(m.p50), micros(m.p99));
-    println!("| {row} | {name} | {per_second} | {p50} | {p99} | {:.2} | {:.1} |", m.fairness, m.allocations);
+    let (fairness, allocations, cpu) = (m.fairness, m.allocations, micros(m.cpu));
+    println!("| {row} | {name} | {per_second} | {p50} | {p99} | {fairness:.2} | {allocations:.1} | {cpu} |");
 }
 
 async fn measure(port: u16, lasts: Duration) {
     let (ours, deadpool) = (Ours::build(port).await, Deadpool::build(port).await);
     let (bb8, sqlx) = (Bb8::build(port).await, Sqlx::build(port).await);
-    println!("| | pool | checkouts/s | p50 µs | p99 µs | fairness | allocations each |");
-    println!("|---|---|---:|---:|---:|---:|---:|");
+    println!("| | pool | checkouts/s | p50 µs | p99 µs | fairness | allocations each | CPU µs each |");
+    println!("|---|---|---:|---:|---:|---:|---:|---:|");
     for (row, tasks, work) in ROWS {
         let mut all: [Vec<Measured>; 4] = Default::default();
         for _ in 0..ROUNDS {

@@ -120,7 +120,7 @@ impl Inner {
         // Whoever waits already goes first; but whoever waits does so because nothing idles.
         while let Some(Idle { conn, since }) = state.idle.pop() {
             if conn.wire.is_dead() {
-                state.remove(conn.slot, conn.id);
+                // Its driver is about to say so, and frees the slot.
                 spent.push(conn);
                 continue;
             }

@@ -14,6 +14,20 @@
 //! `get` never says "pool timed out". It says which stage ran out (queue, dns, connect, tls, startup, admission,
 //! recycle), what each attempt failed of, by SQLSTATE or errno, and who holds the connections, with the line that took
 //! the oldest. While the database is known to be down it says so at once.
+//!
+//! A connection that is given back is clean: what passes on the wire tells whether a transaction is open or a request in
+//! flight, without asking. Whatever a dropped future left behind is rolled back, cancelled or closed before the next caller.
+//!
+//! | feature | gives |
+//! |---|---|
+//! | `prometheus-client` | [`metrics`]`::PoolCollector` |
+//! | `metrics` | [`metrics`]`::Publisher`, for the `metrics` facade |
+//! | `axum` | [`readiness`]`::axum`: a handler and a router |
+//! | `tower` | [`readiness`]`::tower`: a service |
+//! | `sqlx`, `deadpool`, `bb8` | `adapters`: the same metrics for a pool that is there already |
+//!
+//! Without features it is `tokio`, `tokio-postgres`, `socket2` and pgmedic's words. `docs/pool.md` has the whole: what a failure
+//! says, what happens while the database is down, what comes back clean, metrics, readiness.
 
 #[cfg(any(feature = "sqlx", feature = "deadpool", feature = "bb8"))]
 pub mod adapters;
