@@ -9,7 +9,7 @@ use pgmedic_model::Status;
 use pgmedic_path::audit::{audit, growth};
 use pgmedic_path::events::Observer;
 use pgmedic_path::walk::Purpose;
-use pgmedic_path::{Evidence, Service, veiled, walk, walk_for};
+use pgmedic_path::{Evidence, Service, veiled, walk_for};
 use recording::Recording;
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -56,7 +56,7 @@ fn live(args: &AuditArgs) -> Result<Evidence, Failure> {
     }
 }
 
-/// The walk of the audit, after as many checks as the forecast wants, evenly over the time that is given.
+/// The walk of the audit, after as many looks as the forecast wants, evenly over the time that is given.
 async fn looked(service: &Service, args: &AuditArgs, tell: Observer<'_>) -> Evidence {
     let mut earlier = Vec::new();
     if let Some(span) = args.watch_for {
@@ -68,7 +68,9 @@ async fn looked(service: &Service, args: &AuditArgs, tell: Observer<'_>) -> Evid
         let begin = Instant::now();
         for step in 0..steps {
             sleep_until(begin + span * step / steps).await;
-            earlier.push(growth::look(&walk(service, args.timeout, &|_| {}).await));
+            // Not a check: on a service that is well that has a glance at the data's volume alone, or none.
+            let seen = walk_for(Purpose::Preflight, service, args.timeout, &|_| {}).await;
+            earlier.push(growth::look(&seen));
         }
         sleep_until(begin + span).await;
     }

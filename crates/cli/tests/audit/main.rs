@@ -7,6 +7,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod forecast;
 mod reference;
 mod scene;
 mod scenes;

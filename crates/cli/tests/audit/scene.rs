@@ -45,6 +45,18 @@ impl Scene {
         self.lab.postgres().sql(statement).unwrap_or_else(|e| panic!("{e}"));
     }
 
+    /// Moves WAL from beside the volume onto it.
+    pub(crate) fn wal_onto_the_volume(&self) {
+        let postgres = self.lab.postgres();
+        postgres.stop(Stop::Fast).unwrap();
+        let link = postgres.data().join("pg_wal");
+        let beside = std::fs::read_link(&link).unwrap();
+        std::fs::remove_file(&link).unwrap();
+        let moved = Command::new("cp").arg("-a").args([&beside, &link]).status().unwrap();
+        assert!(moved.success());
+        postgres.up().unwrap();
+    }
+
     /// Configures a rescue role from now on, or none.
     pub(crate) fn rescue(&self, there: bool) {
         self.rescue.set(there);

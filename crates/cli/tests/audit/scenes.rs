@@ -1,9 +1,11 @@
 //! Each weakness on a real server that is else set well: made, found alone, gone again.
 
 use crate::reference::{BUDGET, well_set};
-use crate::scene::{Scene, found};
-use pgmedic_lab::Parts;
+use crate::scene::{Scene, finding, found};
 use pgmedic_lab::certificates::Validity;
+use pgmedic_lab::pgbouncer::STATS_ROLE;
+use pgmedic_lab::postgres::PASSWORD;
+use pgmedic_lab::{Parts, PoolerSize};
 use pgmedic_path::Proof;
 use pgmedic_path::audit::weaknesses;
 use std::collections::BTreeSet;
@@ -25,6 +27,7 @@ const SCENES: &[(&str, Make)] = &[
         s.system("max_slot_wal_keep_size", "-1");
         s.sql("select pg_create_physical_replication_slot('replica')");
     }),
+    ("slot-unread", |s| s.sql("select pg_create_physical_replication_slot('old')")),
     ("temp-files-uncapped", |s| s.sql("alter role renderflow reset temp_file_limit")),
     ("crash-unsafe", |s| s.system("full_page_writes", "off")),
     ("autovacuum-off", |s| s.system("autovacuum", "off")),
@@ -34,7 +37,23 @@ const SCENES: &[(&str, Make)] = &[
 ];
 
 /// Those that have a test of their own.
-const ELSEWHERE: [&str; 1] = ["certificate-expires"];
+const ELSEWHERE: [&str; 6] = [
+    "certificate-expires",
+    "fills-soon",
+    "pooler-contradicts",
+    "proxy-idle-shorter",
+    "proxy-outgrown",
+    "wal-outgrows-volume",
+];
+
+/// What a scene brings about besides.
+fn besides(id: &str) -> &'static [&'static str] {
+    match id {
+        // A slot that nobody reads yet.
+        "slots-uncapped" => &["slot-unread"],
+        _ => &[],
+    }
+}
 
 #[test]
 fn every_weakness_is_found_alone_on_a_real_server() {
@@ -42,13 +61,58 @@ fn every_weakness_is_found_alone_on_a_real_server() {
     for (id, make) in SCENES {
         make(&scene);
         let report = scene.audit(&[]);
-        assert_eq!(found(&report), [*id], "{report:#}");
+        assert_eq!(found(&report), [&[*id], besides(id)].concat(), "{report:#}");
         let human = scene.run(&[]).stdout;
         assert!(human.contains(&format!("1. {id}, ")), "{human}");
         println!("{id}: {}", report["findings"][0]["summary"]);
         scene.reset();
         assert_eq!(found(&scene.audit(&[])), Vec::<&str>::new(), "after {id}");
     }
+}
+
+#[test]
+fn a_proxy_that_is_too_small_and_cuts_too_soon_is_found_by_its_own_account() {
+    let scene = well_set(Parts { proxy: Some(40), ..Parts::default() });
+    let plan = |idle: &str| format!("{BUDGET}pool_idle = \"{idle}\"\n");
+    scene.configure("", "pgmedic", &plan("20s"));
+    let report = scene.audit(&[]);
+    assert_eq!(found(&report), ["proxy-outgrown"]);
+    let change = &finding(&report, "proxy-outgrown")["changes"][0];
+    assert_eq!((change["by"].as_str(), change["statement"].as_str()), (Some("line"), Some("maxconn 100")));
+    scene.configure("", "pgmedic", &plan("2h").replace("10", "3"));
+    let report = scene.audit(&[]);
+    assert_eq!(found(&report), ["proxy-idle-shorter"]);
+    assert_eq!(report["findings"][0]["confidence"], "certain");
+    scene.configure("", "pgmedic", &plan("30m").replace("10", "3"));
+    assert_eq!(found(&scene.audit(&[])), Vec::<&str>::new());
+}
+
+#[test]
+fn a_pooler_that_contradicts_the_pools_is_found_by_its_console() {
+    let scene = well_set(Parts { pooler: Some(PoolerSize { pool: 10, clients: 40 }), ..Parts::default() });
+    let port = scene.lab.pooler().unwrap().port();
+    let console = format!("pooler = \"postgres://{STATS_ROLE}:{PASSWORD}@127.0.0.1:{port}/pgbouncer\"\n");
+    let budget = |wait: &str| format!("{BUDGET}pool_wait = \"{wait}\"\n");
+    // The pooler knows the API's role and not pgmedic's: the walk goes around it.
+    let way = |budget: &str| scene.configure(&console, "monitor", budget);
+    scene.rescue(true);
+    way(&budget("10s"));
+    let report = scene.audit(&[]);
+    assert_eq!(found(&report), ["proxy-outgrown", "pooler-contradicts"], "{report:#}");
+    assert_eq!(report["budget"]["terms"][0]["from"], "SHOW POOLS, SHOW DATABASES");
+    way(&budget("3m").replace("10", "3"));
+    assert_eq!(found(&scene.audit(&[])), Vec::<&str>::new());
+}
+
+#[test]
+fn needs_root_wal_that_outgrows_its_volume_is_found() {
+    let scene = well_set(Parts { volume_mb: Some(400), ..Parts::default() });
+    // The volume has the data, WAL lies beside it: back to one volume.
+    scene.wal_onto_the_volume();
+    let report = scene.audit(&[]);
+    assert_eq!(found(&report), ["wal-outgrows-volume"], "{report:#}");
+    scene.psql(&scene.run(&["--sql"]).stdout);
+    assert_eq!(found(&scene.audit(&[])), Vec::<&str>::new());
 }
 
 #[test]

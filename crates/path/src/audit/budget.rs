@@ -157,10 +157,59 @@ fn limits(view: &View<'_>, d: &Deployment) -> Vec<Limit> {
     limits
 }
 
+/// The pools of a pooler whose console was read: how many there are, and what they open in all.
+fn pooler(view: &View<'_>) -> Option<(u64, u64)> {
+    let pooler = view.e.pooler.get().filter(|p| p.failure.is_none())?;
+    let size = |database: &str| {
+        let known = pooler.databases.iter().find(|d| d.name == database).map(|d| d.pool_size);
+        known.or(pooler.default_pool_size).unwrap_or(0)
+    };
+    // One for each user of a database; of one that nobody has used yet, one.
+    let mut pools: Vec<&str> = pooler.pools.iter().map(|p| p.database.as_str()).collect();
+    let unused = pooler.databases.iter().map(|d| d.name.as_str()).filter(|name| !pools.contains(name));
+    let unused: Vec<&str> = unused.collect();
+    pools.extend(unused);
+    pools.retain(|database| *database != "pgbouncer");
+    Some((pools.len() as u64, pools.into_iter().map(size).sum()))
+}
+
+/// The sum behind a pooler: its pools count towards the server, not the API's.
+fn behind_a_pooler(view: &View<'_>, d: &Deployment) -> Option<Budget> {
+    let a = &view.facts.admission;
+    let fixed = d.migrations.number + OWN + d.others.number;
+    let seen = pooler(view);
+    let mut terms = d.terms();
+    terms.retain(|term| !term.what.contains("pool max"));
+    let pools = seen.map(|(pools, connections)| Term {
+        what: format!("{pools} pool(s) of the pooler, at their largest"),
+        connections,
+        from: "SHOW POOLS, SHOW DATABASES".to_owned(),
+    });
+    terms.splice(0..0, pools);
+    let largest = seen.and_then(|(pools, _)| a.ordinary().saturating_sub(fixed).checked_div(pools));
+    Some(Budget {
+        terms,
+        wanted: seen.map(|(_, connections)| connections + fixed),
+        allowed: a.ordinary(),
+        allowed_by: format!(
+            "max_connections {} − {} reserved",
+            a.max_connections,
+            a.superuser_reserved + a.reserved
+        ),
+        largest_pool: largest,
+        largest_pool_by: largest
+            .map(|_| format!("({} − {fixed} for the others) ÷ the pooler's pools", a.ordinary()))
+            .unwrap_or_default(),
+    })
+}
+
 /// The sum, against the limit that is the tightest. None where the server told nothing.
 pub(crate) fn sum(e: &Evidence) -> Option<Budget> {
     let view = View::of(e)?;
     let d = Deployment::of(&view);
+    if view.pooled() {
+        return behind_a_pooler(&view, &d);
+    }
     let pools = d.pools();
     let wanted = |limit: &Limit| d.wanted().map(|wanted| wanted - d.beside() + limit.fixed);
     let slack = |limit: &Limit| i128::from(limit.allowed) - i128::from(wanted(limit).unwrap_or(limit.fixed));
@@ -182,9 +231,17 @@ pub(crate) fn sum(e: &Evidence) -> Option<Budget> {
     })
 }
 
-/// What the API's role opens at most, where that is known.
+/// What the API opens at most, at its own end, where that is known.
 pub(crate) fn wanted_by_the_api(view: &View<'_>) -> Option<u64> {
     Deployment::of(view).wanted()
+}
+
+/// What the API's role opens on the server at most: behind a pooler what that does, where its console tells.
+pub(crate) fn wanted_of_the_server(view: &View<'_>) -> Option<u64> {
+    if !view.pooled() {
+        return wanted_by_the_api(view);
+    }
+    pooler(view).map(|(_, connections)| connections + Deployment::of(view).migrations.number)
 }
 
 /// What must stay free of the API: pgmedic and the others.
@@ -196,6 +253,10 @@ pub(crate) fn kept_for_others(view: &View<'_>) -> u64 {
 pub(crate) fn unknown(e: &Evidence) -> Option<String> {
     let view = View::of(e)?;
     let d = Deployment::of(&view);
+    if view.pooled() {
+        let why = "a pooler stands before the server, and how large its pools are its console would tell (`pooler`)";
+        return pooler(&view).is_none().then(|| why.to_owned());
+    }
     let mut lacks = Vec::new();
     if d.machines.is_none() {
         lacks.push("how many machines the API has (machines, or [service.platform])");
@@ -260,5 +321,29 @@ pub(crate) mod tests {
         e.budget.machines = None;
         assert_eq!(sum(&e).unwrap().largest_pool, None);
         assert!(unknown(&planned(25, Some(10), -1)).is_none());
+    }
+
+    #[test]
+    fn behind_a_pooler_its_pools_count() {
+        use crate::evidence::Seen;
+        use crate::rooms::proxy::evidence::{PoolRow, PoolerDatabase, PoolerEvidence};
+        let mut e = planned(25, Some(10), -1);
+        let pool =
+            |user: &str| PoolRow { database: "renderflow".into(), user: user.into(), ..PoolRow::default() };
+        let database =
+            PoolerDatabase { name: "renderflow".into(), pool_size: 12, ..PoolerDatabase::default() };
+        e.pooler = Seen::Seen(PoolerEvidence {
+            pools: vec![pool("app"), pool("jobs")],
+            databases: vec![database],
+            ..PoolerEvidence::default()
+        });
+        let budget = sum(&e).unwrap();
+        assert_eq!((budget.wanted, budget.allowed, budget.largest_pool), (Some(27), 22, Some(9)));
+        assert!(unknown(&e).is_none());
+        if let Seen::Seen(pooler) = &mut e.pooler {
+            pooler.failure = Some("tcp: refused".into());
+        }
+        assert_eq!(sum(&e).unwrap().wanted, None);
+        assert!(unknown(&e).unwrap().contains("pooler"));
     }
 }

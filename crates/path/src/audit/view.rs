@@ -130,12 +130,14 @@ pub(crate) mod tests {
     use super::*;
     use crate::audit::facts::SetFor;
     use crate::evidence::Seen;
-    use crate::evidence::fixture::{AT, healthy};
+    use crate::evidence::fixture::{AT, healthy, nameserver};
+    use crate::rooms::dns::evidence::AnswerOutcome;
 
     /// The healthy walk of an audit of a server that is set well, as `docs/reference-configuration.md` has it, changed by
     /// `change`.
     pub(crate) fn audited(change: impl FnOnce(&mut AuditFacts)) -> Evidence {
         let mut e = healthy();
+        e.front.dns.nameservers.push(nameserver(54, &AnswerOutcome::NoData, &AnswerOutcome::NoData));
         let setting = |value: &str, unit: Option<&str>| SettingView {
             value: value.to_owned(),
             unit: unit.map(str::to_owned),

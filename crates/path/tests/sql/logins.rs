@@ -87,19 +87,25 @@ fn write(server: &Server, path: &Path, text: &str) {
 
 /// A walk as `role` with a password that is not right.
 fn refused(server: &Server, role: &str) -> Evidence {
+    let service = service(server, role, "postgres");
+    server.runtime.block_on(walk(&service, TIMEOUT, &|_| {}))
+}
+
+/// The server as a service: by its unix socket, as `role`.
+pub(crate) fn service(server: &Server, role: &str, database: &str) -> Service {
     let target = Target {
         host: Host::Socket(server.folder().display().to_string()),
         hostaddr: None,
         port: 5432,
         user: role.to_owned(),
-        database: "postgres".to_owned(),
+        database: database.to_owned(),
         password: Some(Secret::new("guess")),
         tls: Tls { mode: SslMode::Disable, ..Tls::default() },
         options: None,
         wants_standby: false,
         replication: None,
     };
-    let service = Service {
+    Service {
         name: "logins".to_owned(),
         target,
         rescue: None,
@@ -118,6 +124,5 @@ fn refused(server: &Server, role: &str) -> Evidence {
         expected: None,
         policy: Policy::default(),
         budget: pgmedic_model::BudgetPlan::default(),
-    };
-    server.runtime.block_on(walk(&service, TIMEOUT, &|_| {}))
+    }
 }

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
 mod around;
+mod audit;
 mod encodings;
 mod limits;
 mod lock_trees;
@@ -50,6 +51,8 @@ const SCENARIOS: &[Scenario] = &[
     ("texts of every encoding are survived", encodings::texts_of_every_encoding_are_survived),
     ("through PgBouncer in transaction mode", around::through_pgbouncer_in_transaction_mode),
     ("on a standby", around::on_a_standby),
+    ("an audit is told what each role may see", audit::an_audit_is_told_what_each_role_may_see),
+    ("an audit sees what a role's sessions get", audit::an_audit_sees_what_a_roles_sessions_get),
     ("failed logins are told apart by the log", logins::failed_logins_are_told_apart_by_the_log),
 ];
 

@@ -55,13 +55,14 @@ fn find(e: &Evidence) -> Option<AuditFinding> {
     };
     let now = e.budget.pool_max.or(e.app.metrics.get().and_then(|m| m.max).map(|_| 0)).filter(|n| *n > 0);
     let now = now.map_or_else(|| "as its metrics say".to_owned(), |max| format!("max {max}"));
-    let enough = wanted.saturating_sub(sum.allowed) + view.facts.admission.max_connections;
-    let raise = format!(
-        "or, where the memory is there, max_connections = {enough} and a restart: about {} MB more",
-        (enough - view.facts.admission.max_connections) * 10
-    );
-    let pool =
-        changes::person(ObjectKind::Service, "the API's pool", "pool max", (&now, &size), how, Needs::Deploy);
+    let pool = if view.pooled() {
+        let (now, then) = ("default_pool_size", format!("default_pool_size = {safe}"));
+        let values = ("as its console says", size.as_str());
+        changes::line("pgbouncer.ini", "default_pool_size", values, (now, &then), Needs::Reload)
+    } else {
+        let values = (now.as_str(), size.as_str());
+        changes::person(ObjectKind::Service, "the API's pool", "pool max", values, how, Needs::Deploy)
+    };
     Some(
         AuditFinding::new(WEAKNESS.id, WEAKNESS.room, summary, view.fact("limits", text).value(sum.allowed))
             .and_all(terms)
@@ -70,7 +71,21 @@ fn find(e: &Evidence) -> Option<AuditFinding> {
                 Nearness::Load,
                 "whoever comes last is refused (53300): the new machines of a deploy, migrations",
             )
-            .mended_by([changes::noting(pool, &raise)]),
+            .mended_by([changes::noting(pool, &otherwise(&view, &sum, wanted))]),
+    )
+}
+
+/// What else would do: the limit that is in the way, raised.
+fn otherwise(view: &View<'_>, sum: &Budget, wanted: u64) -> String {
+    let a = &view.facts.admission;
+    if sum.allowed < a.ordinary() && wanted <= a.ordinary() {
+        return format!("or, where {wanted} are on purpose, a larger {}", sum.allowed_by);
+    }
+    let more = wanted.saturating_sub(a.ordinary());
+    format!(
+        "or, where the memory is there, max_connections = {} and a restart: about {} MB more",
+        a.max_connections + more,
+        more * 10
     )
 }
 
@@ -90,6 +105,12 @@ mod tests {
         );
         assert_eq!(found.changes[0].advised, "max 3");
         assert!(found.changes[0].note.contains("max_connections = 66"));
+        let limited = find(&planned(100, Some(10), 40)).unwrap();
+        assert!(
+            limited.changes[0].note.ends_with("a larger CONNECTION LIMIT 40 of role app"),
+            "{:?}",
+            limited.changes
+        );
         assert!(find(&planned(25, Some(3), -1)).is_none());
         assert!(find(&planned(25, None, -1)).is_none(), "not known, so not found");
         assert_eq!(find(&planned(8, Some(10), -1)).unwrap().changes[0].advised, "a pooler");

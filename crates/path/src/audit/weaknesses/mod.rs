@@ -8,20 +8,34 @@ pub mod budget_overrun;
 pub mod certificate_expires;
 pub mod crash_unsafe;
 pub mod dead_peers_unnoticed;
+pub mod fills_soon;
 pub mod hba_open;
 pub mod no_own_role;
 pub mod no_reserve;
 pub mod password_expires;
+pub mod pool_outlives_proxy;
+pub mod pooler_contradicts;
+pub mod proxy_idle_shorter;
+pub mod proxy_outgrown;
 pub mod restart_pending;
 pub mod role_unlimited;
+pub mod single_resolver;
+pub mod slot_unread;
 pub mod slots_uncapped;
 pub mod temp_files_uncapped;
 pub mod timeouts_global;
 pub mod timeouts_missing;
+pub mod wal_outgrows_volume;
+pub mod wraparound_nearing;
 
 /// Every weakness, in the order of the path.
 pub static ALL: &[&Weakness] = &[
+    &single_resolver::WEAKNESS,
     &dead_peers_unnoticed::WEAKNESS,
+    &proxy_outgrown::WEAKNESS,
+    &proxy_idle_shorter::WEAKNESS,
+    &pool_outlives_proxy::WEAKNESS,
+    &pooler_contradicts::WEAKNESS,
     &certificate_expires::WEAKNESS,
     &password_expires::WEAKNESS,
     &hba_open::WEAKNESS,
@@ -33,9 +47,13 @@ pub static ALL: &[&Weakness] = &[
     &restart_pending::WEAKNESS,
     &crash_unsafe::WEAKNESS,
     &autovacuum_off::WEAKNESS,
+    &wraparound_nearing::WEAKNESS,
     &timeouts_missing::WEAKNESS,
     &timeouts_global::WEAKNESS,
+    &fills_soon::WEAKNESS,
+    &wal_outgrows_volume::WEAKNESS,
     &slots_uncapped::WEAKNESS,
+    &slot_unread::WEAKNESS,
     &temp_files_uncapped::WEAKNESS,
 ];
 

@@ -43,7 +43,8 @@ fn find(e: &Evidence) -> Option<AuditFinding> {
         view.api_roles().into_iter().filter_map(|r| view.role(r)).filter(|r| free(r.limit)).collect();
     let first = roles.first()?;
     // What the pools may open by the plan, and never what leaves nothing.
-    let advised = budget::wanted_by_the_api(&view).map_or(most, |wanted| wanted.min(most)).max(1).to_string();
+    let advised =
+        budget::wanted_of_the_server(&view).map_or(most, |wanted| wanted.min(most)).max(1).to_string();
     let summary = format!(
         "role {} has no connection limit: it may take all {ordinary} ordinary slots, and {kept} should stay free of it",
         first.name
