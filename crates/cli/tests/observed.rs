@@ -1,11 +1,12 @@
 //! The dashboard and the rules on real data: a real Prometheus scrapes `examples/renderflow` and `pgmedic watch`, both on a real
-//! Postgres. Each query of each panel returns data, and each rule is evaluated without an error.
+//! Postgres. Each query of each panel returns data, each rule is evaluated without an error, and a server that goes and comes back
+//! is an alert that fires and resolves.
 
 #![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
 
 mod support;
 
-use pgmedic_lab::postgres::{DATABASE, PASSWORD, ROLE};
+use pgmedic_lab::postgres::{DATABASE, PASSWORD, ROLE, Stop};
 use pgmedic_lab::process::{Launch, Server};
 use pgmedic_lab::{Lab, LabError, Parts, programs, wait};
 use renderflow::config::Config;
@@ -119,44 +120,24 @@ fn queries(dashboard: &Value) -> Vec<(String, String)> {
     out
 }
 
-#[test]
-fn every_query_of_the_dashboard_returns_data_and_every_rule_is_evaluated() {
-    let lab = Lab::build(Parts::default()).unwrap();
-    let place = Place::new();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let url = format!(
-        "postgres://{ROLE}:{PASSWORD}@127.0.0.1:{}/{DATABASE}?application_name=renderflow-api",
-        lab.postgres().port()
-    );
-    let api = api(&runtime, &url);
-    let (watch, port) = (closed_port(), closed_port());
-    configuration(&place, &lab, api, watch);
-    for command in
-        ["rules prometheus renderflow --output alerts.yml --scrape-interval 1s", "rules grafana renderflow"]
-    {
-        let ran = place.run(&command.split(' ').collect::<Vec<_>>());
-        assert_eq!(ran.exit, Some(0), "{command}: {}", ran.stderr);
-        if command.contains("grafana") {
-            place.write("dashboard.json", &ran.stdout);
-        }
-    }
-    let log = std::fs::File::create(place.path().join("watch.log")).unwrap();
-    let mut daemon = place.command(&["watch"]);
-    daemon.env("DATABASE_URL", &url).stdout(log.try_clone().unwrap()).stderr(log);
-    let _daemon = Ends(daemon.spawn().unwrap());
-    let _prometheus = prometheus(&place, api, watch, port).unwrap();
+/// What a part of the scene has logged.
+fn said(place: &Place, name: &str) -> String {
+    std::fs::read_to_string(place.path().join(name)).unwrap_or_default()
+}
 
-    let dashboard =
-        serde_json::from_str(&std::fs::read_to_string(place.path().join("dashboard.json")).unwrap()).unwrap();
+fn every_query_answers(place: &Place, port: u16) {
+    let dashboard = serde_json::from_str(&said(place, "dashboard.json")).unwrap();
     let mut left = queries(&dashboard);
     assert!(left.len() > 50, "{}", left.len());
     let answered = wait::until("data for every query", PATIENCE, || {
         left.retain(|(_, expr)| query(port, expr).map_or(true, |series| series.is_empty()));
         Ok(if left.is_empty() { Ok(()) } else { Err(format!("{left:#?}")) })
     });
-    let said = |name: &str| std::fs::read_to_string(place.path().join(name)).unwrap_or_default();
-    assert!(answered.is_ok(), "{}\n{}\n{}", answered.unwrap_err(), said("watch.log"), said("prometheus.log"));
+    let logs = || format!("{}\n{}", said(place, "watch.log"), said(place, "prometheus.log"));
+    assert!(answered.is_ok(), "{}\n{}", answered.unwrap_err(), logs());
+}
 
+fn every_rule_is_evaluated(port: u16) {
     let rules = ask(port, "/api/v1/rules").unwrap();
     let groups = rules["data"]["groups"].as_array().unwrap();
     let rules: Vec<&Value> = groups.iter().flat_map(|group| group["rules"].as_array().unwrap()).collect();
@@ -167,4 +148,51 @@ fn every_query_of_the_dashboard_returns_data_and_every_rule_is_evaluated() {
     // All is well: what fires tells of this machine's disk at most.
     let firing = query(port, "ALERTS{alertstate=\"firing\",alertname!=\"DatabaseStorageFilling\"}").unwrap();
     assert!(firing.is_empty(), "{firing:#?}");
+}
+
+/// Waits until `DatabaseConnectionFailure` fires so, and not otherwise: by whom it is seen, and its cause.
+fn fires(place: &Place, port: u16, expected: &[(&str, &str)]) {
+    let fires = wait::until(&format!("alerts of {expected:?}"), PATIENCE, || {
+        let alerts = "ALERTS{alertstate=\"firing\",alertname=\"DatabaseConnectionFailure\"}";
+        let series = query(port, alerts).unwrap_or_default();
+        let label = |one: &Value, name: &str| one["metric"][name].as_str().unwrap_or_default().to_owned();
+        let mut by: Vec<_> = series.iter().map(|one| (label(one, "seen_by"), label(one, "cause"))).collect();
+        by.sort();
+        let same = by.len() == expected.len() && by.iter().zip(expected).all(|(a, b)| (&*a.0, &*a.1) == *b);
+        Ok(if same { Ok(()) } else { Err(format!("{by:?}")) })
+    });
+    assert!(fires.is_ok(), "{}\n{}", fires.unwrap_err(), said(place, "watch.log"));
+}
+
+#[test]
+fn every_query_returns_data_every_rule_is_evaluated_and_a_failure_fires_and_resolves() {
+    let lab = Lab::build(Parts::default()).unwrap();
+    let place = Place::new();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let server = format!("127.0.0.1:{}", lab.postgres().port());
+    let url = format!("postgres://{ROLE}:{PASSWORD}@{server}/{DATABASE}?application_name=renderflow-api");
+    let api = api(&runtime, &url);
+    let (watch, port) = (closed_port(), closed_port());
+    configuration(&place, &lab, api, watch);
+    for (command, file) in [
+        ("rules prometheus renderflow --scrape-interval 1s --failure-for 2s --output", "alerts.yml"),
+        ("rules grafana renderflow --output", "dashboard.json"),
+    ] {
+        let ran = place.run(&command.split(' ').chain([file]).collect::<Vec<_>>());
+        assert_eq!(ran.exit, Some(0), "{command}: {}", ran.stderr);
+    }
+    let log = std::fs::File::create(place.path().join("watch.log")).unwrap();
+    let mut daemon = place.command(&["watch"]);
+    daemon.env("DATABASE_URL", &url).stdout(log.try_clone().unwrap()).stderr(log);
+    let _daemon = Ends(daemon.spawn().unwrap());
+    let _prometheus = prometheus(&place, api, watch, port).unwrap();
+
+    every_query_answers(&place, port);
+    every_rule_is_evaluated(port);
+    // The server goes: the daemon's rule fires with the cause, the pool's beside it. It comes back: both resolve. A server on its
+    // way out is another cause's for a moment; without the server's log nobody knows who stopped it.
+    lab.postgres().stop(Stop::Fast).unwrap();
+    fires(&place, port, &[("pool", ""), ("watch", "server-down")]);
+    lab.postgres().up().unwrap();
+    fires(&place, port, &[]);
 }
