@@ -27,8 +27,8 @@ use tokio::sync::mpsc;
 const HEED: Duration = Duration::from_millis(20);
 /// An hour, for which the policy counts.
 const HOUR: Duration = Duration::from_secs(3600);
-/// Stack of a fix's thread: a walk's state is on the heap.
-const STACK: usize = 1 << 20;
+/// Stack of a fix's thread, as much as `pgmedic fix` has. What is not used of it takes no memory.
+const STACK: usize = 8 << 20;
 
 /// What a fix is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -22,6 +22,8 @@ pub struct Settings {
     pub listen: Option<SocketAddr>,
     /// `token`: who bears it may act. Without one nothing that acts is reachable, and `listen` is loopback.
     pub token: Option<Secret>,
+    /// `read_token`: who bears it may read, and not act. Where others reach the address, reading takes one of the two.
+    pub read_token: Option<Secret>,
     /// `store`.
     pub store: StoreAt,
     /// `keep`: how long a closed incident is kept. Default 90 days.

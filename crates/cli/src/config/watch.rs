@@ -11,13 +11,14 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 15] = [
     "interval",
     "walk",
     "timeout",
     "stable",
     "listen",
     "token",
+    "read_token",
     "store",
     "keep",
     "keep_looks",
@@ -52,6 +53,7 @@ pub(super) struct Keys {
     pub(super) stable: Duration,
     pub(super) listen: Option<At<SocketAddr>>,
     pub(super) token: Option<At<String>>,
+    pub(super) read_token: Option<At<String>>,
     pub(super) store: Option<At<String>>,
     pub(super) keep: Duration,
     pub(super) keep_looks: Duration,
@@ -80,6 +82,7 @@ impl Default for Keys {
             stable: 5 * SECOND,
             listen: None,
             token: None,
+            read_token: None,
             store: None,
             keep: 90 * DAY,
             keep_looks: DAY,
@@ -110,10 +113,12 @@ pub(super) fn read(top: &Section<'_, '_>, folder: &Path) -> Result<Keys, ConfigE
     }
     keys.walk = keys.walk.max(keys.interval);
     keys.listen = listen(&section)?;
-    keys.token = section.string("token")?;
-    if let Some(at) = keys.token.as_ref().filter(|at| !resolve::is_reference(&at.value)) {
-        let problem = "token does not stand in the file itself: write env:NAME or file:PATH";
-        return Err(section.document.error(at.span.clone(), problem, Show::KeysOnly));
+    for (key, field) in [("token", &mut keys.token), ("read_token", &mut keys.read_token)] {
+        *field = section.string(key)?;
+        if let Some(at) = field.as_ref().filter(|at| !resolve::is_reference(&at.value)) {
+            let problem = format!("{key} does not stand in the file itself: write env:NAME or file:PATH");
+            return Err(section.document.error(at.span.clone(), problem, Show::KeysOnly));
+        }
     }
     keys.store = section.string("store")?;
     if let Some(limit) = section.size("store_limit")? {

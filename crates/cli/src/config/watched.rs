@@ -45,10 +45,11 @@ impl Config {
 
     fn settings(&self, state: &Path, around: &mut Surroundings) -> Result<Settings, ConfigError> {
         let keys = &self.watch;
-        let token = match &keys.token {
-            Some(at) => Some(Secret::new(self.fetched("token", at, around)?)),
-            None => None,
+        let secret = |key, at: &Option<At<String>>| match at {
+            Some(at) => self.fetched(key, at, around).map(|text| Some(Secret::new(text))),
+            None => Ok(None),
         };
+        let (token, read_token) = (secret("token", &keys.token)?, secret("read_token", &keys.read_token)?);
         let refused =
             |at: &At<_>, problem: String| self.document().error(at.span.clone(), problem, Show::Text);
         if let Some(at) = &keys.listen {
@@ -75,6 +76,7 @@ impl Config {
             stable: keys.stable,
             listen: keys.listen.as_ref().map(|at| at.value),
             token,
+            read_token,
             store: self.store(state, around)?,
             keep: keys.keep,
             keep_looks: keys.keep_looks,

@@ -11,8 +11,10 @@ use std::time::Duration;
 
 /// Fixes that are in hand at the same time: one root in a thousand services is not mended a thousand times at once.
 const AT_ONCE: usize = 8;
-/// A fix that could do nothing is thought of again after this.
+/// A fix that could do nothing is thought of again after this, and after twice as long each time that it could not.
 const AGAIN: Duration = Duration::from_secs(30);
+/// It is thought of again after this at the latest.
+const AT_THE_LATEST: Duration = Duration::from_secs(600);
 /// One that another pgmedic was at, after this.
 const AFTER_ANOTHER: Duration = Duration::from_secs(5);
 
@@ -154,7 +156,7 @@ impl Engine {
         let (again, why) = match end {
             End::Done(report) => match self.done(service, incident, by, &report) {
                 None => return,
-                Some(why) => (AGAIN, why),
+                Some(why) => (self.in_vain(service, incident), why),
             },
             End::Stopped(report, why) => {
                 self.count(&report);
@@ -179,6 +181,14 @@ impl Engine {
         if let Some(incident) = self.incidents.get(incident).filter(|i| i.is_open()).cloned() {
             self.say_held(&incident, why);
         }
+    }
+
+    /// How long to wait after a fix that could do nothing.
+    fn in_vain(&mut self, service: &str, incident: &str) -> Duration {
+        let Some(tended) = self.services.get_mut(service) else { return AGAIN };
+        let times = tended.in_vain.entry(incident.to_owned()).or_default();
+        *times = (*times + 1).min(10);
+        (AGAIN * 2u32.pow(*times - 1)).min(AT_THE_LATEST)
     }
 
     /// A fix that came to its end. Gives why it did nothing, where that is so.

@@ -103,6 +103,8 @@ struct Tended {
     remembered: bool,
     /// When the next fix may be thought of, by incident.
     retry: BTreeMap<String, Timestamp>,
+    /// How often in a row a fix could do nothing for an incident.
+    in_vain: BTreeMap<String, u32>,
 }
 
 /// The engine.
@@ -248,6 +250,7 @@ impl Engine {
             sight,
             roots_at: BTreeMap::new(),
             retry: BTreeMap::new(),
+            in_vain: BTreeMap::new(),
         };
         self.services.insert(name, tended);
     }
@@ -353,6 +356,10 @@ impl Engine {
         }
         if change == Change::Closed {
             self.settle_record(&incident);
+            for tended in self.services.values_mut() {
+                tended.retry.remove(&incident.id);
+                tended.in_vain.remove(&incident.id);
+            }
         }
         self.show(incident);
         self.notify.status(&self.status());

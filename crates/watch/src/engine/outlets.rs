@@ -61,7 +61,7 @@ pub(super) struct Outlets {
 struct Serving {
     at: SocketAddr,
     asked: SocketAddr,
-    config: (Option<String>, Option<String>),
+    config: Made,
     running: Running,
 }
 
@@ -158,7 +158,7 @@ impl Outlets {
         let at = listener.local_addr().unwrap_or(asked);
         let config = http::Config {
             token: settings.token.clone(),
-            read_token: None,
+            read_token: settings.read_token.clone(),
             external_url: settings.external_url.clone(),
             clock: self.around.clock,
         };
@@ -193,8 +193,15 @@ impl Outlets {
 }
 
 /// What of the configuration the server is made of, besides the address.
-fn config_of(settings: &Settings) -> (Option<String>, Option<String>) {
-    (settings.token.as_ref().map(|token| token.reveal().to_owned()), settings.external_url.clone())
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Made {
+    tokens: [Option<Secret>; 2],
+    external_url: Option<String>,
+}
+
+fn config_of(settings: &Settings) -> Made {
+    let tokens = [settings.token.clone(), settings.read_token.clone()];
+    Made { tokens, external_url: settings.external_url.clone() }
 }
 
 fn alerts(around: &Around, settings: &Settings, labels: Labels) -> Result<Alerts, BadReceiver> {

@@ -1,0 +1,116 @@
+//! The daemon's own life: it starts, reloads and ends as a service manager wants it.
+
+use crate::scene::Shop;
+use crate::support::Place;
+use pgmedic_lab::wait;
+use rustix::process::Signal;
+use std::net::TcpListener;
+use std::os::unix::net::UnixDatagram;
+use std::time::Duration;
+
+#[test]
+fn a_good_configuration_is_taken_and_a_bad_one_refused_with_its_place() {
+    let shop = Shop::new();
+    let daemon = shop.watch();
+    let more = format!("[[service]]\nname = \"bakery\"\ndatabase = \"{}\"\n", shop.url());
+    shop.configure("labels = { team = \"web\" }", "", &more);
+    daemon.signal(Signal::HUP);
+    let line = daemon.wait_line("reloaded", "");
+    assert_eq!(
+        (&line["added"], &line["changed"], &line["removed"]),
+        (&1.into(), &1.into(), &0.into()),
+        "{line}"
+    );
+    wait::until_true("the new one is looked at", Duration::from_secs(20), || {
+        daemon.ask("GET", "/api/v1/services/bakery/report", "").is_some_and(|(status, _)| status == 200)
+    })
+    .unwrap();
+    shop.configure("nonsense = 1", "", "");
+    daemon.signal(Signal::HUP);
+    let line = daemon.wait_line("refused", "nonsense");
+    assert!(line["why"].as_str().unwrap().contains("pgmedic.toml:12:1"), "{line}");
+    assert_eq!(daemon.ask("GET", "/api/v1/services/bakery/report", "").unwrap().0, 200, "the old one stays");
+    shop.configure("", "", "");
+    daemon.signal(Signal::HUP);
+    daemon.wait_line("reloaded", "\"removed\":1");
+    assert_eq!(daemon.ask("GET", "/api/v1/services/bakery/report", "").unwrap().0, 404);
+    let (status, _) = daemon.ask("POST", "/api/v1/reload", "{}").unwrap();
+    assert!(status == 200 || status == 202, "{status}");
+}
+
+#[test]
+fn it_ends_within_two_seconds_though_a_target_hangs_and_leaves_no_session_behind() {
+    let shop = Shop::new();
+    // It takes connections, and never says a word.
+    let hung = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = hung.local_addr().unwrap().port();
+    let more = format!("[[service]]\nname = \"hung\"\ndatabase = \"postgres://u@127.0.0.1:{port}/d\"\n");
+    shop.configure("", "", &more);
+    let daemon = shop.watch();
+    let ours = "select count(*) from pg_stat_activity where application_name = 'pgmedic'";
+    let count = || shop.lab.postgres().value(ours).unwrap();
+    wait::until_true("a standing session", Duration::from_secs(20), || count() != "0").unwrap();
+    daemon.signal(Signal::TERM);
+    let (status, took) = daemon.ended();
+    assert!(status.success() && took < Duration::from_secs(2), "{status} after {took:?}");
+    wait::until_true("no session is left", Duration::from_secs(5), || count() == "0").unwrap();
+}
+
+#[test]
+fn the_service_manager_is_told_when_it_is_ready_alive_reloading_and_ending() {
+    let shop = Shop::new();
+    let path = shop.place.path().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let said = |until: &str| loop {
+        let mut room = [0; 1024];
+        let read = socket.recv(&mut room).unwrap_or_else(|error| panic!("{until}: {error}"));
+        let text = String::from_utf8(room[..read].to_vec()).unwrap();
+        if text.contains(until) {
+            return text;
+        }
+    };
+    let name = path.display().to_string();
+    let daemon = shop.begin(&[("NOTIFY_SOCKET", &name), ("WATCHDOG_USEC", "500000")]);
+    assert!(said("READY=1").contains("STATUS=watches 1 service(s)"));
+    said("WATCHDOG=1");
+    daemon.signal(Signal::HUP);
+    assert!(said("RELOADING=1").contains("MONOTONIC_USEC="));
+    said("READY=1");
+    daemon.signal(Signal::INT);
+    said("STOPPING=1");
+    assert!(daemon.ended().0.success());
+}
+
+#[test]
+fn what_cannot_be_watched_is_refused_before_anything_is_touched() {
+    let place = Place::new();
+    place.write("pgmedic.toml", "[[service]]\nname = \"a\"\ndatabase = \"postgres://u:hunter2@127.0.0.1:1/d\"\n[watch]\nlisten = \"0.0.0.0:9187\"\n");
+    let ran = place.run(&["watch"]);
+    assert_eq!(ran.exit, Some(78), "{}", ran.all());
+    assert!(
+        ran.stderr.contains("pgmedic.toml:5:10") && ran.stderr.contains("no token is set"),
+        "{}",
+        ran.stderr
+    );
+    place.write("pgmedic.toml", "[[service]]\nname = \"a\"\ndatabase = \"postgres://u:hunter2@127.0.0.1:1/d\"\n[service.policy]\nauto = [\"sessions\"]\nquiet = [\"22:00-06:00\"]\n");
+    let ran = place.run(&["watch", "--check"]);
+    assert_eq!(ran.exit, Some(0), "{}", ran.all());
+    for says in [
+        "a  postgres://u@127.0.0.1:1/d",
+        "by itself: sessions",
+        "nothing from 22:00 to 06:00 UTC",
+        "alerts    nobody",
+    ] {
+        assert!(ran.stdout.contains(says), "{says}: {}", ran.stdout);
+    }
+    assert!(!ran.all().contains("hunter2"));
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listen = taken.local_addr().unwrap();
+    place.write("pgmedic.toml", &format!("[[service]]\nname = \"a\"\ndatabase = \"postgres://u@127.0.0.1:1/d\"\n[watch]\nlisten = \"{listen}\"\n"));
+    let ran = place.run(&["watch"]);
+    assert_eq!(ran.exit, Some(78), "{}", ran.all());
+    assert!(ran.stderr.contains("another pgmedic may be there"), "{}", ran.stderr);
+    let ran = place.run(&["pause", "b"]);
+    assert_eq!(ran.exit, Some(64), "{}", ran.all());
+}
