@@ -143,6 +143,11 @@ fn unseen(e: &Evidence) -> Vec<String> {
             }
         }
     }
+    if let (Some(role), Seen::Seen(told)) = (&e.budget.role, &e.audit)
+        && told.role(role).is_none()
+    {
+        add("the API's role", &format!("{role} of [service.budget] is none that may log in here"));
+    }
     if let Some(why) = budget::unknown(e) {
         add("connection budget", &why);
     }

@@ -96,3 +96,86 @@ fn rest(out: &mut String, report: &AuditReport) {
 fn comment(text: &str) -> String {
     visible(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pgmedic_model::{Fact, Needs, Object, ObjectKind, Risk, Room, Source, Status, Timestamp};
+
+    fn change(statement: &str, risk: Risk) -> Change {
+        Change {
+            object: Object { kind: ObjectKind::Role, name: "a\ndrop table jobs; --".to_owned() },
+            setting: "x".to_owned(),
+            current: "0".to_owned(),
+            advised: "1\nselect 1;".to_owned(),
+            by: By::Sql,
+            statement: statement.to_owned(),
+            undo: "alter role a reset x".to_owned(),
+            needs: Needs::NewSessions,
+            risk,
+            note: "a note\nwith a line".to_owned(),
+        }
+    }
+
+    fn report(changes: Vec<Change>) -> AuditReport {
+        let fact = Fact::new(Source::Sql, Timestamp(0), "here", "it");
+        let summary = "said by a server:\ndrop table jobs;";
+        let finding = AuditFinding::new("x", Room::Sessions, summary, fact).mended_by(changes);
+        AuditReport {
+            schema: AuditReport::SCHEMA.to_owned(),
+            service: "shop\n\\! reboot".to_owned(),
+            target: "postgres://h/d".to_owned(),
+            started_at: Timestamp(0),
+            elapsed_ms: pgmedic_model::Ms(1.0),
+            status: Status::Warning,
+            findings: vec![finding],
+            budget: None,
+            forecast: Vec::new(),
+            unseen: Vec::new(),
+        }
+    }
+
+    /// What psql would run: every line that is no comment.
+    fn run(script: &str) -> Vec<&str> {
+        script.lines().filter(|line| !line.is_empty() && !line.starts_with("--")).collect()
+    }
+
+    #[test]
+    fn nothing_that_a_server_said_begins_a_statement() {
+        let person = Change { by: By::Person, ..change("restart\nrm -rf /", Risk::Adds) };
+        let script = script(&report(vec![change("alter role a set x = '1'", Risk::Bounds), person]));
+        assert_eq!(
+            run(&script),
+            ["\\set ON_ERROR_STOP on", "begin;", "alter role a set x = '1';", "commit;"],
+            "{script}"
+        );
+    }
+
+    #[test]
+    fn the_safest_comes_first_once_and_what_runs_in_no_transaction_stands_outside() {
+        let script = script(&report(vec![
+            change("alter role a nosuperuser", Risk::Privilege),
+            change("alter system set b = '1'", Risk::Bounds),
+            change("alter role a set c = '1'", Risk::Bounds),
+            change("create role d", Risk::Adds),
+            change("alter system set b = '1'", Risk::Bounds),
+        ]));
+        assert_eq!(
+            run(&script),
+            [
+                "\\set ON_ERROR_STOP on",
+                "begin;",
+                "create role d;",
+                "alter role a set c = '1';",
+                "commit;",
+                "alter system set b = '1';",
+                "begin;",
+                "alter role a nosuperuser;",
+                "commit;",
+                "select pg_reload_conf();"
+            ],
+            "{script}"
+        );
+        assert_eq!(script.matches("-- undo: ").count(), 4);
+    }
+}
