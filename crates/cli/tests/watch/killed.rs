@@ -33,7 +33,7 @@ fn killed_in_the_midst_of_a_remedy_it_goes_on_with_one_incident_one_action_and_o
     let count = || std::fs::read_to_string(folder.join("count")).unwrap_or_default().lines().count();
     let daemon = shop.watch();
     let down = server_down::inject(&shop.lab).unwrap();
-    wait::until_true("the remedy in hand", Duration::from_secs(40), || count() == 1)
+    wait::until_true("the remedy in hand", Duration::from_secs(90), || count() == 1)
         .unwrap_or_else(|error| panic!("{error}\n{:#?}", daemon.lines()));
     let before = daemon.incidents("?state=open");
     drop(daemon);

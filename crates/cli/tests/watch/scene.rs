@@ -56,7 +56,7 @@ impl Shop {
     /// Writes `pgmedic.toml`: keys of the service, of its policy, and more of the file.
     pub(crate) fn configure(&self, service: &str, policy: &str, more: &str) {
         let text = format!(
-            "[watch]\ninterval = \"250ms\"\nwalk = \"1s\"\ntimeout = \"3s\"\nstable = \"1s\"\nlisten = \"127.0.0.1:{}\"\n\
+            "[watch]\ninterval = \"250ms\"\nwalk = \"1s\"\ntimeout = \"6s\"\nstable = \"1s\"\nlisten = \"127.0.0.1:{}\"\n\
              token = \"file:token\"\nalerts = [{{ kind = \"webhook\", url = \"{}\" }}]\n\
              [[service]]\nname = \"shop\"\ndatabase = \"{}\"\n{service}\n[service.policy]\n{policy}\n{more}\n",
             self.port,

@@ -12,7 +12,7 @@ use std::time::Duration;
 /// Fixes that are in hand at the same time: one root in a thousand services is not mended a thousand times at once.
 const AT_ONCE: usize = 8;
 /// A fix that could do nothing is thought of again after this, and after twice as long each time that it could not.
-const AGAIN: Duration = Duration::from_secs(30);
+const AGAIN: Duration = Duration::from_secs(5);
 /// It is thought of again after this at the latest.
 const AT_THE_LATEST: Duration = Duration::from_secs(600);
 /// One that another pgmedic was at, after this.
@@ -187,7 +187,7 @@ impl Engine {
     fn in_vain(&mut self, service: &str, incident: &str) -> Duration {
         let Some(tended) = self.services.get_mut(service) else { return AGAIN };
         let times = tended.in_vain.entry(incident.to_owned()).or_default();
-        *times = (*times + 1).min(10);
+        *times = (*times + 1).min(8);
         (AGAIN * 2u32.pow(*times - 1)).min(AT_THE_LATEST)
     }
 

@@ -46,11 +46,11 @@ const TICK: Duration = Duration::from_secs(1);
 /// How soon a pause and the stop file are heeded where no fix is in hand.
 const GLANCE: Duration = Duration::from_millis(250);
 /// The whole end takes no longer than this and what the store and the alerts are given after it.
-const STEP_IN_HAND: Duration = Duration::from_millis(900);
+const STEP_IN_HAND: Duration = Duration::from_millis(800);
 /// What the alerts have at the end to say what they can; what they cannot stays in the outbox.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+const LAST_WORDS: Duration = Duration::from_millis(400);
 /// What the store has at the end to write.
-const LAST_LINES: Duration = Duration::from_millis(400);
+const LAST_LINES: Duration = Duration::from_millis(300);
 /// What seen waits for the engine at the most.
 const BACKLOG: usize = 1024;
 

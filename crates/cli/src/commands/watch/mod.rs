@@ -23,7 +23,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
 /// How long the engine has to end.
-const END_WITHIN: Duration = Duration::from_millis(1950);
+const END_WITHIN: Duration = Duration::from_millis(1700);
 /// Open files for each service, and for everything else: a walk's connections, its files, the standing session.
 const FILES_EACH: u64 = 12;
 const FILES_BESIDES: u64 = 128;
