@@ -2,7 +2,7 @@
 //! read is diagnosed, reported and recorded too. The readers behind them alone are in `pgmedic_path::fuzzing`.
 
 use pgmedic_model::target::{FileText, Settings, Surroundings};
-use pgmedic_model::{Policy, SslMode, Target};
+use pgmedic_model::{BudgetPlan, Policy, SslMode, Target};
 use pgmedic_path::evidence::{Evidence, Seen};
 use pgmedic_path::rooms::app::evidence::AppEvidence;
 use pgmedic_path::rooms::app::{log, probe};
@@ -132,6 +132,8 @@ fn service(folder: &Path) -> Service {
         hands: None,
         named: false,
         expected: None,
+        standing: None,
+        budget: BudgetPlan::default(),
         policy: Policy::default(),
     }
 }

@@ -1,8 +1,35 @@
 //! Calls of the system that may hang and that nothing can cancel (getaddrinfo, a file on a dead network share), on
 //! threads that are left behind where they do. tokio's own blocking threads would keep the runtime from ending.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+
+/// The most calls at a time, those that hang among them: a daemon asks again and again, and a dead network share must not cost
+/// it a thread for each look.
+const MOST: usize = 1024;
+
+/// Calls in flight.
+static IN_FLIGHT: AtomicUsize = AtomicUsize::new(0);
+
+/// One of them.
+struct Flight;
+
+impl Flight {
+    fn begin() -> Result<Self, NoResult> {
+        let flight = Self;
+        if IN_FLIGHT.fetch_add(1, Ordering::Relaxed) >= MOST {
+            return Err(NoResult::Failed(format!("{MOST} calls of this host hang already")));
+        }
+        Ok(flight)
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        IN_FLIGHT.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 /// Why there is no result.
 #[derive(Debug, thiserror::Error)]
@@ -24,8 +51,10 @@ pub async fn call<T: Send + 'static>(
     deadline: Instant,
     f: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, NoResult> {
+    let flight = Flight::begin()?;
     let (send, receive) = oneshot::channel();
     let run = move || {
+        let _flight = flight;
         // Nobody waits any more where this fails.
         let _ = send.send(f());
     };

@@ -42,6 +42,8 @@ pub struct Permits {
     pub asks: bool,
     /// Only this remedy.
     pub only: Option<String>,
+    /// Causes that are left to a person, whatever the kind of their remedies.
+    pub barred: Vec<String>,
     /// What the record says was done for this incident, or begun: remedy and target; None for whatever the target.
     pub done: Vec<(String, Option<String>)>,
     /// Sessions that this fix has ended so far.
@@ -166,6 +168,12 @@ fn permit(e: &Evidence, f: &Finding, remedy: &RemedyPlan, target: &str, permits:
     let Some(action) = &remedy.action else {
         return Permit::Person("only a person can judge it".to_owned());
     };
+    if permits.barred.contains(&f.cause) {
+        return Permit::NotAllowed(format!(
+            "{} was left to a person: fixes for it failed, or it is unsure",
+            f.cause
+        ));
+    }
     if let Some(only) = permits.only.as_ref().filter(|only| **only != remedy.remedy) {
         return Permit::NotAllowed(format!("only {only} was asked for"));
     }

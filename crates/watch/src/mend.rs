@@ -13,7 +13,7 @@ use pgmedic_model::{FixReport, FixStep, PlanStep, RemedyKind, StepOutcome};
 use pgmedic_path::Service;
 use pgmedic_path::fix::{Answering, Company, News, Options, fix, settle};
 use pgmedic_path::journal::incidents::incidents;
-use pgmedic_path::journal::{Journal, JournalError, is_left_open, read_all};
+use pgmedic_path::journal::{Journal, JournalError, is_left_open, read_of};
 use pgmedic_path::plan::Permits;
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
@@ -50,6 +50,8 @@ pub struct Job {
     pub purpose: Purpose,
     /// Kinds that may be applied.
     pub kinds: Vec<RemedyKind>,
+    /// Causes for which nothing is done: those of other incidents that are a person's.
+    pub barred: Vec<String>,
     /// This remedy and no other.
     pub only: Option<String>,
     /// Who wants it: `policy`, or a name.
@@ -315,9 +317,9 @@ impl Hand {
 
     /// What the record says was done for this service, by whomever.
     fn recorded(&self) -> std::io::Result<Vec<Done>> {
-        let entries = read_all(&self.state)?;
+        let entries = read_of(&self.state, &self.service, &self.home)?;
         let list = incidents(&entries);
-        let steps = list.iter().filter(|i| *i.service == *self.service).flat_map(|i| &i.steps);
+        let steps = list.iter().flat_map(|i| &i.steps);
         let done = steps.filter(|step| step.may_be_done()).map(|step| Done {
             at: step.at,
             ended_at: step.ended_at,
@@ -329,8 +331,8 @@ impl Hand {
 
     async fn mend(&self, company: &mut Reporter) -> End {
         let settles = self.job.purpose == Purpose::Settle;
-        let permits =
-            Permits { kinds: self.job.kinds.clone(), only: self.job.only.clone(), ..Permits::default() };
+        let Job { kinds, only, barred, .. } = self.job.clone();
+        let permits = Permits { kinds, only, barred, ..Permits::default() };
         let options = Options {
             permits,
             timeout: self.job.timeout,
@@ -358,7 +360,12 @@ impl Hand {
                     self.settle(&report);
                 }
                 if self.stop.load(Ordering::Relaxed) {
-                    End::Stopped(Box::new(report), why.unwrap_or_else(|| "the daemon ends".to_owned()))
+                    End::Stopped(
+                        Box::new(report),
+                        why.unwrap_or_else(|| {
+                            "the daemon ends, or its configuration is another now".to_owned()
+                        }),
+                    )
                 } else {
                     End::Done(Box::new(report))
                 }

@@ -312,6 +312,22 @@ pub fn read_all(state: &Path) -> std::io::Result<Vec<Entry>> {
     Ok(entries)
 }
 
+/// Reads one service's journal, and the one that was put aside before it, without locking.
+///
+/// # Errors
+/// Where one that is there cannot be read.
+pub fn read_of(state: &Path, service: &str, home: &str) -> std::io::Result<Vec<Entry>> {
+    let path = place(state, service, home);
+    let mut entries = Vec::new();
+    for path in [path.with_extension("1.jsonl"), path] {
+        match File::open(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            file => entries.extend(read(&mut file?)?.0),
+        }
+    }
+    Ok(entries)
+}
+
 /// Opens or makes the file, which only its owner may read, and has its name on disk.
 fn open(path: &Path) -> std::io::Result<File> {
     let new = !path.exists();
@@ -362,6 +378,21 @@ mod tests {
         drop(journal);
         let read = read_all(folder.path()).unwrap();
         assert_eq!(read.iter().map(|e| e.incident.as_str()).collect::<Vec<_>>(), ["i1", "i2"]);
+    }
+
+    #[test]
+    fn one_services_record_is_read_whatever_becomes_of_anothers() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut shop = Journal::open(folder.path(), "shop", "a").unwrap();
+        shop.append("i1", closed("one")).unwrap();
+        // A folder in a journal's place cannot be read as one, by root neither.
+        std::fs::create_dir(place(folder.path(), "blog", "a")).unwrap();
+        assert!(read_all(folder.path()).is_err());
+        assert_eq!(read_of(folder.path(), "shop", "a").unwrap().len(), 1);
+        assert!(
+            read_of(folder.path(), "blog", "a").is_err()
+                && read_of(folder.path(), "new", "a").unwrap().is_empty()
+        );
     }
 
     #[test]

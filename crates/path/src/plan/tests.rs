@@ -42,6 +42,14 @@ fn the_least_disruptive_that_may_be_is_first_and_names_its_sessions() {
 }
 
 #[test]
+fn a_cause_that_was_left_to_a_person_is_not_mended_beside_another() {
+    let permits = Permits { barred: vec!["slots-exhausted".into()], ..allowed(&[RemedyKind::Sessions]) };
+    let steps = planned(&full(), &permits);
+    assert!(steps.iter().all(|s| s.cause != "slots-exhausted" || s.permit != Permit::Yes), "{steps:?}");
+    assert!(steps.iter().any(|s| matches!(&s.permit, Permit::NotAllowed(why) if why.contains("a person"))));
+}
+
+#[test]
 fn a_kind_is_allowed_by_name_and_not_by_rank() {
     let steps = planned(&full(), &allowed(&[RemedyKind::DbRestart]));
     assert!(steps.iter().all(|s| s.permit != Permit::Yes), "{steps:?}");

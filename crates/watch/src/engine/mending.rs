@@ -26,19 +26,30 @@ impl Engine {
         }
         let now = self.clock.now();
         let Some(tended) = self.services.get(service) else { return };
-        let due = |incident: &Arc<Incident>| tended.retry.get(&incident.id).is_none_or(|at| *at <= now);
-        // One that is critical goes before a warning; of two alike the older.
-        let incidents = self.incidents.of(service).filter(|i| due(i));
-        let Some(incident) = incidents.max_by_key(|i| (i.severity, std::cmp::Reverse(i.opened_at))).cloned()
-        else {
-            return;
-        };
-        match self.granted(service, &incident, now) {
-            Ok(kinds) => {
-                self.begin_fix(service, &incident, kinds);
+        let due = |incident: &&Arc<Incident>| tended.retry.get(&incident.id).is_none_or(|at| *at <= now);
+        let mut incidents: Vec<Arc<Incident>> = self.incidents.of(service).filter(due).cloned().collect();
+        // One that is critical goes before a warning; of two alike the older. One that is held stands in no other's way.
+        incidents.sort_by_key(|i| (std::cmp::Reverse(i.severity), i.opened_at));
+        for incident in incidents {
+            match self.granted(service, &incident, now) {
+                Ok(kinds) => return self.begin_fix(service, &incident, kinds),
+                Err(held) => self.hold_back(service, &incident, &held),
             }
-            Err(held) => self.hold_back(service, &incident, &held),
         }
+    }
+
+    /// Root causes of a service of which the policy leaves nothing to a fix for another incident of it: that incident is a
+    /// person's by now, or only possible.
+    fn barred(&self, service: &str, now: Timestamp) -> Vec<String> {
+        let a_persons = |i: &&Arc<Incident>| {
+            matches!(self.granted(service, i, now), Err(Held::Escalated(_) | Held::Unsure))
+        };
+        let theirs = self.incidents.of(service).filter(a_persons);
+        theirs
+            .flat_map(|i| {
+                i.services.get(service).map(|a| a.cause.clone()).into_iter().chain([i.cause.clone()])
+            })
+            .collect()
     }
 
     /// What may be applied now, as far as that can be said without asking the store.
@@ -67,6 +78,7 @@ impl Engine {
             incident: incident.id.clone(),
             purpose: Purpose::Mend,
             kinds,
+            barred: self.barred(service, self.clock.now()),
             only: None,
             by: Job::POLICY.to_owned(),
             asked: Some(asked),
@@ -156,7 +168,15 @@ impl Engine {
         let (again, why) = match end {
             End::Done(report) => match self.done(service, incident, by, &report) {
                 None => return,
-                Some(why) => (self.in_vain(service, incident), why),
+                Some(why) => {
+                    let again = self.in_vain(service, incident);
+                    if report.recovered {
+                        // There was nothing to be done, and nothing to be said; it is not begun at once again.
+                        self.retry_after(service, incident, again);
+                        return;
+                    }
+                    (again, why)
+                }
             },
             End::Stopped(report, why) => {
                 self.count(&report);
@@ -174,7 +194,7 @@ impl Engine {
             End::Busy => (AFTER_ANOTHER, "another pgmedic is mending it now".to_owned()),
             End::Failed(why) => {
                 self.host.tell(&News::Trouble(&format!("{service}: {why}")));
-                (AGAIN, why)
+                (self.in_vain(service, incident), why)
             }
         };
         self.retry_after(service, incident, again);
@@ -196,7 +216,7 @@ impl Engine {
         self.count(report);
         let did = did_something(report);
         if !did {
-            return (!report.recovered).then(|| report.summary.clone());
+            return Some(report.summary.clone());
         }
         self.host.tell(&News::Fixed { incident, service, summary: &report.summary });
         // A person's own remedy is no failure of the policy.
@@ -243,6 +263,7 @@ impl Engine {
             incident: id.clone(),
             purpose: Purpose::Mend,
             kinds: vec![kind],
+            barred: Vec::new(),
             only: Some(remedy.clone()),
             by,
             asked: None,
@@ -269,6 +290,7 @@ impl Engine {
                 incident: incident.id.clone(),
                 purpose: Purpose::Settle,
                 kinds: Vec::new(),
+                barred: Vec::new(),
                 only: None,
                 by: Job::POLICY.to_owned(),
                 asked: None,

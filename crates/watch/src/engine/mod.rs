@@ -150,6 +150,7 @@ pub async fn run(
     let watching = async {
         let (mut engine, mut inlets) = Engine::new(start, tell, orders).await?;
         engine.settle_the_past().await;
+        engine.drop_strangers();
         engine.announce();
         engine.watch(&mut inlets).await;
         engine.end(&mut inlets).await;

@@ -6,7 +6,8 @@ use crate::incident::{Act, Incident};
 use pgmedic_model::StepOutcome;
 use pgmedic_path::aside;
 use pgmedic_path::journal::incidents::{Step, incidents};
-use pgmedic_path::journal::read_all;
+use pgmedic_path::journal::read_of;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -21,18 +22,22 @@ impl Engine {
         if open.is_empty() {
             return;
         }
-        let state = self.settings.state.clone();
+        let (state, home) = (self.settings.state.clone(), self.settings.home.clone());
+        let services: BTreeSet<String> = open.iter().flat_map(|i| i.services.keys().cloned()).collect();
         let until = Instant::now() + Duration::from_secs(10);
-        let read = aside::call("read-record", until, move || read_all(&state)).await;
-        let entries = match read.map_err(|error| error.to_string()).and_then(|r| r.map_err(|e| e.to_string()))
-        {
-            Ok(entries) => entries,
-            Err(why) => {
-                self.host.tell(&News::Trouble(&format!("the record cannot be read: {why}")));
-                Vec::new()
-            }
+        let read = move || {
+            let one =
+                |service: String| read_of(&state, &service, &home).map_err(|e| format!("{service}: {e}"));
+            services.into_iter().map(one).collect::<Vec<_>>()
         };
-        let list = incidents(&entries);
+        let read = aside::call("read-record", until, read).await;
+        let mut list = Vec::new();
+        for entries in read.unwrap_or_else(|error| vec![Err(error.to_string())]) {
+            match entries {
+                Ok(entries) => list.extend(incidents(&entries)),
+                Err(why) => self.host.tell(&News::Trouble(&format!("the record cannot be read: {why}"))),
+            }
+        }
         let recorded = |incident: &Incident| {
             let mine = list.iter().filter(|r| incident.services.contains_key(&r.service));
             mine.flat_map(|r| r.steps.iter().map(move |step| (r, step)))

@@ -117,6 +117,10 @@ impl Engine {
         self.outlets.retell(alerts, self.incidents.open().cloned().collect());
         let later = self.later(&settings);
         let rounds = self.rounds();
+        if (&self.settings.state, &self.settings.stop_file) != (&settings.state, &settings.stop_file) {
+            // Fixes in hand heed the places of before.
+            self.mender.stop(None);
+        }
         self.hold = Arc::new(Hold::new(settings.state.clone(), settings.stop_file.clone(), self.clock));
         self.mender.heed(Arc::clone(&self.hold));
         self.incidents.set_stable(settings.stable);
@@ -134,6 +138,8 @@ impl Engine {
                 Some(tended) if tended.mark == planned.mark && !all => continue,
                 Some(tended) => {
                     changed += 1;
+                    // What was allowed under the policy before may not be any more: no further step of it.
+                    self.mender.stop(Some(&planned.watched.service.name));
                     let sight = Arc::clone(&tended.sight);
                     tokio::spawn(async move { sight.close().await });
                 }
@@ -158,6 +164,19 @@ impl Engine {
             later.push("keep, keep_looks and store_limit");
         }
         later
+    }
+
+    /// Incidents that were kept of services which are watched no more: their shares end, and it is said that nothing proved
+    /// them well. Else they would be told of for ever.
+    pub(super) fn drop_strangers(&mut self) {
+        let of_each = self.incidents.open().flat_map(|i| i.services.iter());
+        let lasting = of_each.filter(|(_, affected)| affected.until.is_none()).map(|(name, _)| name.clone());
+        let strangers: BTreeSet<String> =
+            lasting.filter(|name| !self.services.contains_key(name.as_str())).collect();
+        for name in strangers {
+            let verdicts = self.incidents.drop_service(&name, self.clock.now());
+            self.follow(verdicts);
+        }
     }
 
     fn drop_service(&mut self, name: &Arc<str>) {

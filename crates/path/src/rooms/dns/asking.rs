@@ -3,7 +3,7 @@
 
 use super::evidence::{Answer, AnswerOutcome, NameserverEvidence, StandIn, SystemLookup, SystemOutcome};
 use super::nameserver::{self, Limit, Nameserver};
-use super::probe::failed;
+use super::system::failed;
 use crate::clock::Stopwatch;
 use std::net::{IpAddr, UdpSocket};
 use std::time::Duration;

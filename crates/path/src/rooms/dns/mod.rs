@@ -9,3 +9,4 @@ pub mod nameserver;
 pub mod probe;
 mod reading;
 pub mod resolv_conf;
+mod system;

@@ -5,12 +5,11 @@
 
 use super::asking::Asking;
 use super::evidence::{DnsEvidence, StandIn, Subject, SystemLookup, SystemOutcome};
-use super::nameserver::{MAX_ADDRESSES, Nameserver};
+use super::nameserver::Nameserver;
 use super::resolv_conf::{DEFAULT_SERVER, RESOLV_CONF, ResolvConf, answered_without};
-use crate::aside::{self, NoResult};
+use super::system::system;
 use crate::clock::Stopwatch;
 use crate::service::Service;
-use dns_lookup::{AddrInfoHints, LookupError, LookupErrorKind, SockType};
 use pgmedic_model::Host;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -200,65 +199,5 @@ fn answered(outcome: &SystemOutcome) -> bool {
         SystemOutcome::Resolved(_) => true,
         SystemOutcome::Failed { code, .. } => code == "EAI_NONAME" || code == "EAI_NODATA",
         SystemOutcome::Silent => false,
-    }
-}
-
-/// getaddrinfo(3) for both families, at most until the deadline.
-pub async fn system(name: &str, deadline: Instant) -> SystemLookup {
-    let watch = Stopwatch::start();
-    let asked = name.to_owned();
-    let outcome = match aside::call("getaddrinfo", deadline, move || resolve(&asked)).await {
-        Ok(outcome) => outcome,
-        Err(NoResult::Silent) => SystemOutcome::Silent,
-        Err(NoResult::Failed(text)) => failed("EAI_SYSTEM", &text),
-    };
-    SystemLookup { elapsed_ms: watch.elapsed(), outcome }
-}
-
-/// getaddrinfo(3). A socket type is given, so that each address comes once.
-fn resolve(name: &str) -> SystemOutcome {
-    let hints = AddrInfoHints { socktype: SockType::Stream.into(), ..AddrInfoHints::default() };
-    match dns_lookup::getaddrinfo(Some(name), None, Some(hints)) {
-        Ok(found) => {
-            let mut addresses: Vec<IpAddr> = Vec::new();
-            for ip in found.flatten().map(|info| info.sockaddr.ip()).take(MAX_ADDRESSES) {
-                if !addresses.contains(&ip) {
-                    addresses.push(ip);
-                }
-            }
-            SystemOutcome::Resolved(addresses)
-        }
-        Err(error) => {
-            let code = code(&error);
-            let text = std::io::Error::from(error).to_string();
-            failed(code, text.strip_prefix("failed to lookup address information: ").unwrap_or(&text))
-        }
-    }
-}
-
-/// A failure by its code and text.
-pub(super) fn failed(code: &str, text: &str) -> SystemOutcome {
-    SystemOutcome::Failed { code: code.to_owned(), text: text.to_owned() }
-}
-
-/// The code's name (getaddrinfo(3)).
-fn code(error: &LookupError) -> &'static str {
-    /// glibc's EAI_ADDRFAMILY (netdb.h), which `dns-lookup` has no name for.
-    const ADDRFAMILY: i32 = -9;
-    match error.kind() {
-        LookupErrorKind::Again => "EAI_AGAIN",
-        LookupErrorKind::Badflags => "EAI_BADFLAGS",
-        LookupErrorKind::NoName => "EAI_NONAME",
-        LookupErrorKind::NoData => "EAI_NODATA",
-        LookupErrorKind::Fail => "EAI_FAIL",
-        LookupErrorKind::Family => "EAI_FAMILY",
-        LookupErrorKind::Socktype => "EAI_SOCKTYPE",
-        LookupErrorKind::Service => "EAI_SERVICE",
-        LookupErrorKind::Memory => "EAI_MEMORY",
-        LookupErrorKind::System => "EAI_SYSTEM",
-        _ if error.error_num() == ADDRFAMILY => "EAI_ADDRFAMILY",
-        // A name with a NUL in it never reaches getaddrinfo.
-        _ if error.error_num() == 0 => "EAI_NONAME",
-        _ => "EAI_?",
     }
 }
