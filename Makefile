@@ -12,7 +12,7 @@ demo:            ## breaks a real Postgres in the runbook's four ways, and finds
 
 test:            ## every test, on real parts; the last lines count what ran
 	@scripts/install-parts
-	@[ "$$(id -u)" != 0 ] || scripts/install-parts dockerd
+	@[ "$$(id -u)" != 0 ] || scripts/install-parts dockerd chromium
 	@scripts/test
 
 lint:            ## formatting, clippy, the house's own demands, licences
