@@ -9,6 +9,7 @@ pub mod entry;
 mod looks;
 mod op;
 mod postgres;
+pub mod reader;
 mod sqlite;
 #[cfg(test)]
 mod tests;

@@ -7,10 +7,13 @@
 //! its alerts: whoever put it is told so, with the incident as the other one has it. With the lease a watcher takes over the
 //! alerts that the other one had not delivered. Times are the server's, so that the watchers' clocks need not agree.
 
+mod glance;
 mod lease;
 mod run;
 mod schema;
 mod tls;
+
+pub(super) use glance::Glance;
 
 use super::Keep;
 use super::entry::StoreError;
@@ -138,8 +141,17 @@ impl Shared {
 
 /// A connection, with the schema as this version needs it.
 async fn connect(target: &Target) -> Result<Link, Trouble> {
-    let config = config(target);
-    let mut link = if target.tls.mode == SslMode::Disable || matches!(target.host, Host::Socket(_)) {
+    let mut link = link(target, "pgmedic-watch").await?;
+    let turn = link.client.transaction().await?;
+    schema::bring_up(&turn).await?;
+    turn.commit().await?;
+    Ok(link)
+}
+
+/// A connection with its bounds, under that name.
+async fn link(target: &Target, name: &str) -> Result<Link, Trouble> {
+    let config = config(target, name);
+    let link = if target.tls.mode == SslMode::Disable || matches!(target.host, Host::Socket(_)) {
         let (client, connection) = config.connect(NoTls).await?;
         Link { client, task: tokio::spawn(connection).abort_handle() }
     } else {
@@ -148,13 +160,10 @@ async fn connect(target: &Target) -> Result<Link, Trouble> {
         Link { client, task: tokio::spawn(connection).abort_handle() }
     };
     link.client.batch_execute(BOUNDS).await?;
-    let turn = link.client.transaction().await?;
-    schema::bring_up(&turn).await?;
-    turn.commit().await?;
     Ok(link)
 }
 
-fn config(target: &Target) -> Config {
+fn config(target: &Target, name: &str) -> Config {
     let mut config = Config::new();
     match &target.host {
         Host::Socket(folder) => config.host_path(folder),
@@ -181,6 +190,6 @@ fn config(target: &Target) -> Config {
     if target.tls.direct {
         config.ssl_negotiation(SslNegotiation::Direct);
     }
-    config.application_name("pgmedic-watch").connect_timeout(TIME);
+    config.application_name(name).connect_timeout(TIME);
     config
 }

@@ -77,8 +77,6 @@ async fn read(store: &Shared, client: &Client, op: Op) -> Result<Answer, Trouble
             let rows = client.query(sql, &[&now.0]).await?;
             Ok(Answer::Pauses(rows.iter().map(pause).collect()))
         }
-        Op::Incidents(filter) => incidents(client, &filter).await.map(Answer::Incidents),
-        Op::Find { id, whole } => find(client, &id, whole).await.map(Answer::Found),
         Op::LooksOf { service, since, limit } => {
             let sql = "select at, kind, status, elapsed_ms, lag_ms, roots from pgmedic.look
                        where service = $1 and at >= $2 order by at desc limit $3";
@@ -92,6 +90,15 @@ async fn read(store: &Shared, client: &Client, op: Op) -> Result<Answer, Trouble
             let rows = client.query(sql, &[&store.watcher, &since.0]).await?;
             Ok(Answer::Incidents(rows.iter().map(incident).collect::<Result<_, _>>()?))
         }
+        of_incidents => look_up(client, of_incidents).await,
+    }
+}
+
+/// Answers what anybody may ask, who watches or not.
+pub(super) async fn look_up(client: &Client, op: Op) -> Result<Answer, Trouble> {
+    match op {
+        Op::Incidents(filter) => incidents(client, &filter).await.map(Answer::Incidents),
+        Op::Find { id, whole } => find(client, &id, whole).await.map(Answer::Found),
         _ => Ok(Answer::Nothing),
     }
 }

@@ -1,6 +1,6 @@
 //! The schema `pgmedic` of a store that watchers share, by version.
 
-use tokio_postgres::Transaction;
+use tokio_postgres::{GenericClient, Transaction};
 
 /// The version that this pgmedic knows.
 const VERSION: i32 = 1;
@@ -45,16 +45,33 @@ create table pgmedic.lease (service text primary key, watcher text not null, unt
 /// Where the server refuses; in words, where a later pgmedic made it.
 pub(super) async fn bring_up(turn: &Transaction<'_>) -> Result<(), super::Trouble> {
     turn.execute("select pg_advisory_xact_lock($1)", &[&TURN]).await?;
-    let there: bool = turn.query_one("select to_regclass('pgmedic.version') is not null", &[]).await?.get(0);
-    if !there {
-        turn.batch_execute(FIRST).await?;
-        return Ok(());
+    match version(turn).await? {
+        None => Ok(turn.batch_execute(FIRST).await?),
+        Some(_) => Ok(()),
     }
-    let version: i32 = turn.query_one("select max(version) from pgmedic.version", &[]).await?.get(0);
+}
+
+/// Sees that the schema is of this version, and changes nothing.
+///
+/// # Errors
+/// As [`bring_up`]; in words, where there is none.
+pub(super) async fn is_known(client: &impl GenericClient) -> Result<(), super::Trouble> {
+    let none = || super::Trouble::Words("it has no schema pgmedic: pgmedic watch makes it".to_owned());
+    version(client).await?.map(|_| ()).ok_or_else(none)
+}
+
+/// The version that is there. None where there is none.
+async fn version(client: &impl GenericClient) -> Result<Option<i32>, super::Trouble> {
+    let there: bool =
+        client.query_one("select to_regclass('pgmedic.version') is not null", &[]).await?.get(0);
+    if !there {
+        return Ok(None);
+    }
+    let version: i32 = client.query_one("select max(version) from pgmedic.version", &[]).await?.get(0);
     if version > VERSION {
         return Err(super::Trouble::Words(format!(
             "its schema pgmedic is of a later pgmedic (version {version}, this one knows {VERSION})"
         )));
     }
-    Ok(())
+    Ok(Some(version))
 }

@@ -4,6 +4,7 @@
 //! A file that is broken is set aside under another name, never written over. A file that is somebody else's is not touched
 //! at all: the store steps aside, to the same name with `.pgmedic` behind it. Either is said.
 
+mod glance;
 mod prune;
 mod read;
 mod run;
@@ -12,6 +13,7 @@ mod schema;
 use super::Keep;
 use super::entry::StoreError;
 use super::op::{Answer, Op};
+pub(super) use glance::glance;
 pub(super) use read::{kind_word, status_of};
 pub(super) use run::what;
 use rusqlite::{Connection, ErrorCode};

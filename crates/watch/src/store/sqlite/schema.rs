@@ -81,6 +81,22 @@ pub(super) fn bring_up(db: &mut Connection) -> Result<(), Trouble> {
     Ok(())
 }
 
+/// Sees that a file is of this version, and changes nothing.
+///
+/// # Errors
+/// In words, where it is not.
+pub(super) fn is_known(db: &Connection) -> Result<(), String> {
+    let version: i64 =
+        db.query_row("pragma user_version", [], |row| row.get(0)).map_err(|error| error.to_string())?;
+    match usize::try_from(version).unwrap_or(usize::MAX) {
+        version if version == STEPS.len() => Ok(()),
+        version if version > STEPS.len() => {
+            Err(format!("a later pgmedic made it: its schema is {version}, this one knows {}", STEPS.len()))
+        }
+        _ => Err("pgmedic watch has not brought it to this version yet".to_owned()),
+    }
+}
+
 /// How the file is kept. Memory: a cache of 256 kB and no map. Each commit is on disk (`synchronous = full`) before it is
 /// acknowledged, a loss of power included: commits are few, for looks are written together and incidents are seldom, and
 /// what may not be lost (an alert, a fix that was begun) is exactly what is committed by itself.

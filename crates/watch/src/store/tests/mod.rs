@@ -4,6 +4,7 @@ mod cost;
 mod day;
 mod file;
 mod killed;
+mod reader;
 mod shared;
 
 use super::*;

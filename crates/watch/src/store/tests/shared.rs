@@ -16,13 +16,13 @@ use std::time::{Duration, Instant};
 
 const WITHIN: Duration = Duration::from_secs(5);
 
-struct Scene {
+pub(super) struct Scene {
     lab: Lab,
-    place: StoreAt,
-    runtime: tokio::runtime::Runtime,
+    pub(super) place: StoreAt,
+    pub(super) runtime: tokio::runtime::Runtime,
 }
 
-fn scene() -> Scene {
+pub(super) fn scene() -> Scene {
     let lab = Lab::build(Parts::default()).unwrap();
     let port = lab.postgres().port();
     let url = format!("postgres://{ROLE}:{PASSWORD}@127.0.0.1:{port}/{DATABASE}?sslmode=prefer");
