@@ -315,6 +315,9 @@ pub(crate) struct IncidentsArgs {
     /// How it is written
     #[arg(long, value_name = "FORMAT", default_value = "human", global = true)]
     pub(crate) format: PageFormat,
+    /// The configuration instead of ./pgmedic.toml: its daemon's incidents are shown, too
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(crate) config: Option<PathBuf>,
 }
 
 /// What to show of the record.

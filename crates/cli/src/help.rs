@@ -156,7 +156,16 @@ Examples:
   pgmedic incidents                            every incident on a line
   pgmedic incidents show                       the newest one
   pgmedic incidents show 20261126T0312 --format markdown > post-mortem.md
-  pgmedic incidents --format json | jq '.incidents[].causes'";
+  pgmedic incidents --format json | jq '.incidents[].causes'
+  pgmedic incidents --format json | jq '.watched[] | select(.closed_at == null)'
+
+Shows the record of pgmedic fix (PGMEDIC_STATE) and, with a configuration, the
+incidents of its daemon, from `store` of [watch], whether the daemon runs or
+not; without one, from the store in the state folder where there is one. What
+was done for an incident of the daemon's stands below it. The store is only
+read. One that cannot be is said on stderr, and the record is shown alone.
+In JSON, incidents are the record's, and watched the daemon's, each a
+pgmedic.incident/1.";
 
 pub(crate) const EXPLAIN: &str = "\
 Examples:

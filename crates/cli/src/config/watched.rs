@@ -89,9 +89,17 @@ impl Config {
         })
     }
 
+    /// Where the store is where nothing else is said.
+    pub(crate) fn default_store(state: &Path) -> PathBuf {
+        state.join(STORE)
+    }
+
     /// `store`: a file, `memory`, or a connection string.
-    fn store(&self, state: &Path, around: &mut Surroundings) -> Result<StoreAt, ConfigError> {
-        let Some(at) = &self.watch.store else { return Ok(StoreAt::Sqlite(state.join(STORE))) };
+    ///
+    /// # Errors
+    /// Where it is a secret that cannot be fetched, or a connection string that cannot be read.
+    pub(crate) fn store(&self, state: &Path, around: &mut Surroundings) -> Result<StoreAt, ConfigError> {
+        let Some(at) = &self.watch.store else { return Ok(StoreAt::Sqlite(Self::default_store(state))) };
         let text = self.fetched("store", at, around)?;
         if text == "memory" {
             return Ok(StoreAt::Memory);

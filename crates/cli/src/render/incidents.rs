@@ -1,27 +1,67 @@
-//! Incidents for people: a line each, one on a screen, and the post-mortem's Markdown.
+//! Incidents for people: a line each, and of the record one on a screen and its post-mortem in Markdown. Not in here: one of
+//! the daemon's (`watched`).
+
+pub(crate) mod watched;
 
 use super::style::{Look, Paint};
 use super::text::{ascii, visible};
-use pgmedic_model::{Report, StepOutcome};
-use pgmedic_path::journal::incidents::{Incident, Step};
+use pgmedic_model::{Report, StepOutcome, Timestamp};
+use pgmedic_path::journal::incidents::Incident;
+use pgmedic_watch::incident::Incident as Watched;
 use std::fmt::Write as _;
 
 /// Facts of each root in a post-mortem.
 const FACTS: usize = 8;
 
-/// A line each.
-pub(crate) fn list(list: &[Incident], look: &Look) -> String {
+/// One of those that are shown.
+pub(crate) enum Shown<'a> {
+    /// The daemon's, with what the record has of the acts for it.
+    Watch(&'a Watched, Vec<&'a Incident>),
+    /// The record's alone.
+    Fix(&'a Incident),
+}
+
+impl Shown<'_> {
+    /// When it was opened.
+    pub(crate) const fn opened_at(&self) -> Timestamp {
+        match self {
+            Self::Watch(w, _) => w.opened_at,
+            Self::Fix(i) => i.opened_at,
+        }
+    }
+}
+
+/// A line each; what was done for one of the daemon's below it.
+pub(crate) fn list(list: &[Shown<'_>], look: &Look) -> String {
     if list.is_empty() {
         return "no incidents: nothing was mended here yet\n".to_owned();
     }
-    list.iter().map(|i| line(i, look)).collect()
+    let mut out = String::new();
+    for one in list {
+        match one {
+            Shown::Fix(i) => out += &line(i, look),
+            Shown::Watch(w, fixes) => {
+                let (paint, word) = watched::stands(w);
+                let text = format!("{}  {}: {}", w.cause, watched::services(w), w.summary);
+                out += &row(&w.id, paint, word, &text, look);
+                for fix in fixes {
+                    out += "  fix ";
+                    out += &line(fix, look);
+                }
+            }
+        }
+    }
+    out
 }
 
 fn line(i: &Incident, look: &Look) -> String {
     let (paint, word) = ended(i);
-    let text = format!("{}  {}", i.causes.join(", "), i.summary);
-    let text = if look.unicode { visible(&text) } else { ascii(&visible(&text)) };
-    format!("{}  {}  {text}\n", i.id, look.paint(paint, word))
+    row(&i.id, paint, word, &format!("{}  {}", i.causes.join(", "), i.summary), look)
+}
+
+fn row(id: &str, paint: Paint, word: &str, text: &str, look: &Look) -> String {
+    let text = if look.unicode { visible(text) } else { ascii(&visible(text)) };
+    format!("{}  {}  {text}\n", visible(id), look.paint(paint, word))
 }
 
 const fn ended(i: &Incident) -> (Paint, &'static str) {
@@ -58,7 +98,7 @@ fn timeline(i: &Incident) -> Vec<(String, String)> {
             format!("{} on {}{on}, for {}", step.remedy, step.target, step.cause),
         ));
         let at = step.ended_at.unwrap_or(step.at).to_string();
-        lines.push((at, format!("  {}: {}", outcome(step), step.detail)));
+        lines.push((at, format!("  {}: {}", outcome(step.outcome), step.detail)));
         if !step.request_ids.is_empty() {
             lines.push((step.at.to_string(), format!("  requests {}", step.request_ids.join(", "))));
         }
@@ -70,8 +110,8 @@ fn timeline(i: &Incident) -> Vec<(String, String)> {
     lines
 }
 
-const fn outcome(step: &Step) -> &'static str {
-    match step.outcome {
+const fn outcome(outcome: Option<StepOutcome>) -> &'static str {
+    match outcome {
         Some(StepOutcome::Applied) => "applied",
         Some(StepOutcome::Refused) => "refused",
         Some(StepOutcome::Failed) => "failed",
@@ -81,20 +121,27 @@ const fn outcome(step: &Step) -> &'static str {
 }
 
 /// A line each, for a document.
-pub(crate) fn table(list: &[Incident]) -> String {
+pub(crate) fn table(list: &[Shown<'_>]) -> String {
     let mut out = "| incident | service | causes | outcome | summary |\n|---|---|---|---|---|\n".to_owned();
-    for i in list {
-        let _infallible = writeln!(
-            out,
-            "| {} | {} | {} | {} | {} |",
-            cell(&i.id),
-            cell(&i.service),
-            cell(&i.causes.join(", ")),
-            ended(i).1,
-            cell(&i.summary)
-        );
+    for one in list {
+        match one {
+            Shown::Fix(i) => table_row(&mut out, &i.id, i),
+            Shown::Watch(w, fixes) => {
+                let cells = [&w.id, &watched::services(w), &w.cause, watched::stands(w).1, &w.summary];
+                let _infallible = writeln!(out, "| {} |", cells.map(cell).join(" | "));
+                for fix in fixes {
+                    table_row(&mut out, &format!("fix {}", fix.id), fix);
+                }
+            }
+        }
     }
     out
+}
+
+fn table_row(out: &mut String, name: &str, i: &Incident) {
+    let causes = i.causes.join(", ");
+    let cells = [name, &i.service, &causes, ended(i).1, &i.summary];
+    let _infallible = writeln!(out, "| {} |", cells.map(cell).join(" | "));
 }
 
 fn cell(text: &str) -> String {
