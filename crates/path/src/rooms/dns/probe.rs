@@ -7,7 +7,7 @@ use super::asking::Asking;
 use super::evidence::{DnsEvidence, StandIn, Subject, SystemLookup, SystemOutcome};
 use super::nameserver::Nameserver;
 use super::resolv_conf::{DEFAULT_SERVER, RESOLV_CONF, ResolvConf, answered_without};
-use super::system::system;
+pub use super::system::system;
 use crate::clock::Stopwatch;
 use crate::service::Service;
 use pgmedic_model::Host;

@@ -24,7 +24,7 @@ type Coming = watch::Receiver<Option<SystemOutcome>>;
 static CALLS: Mutex<BTreeMap<String, Vec<Coming>>> = Mutex::new(BTreeMap::new());
 
 /// getaddrinfo(3) for both families, at most until the deadline.
-pub(super) async fn system(name: &str, deadline: Instant) -> SystemLookup {
+pub async fn system(name: &str, deadline: Instant) -> SystemLookup {
     let watch = Stopwatch::start();
     let outcome = match joined(name) {
         Ok(coming) => wait(coming, deadline).await,
