@@ -25,10 +25,12 @@ lint:            ## formatting, clippy, the house's own demands, licences
 	@if command -v cargo-deny >/dev/null; then cargo deny --log-level error check bans licenses sources; \
 	 else echo "cargo-deny is not installed: licences and sources are not checked (cargo install --locked cargo-deny)"; fi
 
-bench:           ## a check against psql and the standard plugins, in one run; writes docs/bench.md
-	@scripts/install-parts hyperfine time psql check_postgres
+bench:           ## a check against psql and the plugins, watch against the exporter, faults to alerts; writes docs/bench.md
+	@scripts/install-parts hyperfine time psql check_postgres haproxy prometheus-postgres-exporter
 	@cargo build --release --quiet
+	@cargo build --release --quiet --package pgmedic-lab --example understudies
 	@scripts/bench
+	@scripts/bench-watch
 
 accuracy:        ## every fault on Postgres 14 to 18, alone and in pairs, and 10,000 healthy checks; writes docs/accuracy.md
 	@scripts/install-parts

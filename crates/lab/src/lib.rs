@@ -27,6 +27,7 @@ pub mod postgres;
 pub mod process;
 pub mod programs;
 pub mod sessions;
+pub mod understudy;
 pub mod volume;
 pub mod wait;
 

@@ -9,6 +9,7 @@ mod alone;
 mod budget;
 mod doors;
 pub(crate) mod statement;
+mod turns;
 mod ways;
 mod window;
 

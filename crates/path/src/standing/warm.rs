@@ -8,7 +8,7 @@ use crate::clock::Stopwatch;
 use crate::evidence::{Evidence, QueryOutcome, RouteEvidence, Seen};
 use crate::platform::evidence::VolumeView;
 use crate::platform::volumes::measured_anew;
-use crate::rooms::app::evidence::{AppEvidence, HttpOutcome, ReadyEvidence};
+use crate::rooms::app::evidence::{HttpOutcome, ReadyEvidence};
 use crate::rooms::app::probe::ready;
 use crate::rooms::dns::evidence::DnsEvidence;
 use crate::rooms::dns::probe::{Resolver, look_aside};
@@ -48,10 +48,12 @@ pub async fn look(service: &Service, last: &Evidence, deadline: Instant) -> Evid
         policy: service.policy.clone(),
         expected: service.expected.clone(),
         standing,
-        front: front(&last.front, name),
-        app: AppEvidence { ready: readiness.unwrap_or_else(|| last.app.ready.clone()), ..last.app.clone() },
         ..last.clone()
     };
+    seen.front = front(seen.front, name);
+    if let Some(readiness) = readiness {
+        seen.app.ready = readiness;
+    }
     if let (Seen::Seen(host), Some(volumes)) = (&mut seen.host, volumes) {
         host.volumes = volumes;
     }
@@ -82,11 +84,11 @@ async fn through(
 }
 
 /// The way in as it was walked last, with the name as it is now. One that leads nowhere leads to no door.
-fn front(last: &RouteEvidence, name: Option<DnsEvidence>) -> RouteEvidence {
-    let Some(dns) = name else { return last.clone() };
+fn front(last: RouteEvidence, name: Option<DnsEvidence>) -> RouteEvidence {
+    let Some(dns) = name else { return last };
     if dns.addresses().is_empty() {
         return RouteEvidence {
-            address: last.address.clone(),
+            address: last.address,
             dns,
             network: None,
             proxy: None,
@@ -95,7 +97,7 @@ fn front(last: &RouteEvidence, name: Option<DnsEvidence>) -> RouteEvidence {
             query: None,
         };
     }
-    let mut front = last.clone();
+    let mut front = last;
     // What single nameservers said, the walk has asked them.
     front.dns = DnsEvidence { nameservers: std::mem::take(&mut front.dns.nameservers), ..dns };
     front

@@ -1,5 +1,6 @@
 //! The window on this host: whether it may be looked through for this service, and what it is asked.
 
+use super::turns::turn;
 use crate::aside;
 use crate::evidence::Seen;
 use crate::platform::evidence::HostEvidence;
@@ -136,6 +137,15 @@ pub(super) async fn look_through(service: &Service, ways: &Ways<'_>, until: Inst
         doors_alone: false,
         titles: ways.facts.is_some_and(|facts| facts.storage.archives_silently()),
     };
+    // An admitted look at the volumes is small.
+    let _turn = if ways.healthy {
+        None
+    } else {
+        match turn(until).await {
+            Ok(turn) => Some(turn),
+            Err(why) => return Seen::NotSeen(why),
+        }
+    };
     let limit = until.into_std();
     match aside::call("window", until + SLACK, move || look(&question, limit)).await {
         Ok(seen) => Seen::Seen(seen),
@@ -163,6 +173,7 @@ pub(super) async fn glimpse(
         doors_alone: true,
         ..HostQuestion::default()
     };
+    let _turn = turn(until).await.ok()?;
     let limit = until.into_std();
     aside::call("glimpse", until + SLACK, move || look(&question, limit)).await.ok()
 }
