@@ -38,6 +38,8 @@ pub struct Patient {
     pub looks: u64,
     /// The same for walks.
     pub walks: u64,
+    /// Looks and walks break down, and what was last seen says nothing of now.
+    pub blind: bool,
     /// Intervals that passed without a look.
     pub missed: u64,
     /// The latest lag.

@@ -12,7 +12,7 @@ pub struct Now<'p> {
     pub rooms: [Option<&'p RoomReport>; 10],
     /// Every finding that holds.
     pub findings: Vec<&'p Finding>,
-    /// The verdict. `Unknown` before the first look.
+    /// The verdict. `Unknown` before the first look, and where looks break down.
     pub status: Status,
 }
 
@@ -43,6 +43,8 @@ impl Patient {
         }
         let worst = findings.iter().map(|f| f.severity).max();
         let status = match (worst, last.map(|l| l.report.status)) {
+            // Nobody knows, and neither that it is well nor that it is ill is claimed.
+            _ if self.blind => Status::Unknown,
             (Some(Severity::Critical), _) => Status::Critical,
             (_, None | Some(Status::Unknown)) => Status::Unknown,
             (Some(Severity::Warning), _) => Status::Warning,

@@ -9,7 +9,7 @@ use crate::surroundings::Surroundings;
 use pgmedic_model::Secret;
 use pgmedic_path::Service;
 use pgmedic_watch::engine::{Plan, Planned};
-use pgmedic_watch::http::may_listen;
+use pgmedic_watch::http::may_serve;
 use pgmedic_watch::settings::{AlertTo, Settings, StoreAt, Watched};
 use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
@@ -50,10 +50,9 @@ impl Config {
             None => Ok(None),
         };
         let (token, read_token) = (secret("token", &keys.token)?, secret("read_token", &keys.read_token)?);
-        let refused =
-            |at: &At<_>, problem: String| self.document().error(at.span.clone(), problem, Show::Text);
         if let Some(at) = &keys.listen {
-            may_listen(at.value, token.as_ref()).map_err(|error| refused(at, error.to_string()))?;
+            may_serve(at.value, token.as_ref(), read_token.as_ref())
+                .map_err(|error| self.document().error(at.span.clone(), error.to_string(), Show::Text))?;
         }
         let mut alerts = Vec::new();
         for alert in &keys.alerts {

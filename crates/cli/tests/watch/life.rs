@@ -6,7 +6,7 @@ use pgmedic_lab::wait;
 use rustix::process::Signal;
 use std::net::TcpListener;
 use std::os::unix::net::UnixDatagram;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[test]
 fn a_good_configuration_is_taken_and_a_bad_one_refused_with_its_place() {
@@ -36,6 +36,27 @@ fn a_good_configuration_is_taken_and_a_bad_one_refused_with_its_place() {
     assert_eq!(daemon.ask("GET", "/api/v1/services/bakery/report", "").unwrap().0, 404);
     let (status, _) = daemon.ask("POST", "/api/v1/reload", "{}").unwrap();
     assert!(status == 200 || status == 202, "{status}");
+}
+
+#[test]
+fn a_reload_that_replaces_the_server_is_answered_over_the_one_before() {
+    let shop = Shop::new();
+    let daemon = shop.watch();
+    let path = shop.place.path().join("pgmedic.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let with = |key: &str| {
+        std::fs::write(&path, text.replacen("[watch]\n", &format!("[watch]\n{key}\n"), 1)).unwrap()
+    };
+    with("external_url = \"http://db-1.internal:9187\"");
+    let begun = Instant::now();
+    let (status, body) = daemon.ask("POST", "/api/v1/reload", "{}").unwrap();
+    assert_eq!(status, 200, "{body}");
+    assert!(begun.elapsed() < Duration::from_millis(900), "{:?}: it waited for itself", begun.elapsed());
+    shop.place.write("short", "short");
+    with("read_token = \"file:short\"");
+    let (status, body) = daemon.ask("POST", "/api/v1/reload", "{}").unwrap();
+    assert!(status >= 400 && body.contains("read_token"), "{status}: {body}");
+    assert_eq!(daemon.ask("GET", "/metrics", "").unwrap().0, 200, "the one before stays");
 }
 
 #[test]

@@ -11,3 +11,4 @@ mod killed;
 mod life;
 mod receiver;
 mod scene;
+mod store;

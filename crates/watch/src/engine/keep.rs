@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 
 /// How long the store has to take a change before it is told all the same.
 const PATIENCE: Duration = Duration::from_millis(50);
-/// The same where it was late for the one before: a thousand do not wait for it one after the other.
+/// The same where it was late for the one before and more wait: a thousand do not wait for it one after the other.
 const IMPATIENCE: Duration = Duration::from_millis(1);
 
 /// A change that is to be kept, and told.
@@ -62,7 +62,8 @@ async fn keep(
     let mut late = false;
     while let Some(Change { incident, entries, alerts }) = changes.recv().await {
         let id = incident.id.clone();
-        let within = if late { IMPATIENCE } else { PATIENCE };
+        // Only while others wait behind it: what comes of one that is late is told by the store later, but better at once.
+        let within = if late && !changes.is_empty() { IMPATIENCE } else { PATIENCE };
         let put = store.put(incident, entries.clone(), within).await;
         late = put == Put::Late;
         let other = match put {

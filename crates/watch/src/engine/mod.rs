@@ -9,6 +9,7 @@ mod keep;
 mod mending;
 mod orders;
 mod outlets;
+mod past;
 mod plan;
 mod record;
 mod reload;
@@ -31,6 +32,7 @@ use crate::settings::{Settings, Watched};
 use crate::store::{Keep, Store, StoreError};
 use keep::{Keeper, Other};
 use outlets::Outlets;
+use past::Past;
 use pgmedic_model::{Ms, Role, Timestamp};
 use pgmedic_path::aside;
 use pgmedic_path::identity::of_the_front;
@@ -126,6 +128,7 @@ struct Engine {
     loaded: mpsc::UnboundedSender<reload::Loaded>,
     loading: bool,
     met: Vec<Met>,
+    past: Past,
     last_seen: Instant,
 }
 
@@ -171,17 +174,14 @@ impl Engine {
         board.state().own.started_at = clock.now();
         board.beat();
         let listener = match settings.listen {
-            Some(at) => Some(outlets::bind(at, settings.token.as_ref()).await?),
+            Some(at) => Some(outlets::bind(at, &settings).await?),
             None => None,
         };
         let keep = Keep { incidents: settings.keep, looks: settings.keep_looks, limit: settings.store_limit };
         let store = Store::open(&settings.store, keep, &watcher, clock, board.clone()).await?;
-        let restored = store.restore().await?;
-        for said in &restored.said {
-            host.tell(&News::Trouble(said));
-        }
+        let (restored, past) = Past::ask(&store, &*host).await;
         let mut incidents = Incidents::new(settings.stable);
-        incidents.restore(restored.incidents, clock.now());
+        incidents.restore(restored, clock.now());
         let labels = services.iter().map(|p| (p.watched.service.name.clone(), p.watched.labels.clone()));
         let outlets = Outlets::open(
             outlets::Around {
@@ -226,6 +226,7 @@ impl Engine {
             loaded: load,
             loading: false,
             met: Vec::new(),
+            past,
             last_seen: Instant::now(),
         };
         engine.put_on_board();
@@ -300,7 +301,10 @@ impl Engine {
                 Some(loaded) = inlets.loaded.recv() => self.take_up(loaded).await,
                 Some(other) = inlets.others.recv() => self.adopt(other),
                 _ = alive.tick() => self.show_life(),
-                _ = tick.tick() => self.tick(),
+                _ = tick.tick() => {
+                    self.tick();
+                    self.take_up_the_past().await;
+                }
                 Some(seen) = inlets.seen.recv() => self.saw(&seen),
                 _ = glance.tick() => self.look_at_holds(),
             }
@@ -371,27 +375,6 @@ impl Engine {
         self.keeper.put(keep::Change { incident: Arc::clone(incident), entries, alerts });
     }
 
-    /// Another watcher has an incident already that was opened here.
-    fn adopt(&mut self, other: Other) {
-        let Other { id, incident } = other;
-        self.board.state().incidents.remove(&id);
-        let verdicts = self.incidents.adopt(&id, *incident, self.clock.now());
-        self.follow(verdicts);
-    }
-
-    /// What another watcher did that is gone falls to this one.
-    fn take_over(&mut self) {
-        let taken = self.store.taken_over();
-        if !taken.entries.is_empty() {
-            self.outlets.told().take(taken.entries);
-        }
-        let open: Vec<Arc<Incident>> =
-            taken.services.iter().flat_map(|service| self.incidents.of(service).cloned()).collect();
-        for incident in open {
-            self.changed(Change::Updated, incident);
-        }
-    }
-
     fn show(&self, incident: Arc<Incident>) {
         self.board.state().incidents.insert(incident.id.clone(), incident);
     }
@@ -403,11 +386,12 @@ impl Engine {
         let verdicts = self.incidents.tick(now);
         self.follow(verdicts);
         self.take_over();
+        self.tell_who_is_unseen();
         self.forget_what_is_over(now);
         self.remember();
         let ready = {
             let mut state = self.board.state();
-            let all = state.services.values().all(|patient| patient.last.is_some());
+            let all = state.services.values().all(|patient| patient.last.is_some() || patient.blind);
             let first = all && state.own.ready_at.is_none();
             if first {
                 state.own.ready_at = Some(now);

@@ -5,18 +5,21 @@ use super::{Host, News, Unable};
 use crate::alerts::{Alerts, BadReceiver, Hook, Plan};
 use crate::board::Board;
 use crate::clock::Clock;
-use crate::http::{self, Server, may_listen};
+use crate::http::{self, Server, may_serve};
 use crate::incident::Incident;
 use crate::settings::Settings;
 use crate::store::Store;
 use pgmedic_model::Secret;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
+
+/// What a server that is replaced has for the requests in its hands, and for ending.
+const LAST_REQUESTS: Duration = Duration::from_secs(2);
 
 /// Labels by service.
 pub(super) type Labels = BTreeMap<String, BTreeMap<String, String>>;
@@ -62,13 +65,24 @@ struct Serving {
     at: SocketAddr,
     asked: SocketAddr,
     config: Made,
+    spare: StdListener,
     running: Running,
 }
 
-/// Takes an address, where that may be.
-pub(super) async fn bind(at: SocketAddr, token: Option<&Secret>) -> Result<TcpListener, Unable> {
-    may_listen(at, token)?;
-    TcpListener::bind(at).await.map_err(|error| Unable::Bind { at, error })
+/// A listener, and the same once more for whoever serves there next.
+pub(super) type Listener = (TcpListener, StdListener);
+
+/// Takes the address of a configuration, where that may be.
+pub(super) async fn bind(at: SocketAddr, settings: &Settings) -> Result<Listener, Unable> {
+    may_serve(at, settings.token.as_ref(), settings.read_token.as_ref())?;
+    let bound = TcpListener::bind(at).await.and_then(TcpListener::into_std);
+    let both = bound.and_then(|spare| Ok((doubled(&spare)?, spare)));
+    both.map_err(|error| Unable::Bind { at, error })
+}
+
+/// The same listener once more: whoever is served next takes it over without a moment in which nobody listens.
+fn doubled(of: &StdListener) -> std::io::Result<TcpListener> {
+    TcpListener::from_std(of.try_clone()?)
 }
 
 impl Outlets {
@@ -76,7 +90,7 @@ impl Outlets {
         around: Around,
         settings: &Settings,
         labels: Labels,
-        listener: Option<TcpListener>,
+        listener: Option<Listener>,
         open: Vec<Arc<Incident>>,
     ) -> Result<Self, BadReceiver> {
         let alerts = alerts(&around, settings, labels)?;
@@ -131,29 +145,29 @@ impl Outlets {
         now != settings.listen.map(|at| (at, config_of(settings)))
     }
 
-    /// Serves there from now on, or nowhere.
+    /// Serves there from now on, or nowhere. Nothing is ended before the next one has all that it needs, and the one before
+    /// is not waited for: the request that asks for this may be in its hands.
     pub(super) async fn reserve(&mut self, settings: &Settings) -> Result<(), Unable> {
-        let same_place = self.serving.as_ref().map(|s| s.asked) == settings.listen;
-        if let Some(at) = settings.listen {
-            may_listen(at, settings.token.as_ref())?;
-        }
-        if same_place && let Some(before) = self.serving.take() {
-            before.running.end(Duration::from_secs(1)).await;
-        }
-        let listener = match settings.listen {
-            Some(at) => Some(bind(at, settings.token.as_ref()).await?),
-            None => None,
+        let next = match (settings.listen, &self.serving) {
+            (Some(at), Some(before)) if before.asked == at => {
+                may_serve(at, settings.token.as_ref(), settings.read_token.as_ref())?;
+                let broken = |error| Unable::Bind { at, error };
+                let spare = before.spare.try_clone().map_err(broken)?;
+                Some((doubled(&spare).map_err(broken)?, spare))
+            }
+            (Some(at), _) => Some(bind(at, settings).await?),
+            (None, _) => None,
         };
-        if let Some(before) = self.serving.take() {
-            before.running.end(Duration::from_secs(1)).await;
+        if let Some(Serving { running, .. }) = self.serving.take() {
+            tokio::spawn(running.end(LAST_REQUESTS));
         }
-        if let Some(listener) = listener {
+        if let Some(listener) = next {
             self.begin_serving(settings, listener);
         }
         Ok(())
     }
 
-    fn begin_serving(&mut self, settings: &Settings, listener: TcpListener) {
+    fn begin_serving(&mut self, settings: &Settings, (listener, spare): Listener) {
         let Some(asked) = settings.listen else { return };
         let at = listener.local_addr().unwrap_or(asked);
         let config = http::Config {
@@ -172,8 +186,8 @@ impl Outlets {
                 host.tell(&News::Trouble(&error.to_string()));
             }
         });
-        self.serving =
-            Some(Serving { at, asked, config: config_of(settings), running: Running { stop, task } });
+        let running = Running { stop, task };
+        self.serving = Some(Serving { at, asked, config: config_of(settings), spare, running });
     }
 
     /// Ends both.
@@ -184,8 +198,8 @@ impl Outlets {
             }
         };
         let serving = async {
-            if let Some(serving) = self.serving.take() {
-                serving.running.end(within).await;
+            if let Some(Serving { running, .. }) = self.serving.take() {
+                running.end(within).await;
             }
         };
         tokio::join!(telling, serving);

@@ -25,6 +25,9 @@ pub enum ListenError {
         "the token in [watch] holds a space or a character that no header can carry: use letters and digits"
     )]
     UnfitToken,
+    /// The same of the token that may only read.
+    #[error("read_token: {0}")]
+    ReadToken(Box<ListenError>),
     /// The listener is gone.
     #[error("the listener of the API cannot be used: {0}")]
     Closed(String),
@@ -42,6 +45,22 @@ pub fn may_listen(at: SocketAddr, token: Option<&Secret>) -> Result<(), ListenEr
         Some(_) => Ok(()),
         None if is_loopback(at) => Ok(()),
         None => Err(ListenError::NeedsToken(at)),
+    }
+}
+
+/// The same for both tokens: `read_token` is held to what `token` is, and where it is missing nothing is asked of it.
+///
+/// # Errors
+/// As [`may_listen`]; [`ListenError::ReadToken`] where it is `read_token` that is no good.
+pub fn may_serve(
+    at: SocketAddr,
+    token: Option<&Secret>,
+    read_token: Option<&Secret>,
+) -> Result<(), ListenError> {
+    may_listen(at, token)?;
+    match read_token {
+        Some(_) => may_listen(at, read_token).map_err(|error| ListenError::ReadToken(Box::new(error))),
+        None => Ok(()),
     }
 }
 
@@ -82,5 +101,16 @@ mod tests {
             assert_eq!(may_listen(at, Some(&Secret::new(token))), Err(ListenError::UnfitToken), "{token:?}");
         }
         assert!(!ListenError::UnfitToken.to_string().contains("0123"));
+    }
+
+    #[test]
+    fn the_token_that_may_only_read_is_held_to_the_same_and_named_where_it_is_no_good() {
+        let (at, good) = ("127.0.0.1:9187".parse().unwrap(), Secret::new("0123456789abcdef"));
+        assert_eq!(may_serve(at, None, None), Ok(()));
+        assert_eq!(may_serve(at, Some(&good), Some(&good)), Ok(()));
+        let error = may_serve(at, Some(&good), Some(&Secret::new("short"))).unwrap_err();
+        assert!(error.to_string().starts_with("read_token: "), "{error}");
+        let outside = "0.0.0.0:9187".parse().unwrap();
+        assert_eq!(may_serve(outside, None, Some(&good)), Err(ListenError::NeedsToken(outside)));
     }
 }

@@ -25,7 +25,7 @@ mod tests;
 mod tokens;
 
 pub use acts::{Acts, Answer, Approval, Declined, Filter, History, Looked, Scope};
-pub use listen::{ListenError, TOKEN_LENGTH, may_listen};
+pub use listen::{ListenError, TOKEN_LENGTH, may_listen, may_serve};
 pub use openapi::document as openapi;
 
 use crate::board::Board;
@@ -85,10 +85,7 @@ impl Server {
         shutdown: impl Future<Output = ()> + Send,
     ) -> Result<(), ListenError> {
         let at = listener.local_addr().map_err(|error| ListenError::Closed(error.to_string()))?;
-        may_listen(at, self.config.token.as_ref())?;
-        if let Some(token) = &self.config.read_token {
-            may_listen(at, Some(token))?;
-        }
+        may_serve(at, self.config.token.as_ref(), self.config.read_token.as_ref())?;
         serve::until(listener, self.shared(at)?, shutdown).await;
         Ok(())
     }

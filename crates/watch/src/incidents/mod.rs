@@ -85,6 +85,19 @@ impl Incidents {
         self.forget(now);
     }
 
+    /// The open incident that is the same trouble as one that was kept, and that was opened because nobody knew of that: a
+    /// service is ill with both, and they share a name of their roots.
+    #[must_use]
+    pub fn twin(&self, kept: &Incident) -> Option<&Arc<Incident>> {
+        let ill = |i: &Incident, service: &str| i.services.get(service).is_some_and(|a| a.until.is_none());
+        let names = |i: &Incident, cause: &str| i.cause == cause || i.causes.iter().any(|n| n.cause == cause);
+        let same = |mine: &&Arc<Incident>| {
+            let root = names(kept, &mine.cause) || names(mine, &kept.cause);
+            root && mine.services.keys().any(|service| ill(mine, service) && ill(kept, service))
+        };
+        self.open().filter(|_| kept.is_open()).find(same)
+    }
+
     /// Takes in one look or walk.
     pub fn take(&mut self, seen: &Seen, now: Timestamp) -> Vec<Verdict> {
         let mut out = Vec::new();

@@ -70,6 +70,9 @@ impl Schedule {
     /// a `LocalSet`: a walk stays on its thread.
     pub fn begin(&mut self, service: &Arc<str>, eyes: Arc<dyn Eyes>, rounds: Rounds) {
         let wake = Arc::new(Notify::new());
+        if let Some(patient) = self.board.state().services.get_mut(service) {
+            patient.blind = false;
+        }
         let first = Instant::now() + share(service, "first", rounds.interval);
         let ward = Ward {
             name: Arc::clone(service),
@@ -83,6 +86,7 @@ impl Schedule {
             // So many services that begin together do not walk together for ever.
             walk_due: first + share(service, "walk", rounds.walk),
             walked_well: Cell::new(None),
+            broken: Cell::new((0, first)),
         };
         // A walk holds what no other thread may touch.
         let task = tokio::task::spawn_local(ward.watch());

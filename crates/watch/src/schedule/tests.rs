@@ -316,3 +316,35 @@ fn what_is_scripted_is_found_so() {
         assert_eq!(report.status, status, "{:#?} {:?}", report.findings, report.unseen);
     }
 }
+
+#[test]
+fn a_service_whose_every_look_and_walk_breaks_down_is_unknown_and_known_again_when_one_does_not() {
+    let breaks = |kind, number| match (kind, number) {
+        (Kind::Look, 10..) => Does::Panics,
+        (Kind::Walk, n) if (5..100).contains(&n) => {
+            if n % 2 == 0 {
+                Does::Panics
+            } else {
+                Does::Hangs
+            }
+        }
+        _ => Does::Well(1),
+    };
+    let hurt = || vec![Eye::new("shop", breaks), Eye::new("calm", |_, _| Does::Well(1))];
+    let (_, board) = watched(hurt(), secs(120));
+    let state = board.state();
+    assert!(state.services["shop"].blind && !state.services["calm"].blind);
+    let (told, board) = watched(hurt(), secs(1500));
+    assert!(told.iter().any(|t| t.service == "shop" && t.at > secs(200)), "it was walked on");
+    assert!(!board.state().services["shop"].blind, "and is known again");
+}
+
+#[test]
+fn two_walks_that_break_down_leave_a_service_as_known_as_it_was() {
+    let breaks = |kind, number| match (kind, number) {
+        (Kind::Walk, 3 | 4) => Does::Panics,
+        _ => Does::Well(1),
+    };
+    let (_, board) = watched(vec![Eye::new("shop", breaks)], secs(17));
+    assert!(board.state().own.panics == 2 && !board.state().services["shop"].blind);
+}

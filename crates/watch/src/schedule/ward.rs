@@ -21,6 +21,11 @@ const SLACK: Duration = Duration::from_secs(1);
 /// Walks that are made at once in one interval; what wants more waits for the next.
 const AT_ONCE: u32 = 3;
 
+/// So many walks that break down one after the other leave a service unseen,
+const BLIND_WALKS: u32 = 3;
+/// and so does one, where none came to anything for so many of its times.
+const BLIND_TIMES: u32 = 5;
+
 /// One service's task.
 pub(super) struct Ward {
     pub(super) name: Arc<str>,
@@ -36,6 +41,8 @@ pub(super) struct Ward {
     pub(super) walk_due: Instant,
     /// The last walk found the service well; None before the first one.
     pub(super) walked_well: Cell<Option<bool>>,
+    /// Walks that broke down one after the other, and when one last came to something.
+    pub(super) broken: Cell<(u32, Instant)>,
 }
 
 /// A look that came to something.
@@ -128,12 +135,35 @@ impl Ward {
     }
 
     async fn walk(&self, lag: Ms) -> Option<Kind> {
-        let Some(judged) = self.unharmed(self.eyes.walk()).await else { return Some(Kind::Walk) };
+        let walked = self.unharmed(self.eyes.walk()).await;
+        self.mind(walked.is_some());
+        let Some(judged) = walked else { return Some(Kind::Walk) };
         self.walked_well.set(Some(is_well(judged.report.status)));
         let evidence = Arc::clone(&judged.evidence);
         let heard = self.tell(Kind::Walk, lag, judged).await;
         self.guarded(self.eyes.walked(&evidence)).await;
         heard.then_some(Kind::Walk)
+    }
+
+    /// Whether the service can be seen at all: where walks break down the last one that did not says nothing any more, and a
+    /// look does not show the door. The first that comes to something ends that.
+    fn mind(&self, came_to_something: bool) {
+        let (before, since) = self.broken.get();
+        let now = Instant::now();
+        let broken = if came_to_something { (0, now) } else { (before.saturating_add(1), since) };
+        self.broken.set(broken);
+        let long = broken.0 > 0 && now.duration_since(since) >= self.rounds.walk * BLIND_TIMES;
+        let blind = broken.0 >= BLIND_WALKS || long;
+        if !blind && before == 0 {
+            return;
+        }
+        // What it was known to be it is not known to be now: it is walked at every interval.
+        if blind {
+            self.walked_well.set(None);
+        }
+        if let Some(patient) = self.board.state().services.get_mut(&self.name) {
+            patient.blind = blind;
+        }
     }
 
     /// A look with its judgement.

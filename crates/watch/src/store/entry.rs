@@ -64,6 +64,9 @@ pub struct TakenOver {
     pub services: Vec<String>,
     /// Alerts that the other one had not delivered: to be taken by [`crate::alerts::Alerts::take`].
     pub entries: Vec<Entry>,
+    /// Incidents that were put too late to be answered ([`Put::Late`]) and turned out to be another watcher's, each with the
+    /// id that it had here: for [`crate::incidents::Incidents::adopt`].
+    pub others: Vec<(String, Box<Incident>)>,
     /// What the store has to say to a person: a broken file that was set aside, a Postgres that is not reached.
     pub said: Vec<String>,
 }
@@ -85,6 +88,14 @@ pub enum StoreError {
     /// A file cannot be made, opened or set aside.
     #[error("the store {path} cannot be kept: {why}; `store` in [watch] names another place")]
     File {
+        /// The file.
+        path: String,
+        /// Why.
+        why: String,
+    },
+    /// The disk does not take it: full, read-only, or broken. Watching goes on without it.
+    #[error("the store {path} cannot be had: {why}")]
+    Disk {
         /// The file.
         path: String,
         /// Why.

@@ -70,7 +70,8 @@ impl Store {
     /// Opens a store, and makes it where it is not there yet. `watcher` names this daemon among those that share a store:
     /// the same after a restart, and another one for each daemon. Counts are kept on `board`.
     ///
-    /// A Postgres that cannot be reached is no error: it is tried again, and until then everything is in memory.
+    /// A Postgres that cannot be reached is no error: it is tried again, and until then everything is in memory. Nor is a disk
+    /// that is full or fails: then memory it is, and [`Restored::said`] tells of it.
     ///
     /// # Errors
     /// Where a file cannot be made or is another watcher's. One that is broken is set aside, one that is not pgmedic's is
@@ -85,7 +86,15 @@ impl Store {
         let said = sqlite::Said::default();
         let backend = match at {
             StoreAt::Sqlite(path) => {
-                Backend::Own(sqlite::Thread::open(path.clone(), keep, Arc::clone(&said)).await?)
+                match sqlite::Thread::open(path.clone(), keep.clone(), Arc::clone(&said)).await {
+                    Err(error @ StoreError::Disk { .. }) => {
+                        let words =
+                            format!("{error}; until the next start everything is kept in memory alone");
+                        said.lock().unwrap_or_else(PoisonError::into_inner).push(words);
+                        Backend::Here(Box::new(sqlite::Book::open(None, keep, Arc::clone(&said))?))
+                    }
+                    opened => Backend::Own(opened?),
+                }
             }
             StoreAt::Postgres(target) => {
                 let watcher = watcher.to_owned();
@@ -123,14 +132,19 @@ impl Store {
 
     /// Keeps an incident as it is now, and what is to be told of it, in one transaction. Answers after `within` at the latest.
     pub async fn put(&self, incident: Arc<Incident>, entries: Vec<Entry>, within: Duration) -> Put {
-        let (tell, told) = oneshot::channel();
+        let (tell, mut told) = oneshot::channel();
         if self.0.jobs.try_send(Job::Put(Some(incident), entries, Some(tell))).is_err() {
             self.0.board.state().own.store_failures += 1;
             return Put::Late;
         }
-        match tokio::time::timeout(within, told).await {
+        match tokio::time::timeout(within, &mut told).await {
             Ok(Ok(put)) => put,
-            Ok(Err(_)) | Err(_) => Put::Late,
+            Ok(Err(_)) => Put::Late,
+            Err(_) => {
+                // Either it is here already, or the store finds nobody and keeps the outcome for `taken_over`.
+                told.close();
+                told.try_recv().unwrap_or(Put::Late)
+            }
         }
     }
 
@@ -229,7 +243,8 @@ impl Store {
     #[must_use]
     pub fn taken_over(&self) -> TakenOver {
         let (services, entries) = std::mem::take(&mut *self.0.shared.taken_over());
-        TakenOver { services, entries, said: self.said() }
+        let others = std::mem::take(&mut *self.0.shared.late()).into_iter().collect();
+        TakenOver { services, entries, others, said: self.said() }
     }
 
     /// Writes what is still to be written, for at most this long, and closes. Gives how much was not written.

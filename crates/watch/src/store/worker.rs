@@ -50,11 +50,25 @@ pub(super) struct Shared {
     pub(super) looks: Mutex<Looks>,
     pub(super) many_looks: Notify,
     pub(super) taken_over: Mutex<(Vec<String>, Vec<Entry>)>,
+    /// Incidents that turned out to be another watcher's when nobody waited for that any more, by the id that they had here.
+    late: Mutex<BTreeMap<String, Box<Incident>>>,
 }
 
 impl Shared {
     pub(super) fn looks(&self) -> MutexGuard<'_, Looks> {
         self.looks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What came of a put, with nobody who waits for it.
+    fn came_late(&self, id: String, put: Put) {
+        if let Put::Elsewhere(Some(other)) | Put::Adopt(other) = put {
+            self.late().insert(id, other);
+        }
+    }
+
+    /// What came late, for whoever fetches it.
+    pub(super) fn late(&self) -> MutexGuard<'_, BTreeMap<String, Box<Incident>>> {
+        self.late.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn taken_over(&self) -> MutexGuard<'_, (Vec<String>, Vec<Entry>)> {
@@ -199,9 +213,13 @@ impl Worker {
                 let lost = self.backlog.bound();
                 self.count(lost);
                 let put = if self.not_before.is_none() { self.write(&id).await } else { Put::Late };
-                // Whoever waited may have given up: it was told of as late then.
-                if let Some(tell) = tell {
-                    let _ = tell.send(put);
+                let untold = match tell {
+                    Some(tell) => tell.send(put).err(),
+                    None => Some(put),
+                };
+                // Whoever waited has given up: it was told of as late.
+                if let Some(put) = untold {
+                    self.shared.came_late(id, put);
                 }
             }
             Job::Settle { delivered, tried } => {
@@ -245,8 +263,9 @@ impl Worker {
     /// Writes what waits, until the store will not take it.
     async fn flush(&mut self) {
         while let Some(id) = self.backlog.puts.keys().next().cloned() {
-            if self.write(&id).await == Put::Late {
-                return;
+            match self.write(&id).await {
+                Put::Late => return,
+                put => self.shared.came_late(id, put),
             }
         }
         self.write_notes().await;

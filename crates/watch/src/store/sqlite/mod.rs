@@ -59,6 +59,8 @@ enum Trouble {
     Broken(String),
     /// Nothing is wrong with it, as far as is known.
     Barred(String),
+    /// The disk does not do what it is asked.
+    Disk(String),
 }
 
 /// One thing to do, and who waits for it.
@@ -128,10 +130,7 @@ impl Book {
             return Ok(Self { db, path: None, keep, said, _lock: None });
         };
         let path = free_place(path, &said)?;
-        let failed = |error: std::io::Error| StoreError::File {
-            path: path.display().to_string(),
-            why: error.to_string(),
-        };
+        let failed = |error: std::io::Error| of_file(&path, &error);
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
         }
@@ -183,14 +182,22 @@ impl Book {
 
 impl Trouble {
     fn at(self, path: &Path) -> StoreError {
-        let (Self::Broken(why) | Self::Barred(why)) = self;
-        StoreError::File { path: path.display().to_string(), why }
+        let path = path.display().to_string();
+        match self {
+            Self::Broken(why) | Self::Barred(why) => StoreError::File { path, why },
+            Self::Disk(why) => StoreError::Disk { path, why },
+        }
     }
 }
 
 impl From<rusqlite::Error> for Trouble {
     fn from(error: rusqlite::Error) -> Self {
-        if is_broken(&error) { Self::Broken(error.to_string()) } else { Self::Barred(error.to_string()) }
+        let why = error.to_string();
+        match code(&error) {
+            _ if is_broken(&error) => Self::Broken(why),
+            Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure) => Self::Disk(why),
+            _ => Self::Barred(why),
+        }
     }
 }
 
@@ -198,7 +205,10 @@ impl From<rusqlite::Error> for Trouble {
 fn whole(path: &Path, keep: &Keep) -> Result<Connection, Trouble> {
     // SQLite gives its log the rights that the file has.
     let made = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
-    made.map_err(|error| Trouble::Barred(error.to_string()))?;
+    made.map_err(|error| {
+        let why = error.to_string();
+        if is_the_disks(&error) { Trouble::Disk(why) } else { Trouble::Barred(why) }
+    })?;
     let db = Connection::open(path)?;
     db.busy_timeout(BUSY)?;
     let word: String = db.query_row("pragma quick_check(1)", [], |row| row.get(0))?;
@@ -216,11 +226,24 @@ fn begin(mut db: Connection, keep: &Keep) -> Result<Connection, Trouble> {
     Ok(db)
 }
 
+/// True where it is the disk that fails, and not the place that is wrong: it may be well again, and nobody mistyped.
+fn is_the_disks(error: &std::io::Error) -> bool {
+    use rustix::io::Errno;
+    let of_disks =
+        [Errno::NOSPC, Errno::DQUOT, Errno::IO, Errno::ROFS, Errno::STALE, Errno::NXIO, Errno::NODEV];
+    Errno::from_io_error(error).is_some_and(|errno| of_disks.contains(&errno))
+}
+
+fn of_file(path: &Path, error: &std::io::Error) -> StoreError {
+    let (path, why) = (path.display().to_string(), error.to_string());
+    if is_the_disks(error) { StoreError::Disk { path, why } } else { StoreError::File { path, why } }
+}
+
 /// Where the store is to be: there, or beside it where that is somebody else's.
 fn free_place(path: PathBuf, said: &Said) -> Result<PathBuf, StoreError> {
     let is_foreign = |path: &Path| match schema::whose(path) {
         Ok(whose) => Ok(whose == Whose::Foreign),
-        Err(error) => Err(StoreError::File { path: path.display().to_string(), why: error.to_string() }),
+        Err(error) => Err(of_file(path, &error)),
     };
     if !is_foreign(&path)? {
         return Ok(path);
@@ -243,7 +266,7 @@ fn lock(path: &Path) -> Result<File, StoreError> {
     name.push(".lock");
     let path = path.display().to_string();
     let opened = OpenOptions::new().append(true).create(true).mode(0o600).open(name);
-    let file = opened.map_err(|error| StoreError::File { path: path.clone(), why: error.to_string() })?;
+    let file = opened.map_err(|error| of_file(Path::new(&path), &error))?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
         Err(rustix::io::Errno::WOULDBLOCK) => Err(StoreError::Busy { path }),

@@ -227,3 +227,24 @@ fn a_postgres_is_reached_by_tls_and_only_with_the_right_password() {
     let said = store.taken_over().said;
     assert!(said[0].contains("28P01") && !said[0].contains("hunter2"), "{said:?}");
 }
+
+#[test]
+fn who_did_not_wait_for_the_store_hears_a_moment_later_that_another_one_had_it() {
+    let scene = scene();
+    let (one, two) = (scene.open("one"), scene.open("two"));
+    let (first, second) = (incident("a", 1), incident("a", 2));
+    assert_eq!(scene.put(&one, &first, vec![entry(1, &first)]), Put::Kept);
+    let put = scene.runtime.block_on(two.put(Arc::clone(&second), vec![entry(2, &second)], Duration::ZERO));
+    assert_eq!(put, Put::Late, "nobody waits 0 s for a server");
+    let end = Instant::now() + Duration::from_secs(20);
+    let others = loop {
+        let others = two.taken_over().others;
+        if !others.is_empty() {
+            break others;
+        }
+        assert!(Instant::now() < end, "nothing was heard");
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    assert_eq!((&*others[0].0, &*others[0].1.id), (&*second.id, &*first.id));
+    assert!(two.taken_over().others.is_empty(), "it is told once");
+}

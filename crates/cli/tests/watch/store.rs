@@ -1,0 +1,56 @@
+//! A store that is away at the start, and one whose disk is full: watching goes on, and what was open before is taken up.
+
+use crate::scene::Shop;
+use crate::support::closed_port;
+use pgmedic_lab::postgres::{DATABASE, PASSWORD, ROLE, Stop};
+use pgmedic_lab::{Lab, Parts};
+use rustix::process::Signal;
+use std::net::TcpListener;
+
+/// Has the daemon keep everything there.
+fn keep_in(shop: &Shop, url: &str) {
+    let path = shop.place.path().join("pgmedic.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(path, text.replacen("[watch]\n", &format!("[watch]\nstore = \"{url}\"\n"), 1)).unwrap();
+}
+
+#[test]
+fn a_store_that_is_gone_or_hung_keeps_nobody_from_watching() {
+    let shop = Shop::new();
+    let hung = TcpListener::bind("127.0.0.1:0").unwrap();
+    for port in [closed_port(), hung.local_addr().unwrap().port()] {
+        shop.configure("", "", "");
+        keep_in(&shop, &format!("postgres://u@127.0.0.1:{port}/d"));
+        let daemon = shop.watch();
+        daemon.wait_line("trouble", "which incidents are open already is not known");
+        daemon.signal(Signal::TERM);
+        assert!(daemon.ended().0.success());
+        std::fs::remove_file(shop.place.path().join("log")).unwrap();
+    }
+}
+
+#[test]
+fn what_was_open_before_is_taken_up_when_the_store_is_back() {
+    let shop = Shop::new();
+    let store = Lab::build(Parts::default()).unwrap_or_else(|e| panic!("{e}"));
+    let port = store.postgres().port();
+    keep_in(&shop, &format!("postgres://{ROLE}:{PASSWORD}@127.0.0.1:{port}/{DATABASE}?sslmode=prefer"));
+    let daemon = shop.watch();
+    shop.stop_server();
+    let first = daemon.wait_incident("the first one", |i| i["closed_at"].is_null());
+    daemon.signal(Signal::TERM);
+    assert!(daemon.ended().0.success());
+    store.postgres().stop(Stop::Immediate).unwrap();
+    let daemon = shop.begin(&[]);
+    daemon.wait_for("/ready");
+    let services = || daemon.page("/api/v1/services");
+    let opened = || daemon.lines().iter().filter(|l| l["event"] == "opened").count();
+    pgmedic_lab::wait::until_true("it is opened anew", std::time::Duration::from_secs(30), || opened() == 2)
+        .unwrap_or_else(|error| panic!("{error}: {} {:#?}", services(), daemon.lines()));
+    store.postgres().ensure_up().unwrap();
+    daemon.wait_incident("the first one goes on", |i| i["id"] == first["id"] && i["closed_at"].is_null());
+    let sql = "select count(*) from pgmedic.incident where closed_at is null";
+    let one = || store.postgres().sql_in(DATABASE, sql).unwrap()[0][0].as_deref() == Some("1");
+    pgmedic_lab::wait::until_true("one is open", std::time::Duration::from_secs(40), one)
+        .unwrap_or_else(|error| panic!("{error}: {:#?}", daemon.lines()));
+}
