@@ -60,6 +60,9 @@ pub struct Incidents {
 impl Incidents {
     /// An incident that comes back within this time of its close is the same one.
     pub const SAME: Duration = Duration::from_secs(600);
+    /// A warning of the same room is told of only this long after a critical incident: slots that were freed up to
+    /// `keep_free` are near their limit until those who hold them have calmed down.
+    pub const WAKE: Duration = Duration::from_secs(60);
     /// The longest that a service must stay well before its incident is closed, however often it flapped.
     pub const HOLD: Duration = Duration::from_secs(300);
     /// The most closed incidents that are known for coming back.

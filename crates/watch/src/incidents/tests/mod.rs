@@ -7,7 +7,7 @@ use super::scene::{Scene, at, critical, root};
 use super::{Incidents, Verdict};
 use crate::incident::{Act, Change, Incident};
 use crate::seen::Kind;
-use pgmedic_model::{Confidence, Ms, RemedyKind, Room, Severity, Timestamp};
+use pgmedic_model::{Confidence, Ms, RemedyKind, Room, Severity, StepOutcome, Timestamp};
 use pgmedic_path::Evidence;
 use pgmedic_path::evidence::{QueryEvidence, QueryOutcome};
 use pgmedic_path::rooms::network::evidence::ConnectOutcome;
@@ -205,6 +205,30 @@ fn a_warning_is_confirmed_by_three_looks_in_a_row() {
 }
 
 #[test]
+fn a_warning_in_the_wake_of_something_critical_in_its_room_waits_for_a_minute() {
+    let mut incidents = none();
+    let full = Scene::walk("a").finds(critical("slots-exhausted", Room::Admission));
+    tell(&mut incidents, &full, 0);
+    tell(&mut incidents, &full, 10);
+    let warned = |cause, room| Scene::walk("a").finds(root(cause, room, Severity::Warning));
+    let near = warned("slots-nearly-exhausted", Room::Admission);
+    let mut said = Vec::new();
+    for second in 1..=65 {
+        said.extend(tell(&mut incidents, &near, second * 1000));
+    }
+    assert_eq!(said, ["closed slots-exhausted"]);
+    // It was closed at 6 s, and three looks after the minute it is news.
+    for second in 66..=70 {
+        said.extend(tell(&mut incidents, &near, second * 1000));
+    }
+    assert_eq!(said[1..], ["opened slots-nearly-exhausted"]);
+    let mut elsewhere = opened();
+    let filling = warned("disk-filling", Room::Storage);
+    let said: Vec<_> = (1..4).flat_map(|second| tell(&mut elsewhere, &filling, second * 1000)).collect();
+    assert_eq!(said, ["opened disk-filling"], "of another room at once");
+}
+
+#[test]
 fn a_warning_that_only_walks_see_is_not_forgotten_by_the_looks_between() {
     let mut incidents = none();
     let slow = Scene::walk("a").finds(root("resolver-silent", Room::Dns, Severity::Warning));
@@ -377,11 +401,8 @@ fn what_comes_back_within_ten_minutes_is_the_same_incident_and_later_another() {
     assert_eq!(tell(&mut incidents, &down(), 1_212_005), ["opened port-closed"]);
 }
 
-#[test]
-fn what_was_done_is_kept_and_two_failures_call_a_person() {
-    let mut incidents = opened();
-    let id = only(&incidents).id.clone();
-    let act = |n: i64, outcome| Act {
+fn act(n: i64, outcome: Option<StepOutcome>) -> Act {
+    Act {
         service: "a".to_owned(),
         at: at(n),
         remedy: "terminate-idle-sessions".to_owned(),
@@ -391,10 +412,16 @@ fn what_was_done_is_kept_and_two_failures_call_a_person() {
         detail: String::new(),
         record: None,
         by: "policy".to_owned(),
-    };
+    }
+}
+
+#[test]
+fn what_was_done_is_kept_and_two_failures_call_a_person() {
+    let mut incidents = opened();
+    let id = only(&incidents).id.clone();
     for n in 0..60 {
         assert_eq!(incidents.acted(&id, act(n, None), at(n)).len(), 1);
-        incidents.acted(&id, act(n, Some(pgmedic_model::StepOutcome::Failed)), at(n));
+        incidents.acted(&id, act(n, Some(StepOutcome::Failed)), at(n));
     }
     let incident = only(&incidents);
     assert_eq!(incident.actions.len(), Incident::ACTIONS);
@@ -405,6 +432,17 @@ fn what_was_done_is_kept_and_two_failures_call_a_person() {
     incidents.fixed(&id, false, 2, at(101));
     let incident = only(&incidents);
     assert!(incident.escalated && incident.held.as_ref().unwrap().starts_with("2 fixes failed"));
+}
+
+#[test]
+fn what_a_fix_tells_after_the_close_is_kept_and_nobody_is_told() {
+    let mut incidents = opened();
+    tell(&mut incidents, &Scene::walk("a"), 1000);
+    assert_eq!(tell(&mut incidents, &Scene::walk("a"), 6000), ["closed port-closed"]);
+    let incident = only(&incidents);
+    let said = incidents.acted(&incident.id, act(1000, Some(StepOutcome::Applied)), at(7000));
+    assert_eq!(said.iter().map(word).collect::<Vec<_>>(), ["noted port-closed"]);
+    assert_eq!(only(&incidents).actions.len(), 1);
 }
 
 #[test]
