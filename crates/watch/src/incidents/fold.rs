@@ -171,7 +171,7 @@ impl Share {
     /// Its root was found.
     fn found(&mut self, finding: &Finding, by: Kind) {
         self.severity = finding.severity;
-        self.asked = false;
+        (self.asked, self.other) = (false, None);
         // What a look has seen once, looks can see.
         if by == Kind::Look {
             self.by = by;

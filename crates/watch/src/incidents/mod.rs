@@ -193,6 +193,13 @@ impl Incidents {
         ids.filter_map(|id| self.get(id))
     }
 
+    /// A walk has found the incident's root gone for this service, and it is only waited whether it stays so.
+    #[must_use]
+    pub fn seems_over(&self, id: &str, service: &str) -> bool {
+        let share = self.cases.get(service).and_then(|case| case.shares.get(id));
+        share.is_some_and(|share| share.well_since.is_some())
+    }
+
     /// Services that have an open incident or something in doubt: the rest costs nothing.
     #[must_use]
     pub fn cases(&self) -> usize {
