@@ -1,14 +1,18 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
-.PHONY: help demo test lint bench accuracy fuzz fmt build install
+.PHONY: help demo watch-demo test lint bench accuracy fuzz fmt build install
 .DEFAULT_GOAL := help
 
 help:            ## this list
-	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 demo:            ## breaks a real Postgres in the runbook's four ways, and finds and mends each before your eyes
 	@scripts/install-parts
 	@cargo build --release --quiet
 	@target/release/pgmedic drill --runbook
+
+watch-demo:      ## the same four faults on a running watch, with a real Prometheus and a real Alertmanager: told, mended, resolved
+	@scripts/install-parts
+	@cargo test --release --quiet --package pgmedic --test watch -- --nocapture each_fault_of_the_runbook
 
 test:            ## every test, on real parts; the last lines count what ran
 	@scripts/install-parts

@@ -26,7 +26,11 @@ impl Engine {
         }
         let now = self.clock.now();
         let Some(tended) = self.services.get(service) else { return };
-        let due = |incident: &&Arc<Incident>| tended.retry.get(&incident.id).is_none_or(|at| *at <= now);
+        // What seems over is not mended once more because of what its remedy left: that is another's, where it lasts.
+        let due = |incident: &&Arc<Incident>| {
+            tended.retry.get(&incident.id).is_none_or(|at| *at <= now)
+                && !self.incidents.seems_over(&incident.id, service)
+        };
         let mut incidents: Vec<Arc<Incident>> = self.incidents.of(service).filter(due).cloned().collect();
         // One that is critical goes before a warning; of two alike the older. One that is held stands in no other's way.
         incidents.sort_by_key(|i| (std::cmp::Reverse(i.severity), i.opened_at));

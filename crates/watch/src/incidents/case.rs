@@ -26,13 +26,16 @@ pub(super) struct Share {
     pub(super) by: Kind,
     /// Since when walks by the door find it well.
     pub(super) well_since: Option<Timestamp>,
+    /// Another name under which its root was found, and when first: one that is seen once in passing renames nothing.
+    pub(super) other: Option<(String, Timestamp)>,
     /// A walk was asked for, to prove that it is over.
     pub(super) asked: bool,
 }
 
 impl Share {
     pub(super) const fn of(finding: &Finding, cause: String, by: Kind) -> Self {
-        Self { cause, room: finding.room, severity: finding.severity, by, well_since: None, asked: false }
+        let (room, severity) = (finding.room, finding.severity);
+        Self { cause, room, severity, by, well_since: None, other: None, asked: false }
     }
 }
 
@@ -62,6 +65,19 @@ pub(super) fn says(seen: &Seen, share: &Share) -> Says {
         Status::Ok | Status::Warning => share.severity == Severity::Critical || in_its_room,
     };
     if gone && !found { Says::Gone } else { Says::Unproved }
+}
+
+impl Share {
+    /// True where its root was found by this name before, with no other between.
+    pub(super) fn was_seen_as(&mut self, cause: &str, at: Timestamp) -> bool {
+        match &self.other {
+            Some((name, first)) if name == cause => *first != at,
+            _ => {
+                self.other = Some((cause.to_owned(), at));
+                false
+            }
+        }
+    }
 }
 
 impl Case {

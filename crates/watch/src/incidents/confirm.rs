@@ -155,7 +155,9 @@ fn refuses(front: &RouteEvidence) -> bool {
 fn waited_in_vain(e: &Evidence) -> bool {
     let front = &e.front;
     if let Some(query) = &front.query {
-        return query.outcome == QueryOutcome::Silent && query.elapsed_ms.0 >= WAITED;
+        // Where another connection was answered meanwhile, one answer was lost, or we came too late for it.
+        let other = query.aftermath.as_ref().is_some_and(|after| after.small);
+        return query.outcome == QueryOutcome::Silent && query.elapsed_ms.0 >= WAITED && !other;
     }
     if let Some(startup) = &front.startup {
         let silent = matches!(startup.outcome, StartupOutcome::Silent { .. });

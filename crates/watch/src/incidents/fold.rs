@@ -137,14 +137,25 @@ impl Incidents {
         if roots.any(|f| f.severity == Severity::Critical) {
             return;
         }
-        let fresh: Vec<&Finding> =
-            seen.report.roots().filter(|f| seen.saw(f) && !case.has(&f.cause)).collect();
+        let told =
+            |f: &&Finding| seen.saw(f) && !case.has(&f.cause) && !self.in_the_wake(&seen.service, f, now);
+        let fresh: Vec<&Finding> = seen.report.roots().filter(told).collect();
         for finding in case.doubts.warnings(seen, &fresh) {
             match self.displaced(case, seen, finding) {
                 Some(id) if self.follows(case, &id, seen, finding, now, out) => {}
                 _ => self.enter(case, seen, finding, now, out),
             }
         }
+    }
+
+    /// Something critical of the same room is open, or was until lately: what is left of it is no incident of its own.
+    fn in_the_wake(&self, service: &str, finding: &Finding, now: Timestamp) -> bool {
+        let wake = ms(Self::WAKE);
+        self.known.values().map(|known| &known.incident).any(|i| {
+            let own = i.services.get(service);
+            let lately = own.is_some_and(|own| own.until.is_none_or(|until| now.0 - until.0 < wake));
+            lately && i.severity == Severity::Critical && i.room == finding.room
+        })
     }
 
     fn displaced(&self, case: &Case, seen: &Seen, finding: &Finding) -> Option<String> {
@@ -160,7 +171,7 @@ impl Share {
     /// Its root was found.
     fn found(&mut self, finding: &Finding, by: Kind) {
         self.severity = finding.severity;
-        self.asked = false;
+        (self.asked, self.other) = (false, None);
         // What a look has seen once, looks can see.
         if by == Kind::Look {
             self.by = by;

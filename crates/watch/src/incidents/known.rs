@@ -89,7 +89,8 @@ impl Known {
         if (0..gap).contains(&quiet) {
             return;
         }
-        if weight > Weight::Note {
+        // Of one that is over nobody is told more: an Alertmanager would take it that it fires again.
+        if weight > Weight::Note && self.incident.is_open() {
             self.said = self.said.saturating_add(1);
             self.told(Change::Updated, now, out);
         } else {

@@ -60,6 +60,9 @@ pub struct Incidents {
 impl Incidents {
     /// An incident that comes back within this time of its close is the same one.
     pub const SAME: Duration = Duration::from_secs(600);
+    /// A warning of the same room is told of only this long after a critical incident: slots that were freed up to
+    /// `keep_free` are near their limit until those who hold them have calmed down.
+    pub const WAKE: Duration = Duration::from_secs(60);
     /// The longest that a service must stay well before its incident is closed, however often it flapped.
     pub const HOLD: Duration = Duration::from_secs(300);
     /// The most closed incidents that are known for coming back.
@@ -201,6 +204,13 @@ impl Incidents {
     pub fn of<'a>(&'a self, service: &'a str) -> impl Iterator<Item = &'a Arc<Incident>> {
         let ids = self.cases.get(service).into_iter().flat_map(|case| case.shares.keys());
         ids.filter_map(|id| self.get(id))
+    }
+
+    /// A walk has found the incident's root gone for this service, and it is only waited whether it stays so.
+    #[must_use]
+    pub fn seems_over(&self, id: &str, service: &str) -> bool {
+        let share = self.cases.get(service).and_then(|case| case.shares.get(id));
+        share.is_some_and(|share| share.well_since.is_some())
     }
 
     /// Services that have an open incident or something in doubt: the rest costs nothing.

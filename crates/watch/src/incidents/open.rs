@@ -6,7 +6,7 @@ use super::places::places;
 use super::{Incidents, Verdict};
 use crate::incident::{Affected, Change, Incident};
 use crate::seen::{Kind, Seen};
-use pgmedic_model::{Finding, Timestamp};
+use pgmedic_model::{Finding, Severity, Timestamp};
 use std::collections::BTreeMap;
 
 impl Incidents {
@@ -28,7 +28,10 @@ impl Incidents {
         if others && !shared {
             return false;
         }
-        if !known.may_be_renamed(now) {
+        let worse = finding.severity > known.incident.severity;
+        let sure =
+            worse || finding.severity < Severity::Critical || share.was_seen_as(&finding.cause, seen.at);
+        if !sure || !known.may_be_renamed(now) {
             // It is ill, by whatever name.
             share.well_since = None;
             return true;
@@ -36,7 +39,6 @@ impl Incidents {
         if share.well_since.is_some_and(|since| since < seen.at) {
             known.flapped(seen.at, ms(self.stable));
         }
-        let worse = finding.severity > known.incident.severity;
         *share = Share::of(finding, finding.cause.clone(), seen.kind);
         if let Some(own) = known.edit().services.get_mut(&*seen.service) {
             own.cause.clone_from(&finding.cause);
@@ -216,6 +218,7 @@ impl Share {
             severity: incident.severity,
             by: Kind::Walk,
             well_since: None,
+            other: None,
             asked: false,
         }
     }

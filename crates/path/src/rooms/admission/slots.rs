@@ -14,6 +14,8 @@ use pgmedic_model::{Action, Fact, Ms, RemedyKind, RemedyPlan, Source, Timestamp}
 pub(crate) struct Slots {
     /// Client backends.
     pub(crate) taken: u64,
+    /// pgmedic's standing session among them: 1, or 0.
+    pub(crate) standing: u64,
     /// `max_connections` less the reserves.
     pub(crate) ordinary: u64,
     /// `max_connections`.
@@ -59,6 +61,7 @@ fn from_views(e: &Evidence) -> Option<Slots> {
     let stands = u64::from(e.standing.get().is_some_and(RouteEvidence::admitted));
     Some(Slots {
         taken: a.client_backends.saturating_sub(a.own.saturating_sub(stands)),
+        standing: stands.min(a.own),
         ordinary: a.ordinary(),
         max: a.max_connections,
         exact: facts.me.sees_all || facts.me.superuser,
@@ -79,6 +82,7 @@ fn from_titles(e: &Evidence) -> Option<Slots> {
     let reserved = host.superuser_reserved.unwrap_or(3) + host.reserved.unwrap_or(0);
     Some(Slots {
         taken: groups.iter().map(|g| g.count).sum(),
+        standing: 0,
         ordinary: max.saturating_sub(reserved),
         max,
         exact: true,

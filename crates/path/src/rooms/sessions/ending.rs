@@ -96,7 +96,8 @@ pub(crate) fn terminate_idle(e: &Evidence) -> Option<RemedyPlan> {
                     l.locktype = 'advisory')";
     let sql = signal("pg_terminate_backend", &idle, unlocked);
     let end = RemedyPlan::by_hand("terminate-idle-sessions", RemedyKind::Sessions, plan, psql(e, &sql));
-    let down_to = Some(slots.ordinary.saturating_sub(wanted));
+    // Whoever acts counts others' sessions alone; the standing one has its slot all the same.
+    let down_to = Some(slots.ordinary.saturating_sub(wanted + slots.standing));
     Some(end.doing(Action::Terminate { sessions: references(&idle), class: SessionClass::Idle, down_to }))
 }
 
@@ -285,6 +286,7 @@ pub(crate) fn session(facts: &SqlFacts, pid: i32) -> Option<&SessionView> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::evidence::Seen;
     use crate::evidence::fixture::with_facts;
 
     /// A client's session of renderflow-api in `state` for `ms`.
@@ -330,6 +332,12 @@ pub(crate) mod tests {
         assert!(plan.command.contains("in ((55, '2026-11-23 02:00:00.123456+00'::timestamptz), (54,"));
         assert!(!plan.command.contains("(35,"));
         assert!(plan.command.contains("and state = 'idle' and not exists (select from pg_locks"));
+        e.standing = Seen::Seen(e.front.clone());
+        let Some(Action::Terminate { down_to, .. }) = terminate_idle(&e).unwrap().action else {
+            panic!("as before")
+        };
+        assert_eq!(down_to, Some(76), "the standing session has one of the 77");
+        e.standing = Seen::NotSeen("none is kept".to_owned());
         e.policy.max_terminations = 3;
         assert!(terminate_idle(&e).unwrap().plan.starts_with("terminate 3 of 55"));
     }

@@ -3,6 +3,7 @@
 use crate::cause::Proof;
 use crate::evidence::Evidence;
 use crate::rooms::admission::slots::{self, Slots};
+use crate::rooms::sessions::ending;
 use crate::said::{self, Said};
 use pgmedic_model::pooler_words::Words;
 use pgmedic_model::{Confidence, Finding, RemedyKind, RemedyPlan, Room, Severity};
@@ -19,10 +20,11 @@ cause! {
     /// process titles (`ps -o args --ppid POSTMASTER`) show role, database, client and what each backend does.
     ///
     /// ## What mends it
-    /// 1. Stop one instance of the application that holds most: its sessions close.
-    /// 2. On the database's host, end chosen *idle* backends: `kill -TERM PID` (the same as `pg_terminate_backend`).
-    /// 3. Restart the application, one instance at a time.
-    /// 4. Last, and only with disk space free: restart the database in fast mode.
+    /// 1. Whoever is in already can end idle sessions: a console left open, or `pgmedic watch` by its standing session.
+    /// 2. Stop one instance of the application that holds most: its sessions close.
+    /// 3. On the database's host, end chosen *idle* backends: `kill -TERM PID` (the same as `pg_terminate_backend`).
+    /// 4. Restart the application, one instance at a time.
+    /// 5. Last, and only with disk space free: restart the database in fast mode.
     ///
     /// ## What makes it worse
     /// `kill -9` of any backend: the server then ends every session and goes through crash recovery. A restart under
@@ -52,10 +54,14 @@ fn find(e: &Evidence) -> Option<Finding> {
     let proof = facts.next()?;
     let summary = summary(e, slots.as_ref());
     let mut finding = Finding::new(CAUSE.id, Room::Admission, Severity::Critical, confidence, summary, proof)
-        .and_all(facts)
-        .mended_by(signal_from_the_host(e));
-    // Where connections that never log in may hold the places, nobody's sessions are in the way.
-    if let Some(restart) = slots::restart_holder(e, slots.as_ref()).filter(|_| !nearly_empty) {
+        .and_all(facts);
+    // Whoever is in already, a standing session, can end others'. Where connections that never log in may hold the
+    // places, nobody's sessions are in the way.
+    let terminate = ending::terminate_idle(e).filter(|_| !nearly_empty);
+    let from_inside = terminate.is_some();
+    finding = terminate.into_iter().chain([signal_from_the_host(e)]).fold(finding, Finding::mended_by);
+    if let Some(restart) = slots::restart_holder(e, slots.as_ref()).filter(|_| !nearly_empty && !from_inside)
+    {
         finding = finding.mended_by(restart);
     }
     if nearly_empty {
@@ -100,7 +106,7 @@ fn signal_from_the_host(e: &Evidence) -> RemedyPlan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::fixture::{healthy, refused, window};
+    use crate::evidence::fixture::{healthy, refused, window, with_facts};
     use crate::platform::evidence::{ProcessView, TitleGroup};
 
     const TOO_MANY: &str = "sorry, too many clients already";
@@ -141,6 +147,26 @@ mod tests {
         others.target.user = "shop".into();
         assert_eq!(restart(&others), None, "another program's are not given back by it");
         assert_eq!(find(&with_titles(4)).unwrap().remedies.len(), 1, "a flood holds them");
+    }
+
+    #[test]
+    fn all_slots_exhausted_ends_idle_sessions_where_a_standing_one_is_in() {
+        let mut e = refused("53300", TOO_MANY);
+        e.standing = crate::evidence::Seen::Seen(
+            with_facts(|f| {
+                f.admission.client_backends = 100;
+                f.sessions.sessions = vec![ending::tests::session_of(7, "idle", 900_000.0)];
+            })
+            .front,
+        );
+        let found = find(&e).unwrap();
+        assert!(
+            found.summary.starts_with("100 of 100 slots taken, the reserved ones too"),
+            "{}",
+            found.summary
+        );
+        let remedies: Vec<_> = found.remedies.iter().map(|r| (r.remedy.as_str(), r.automatic)).collect();
+        assert_eq!(remedies, [("terminate-idle-sessions", true), ("signal-idle-backends", false)]);
     }
 
     #[test]
