@@ -88,7 +88,7 @@ fn play(stage: &Stage, fault: &Fault) {
         Some(_) => Some(guard),
         None => {
             // As a person who has put the record back.
-            stage.prometheus.wait(&format!("pgmedic_service_up{{service=\"renderflow\"}}"), 0.0);
+            stage.prometheus.wait("pgmedic_service_up{service=\"renderflow\"}", 0.0);
             guard.remove().unwrap();
             None
         }
