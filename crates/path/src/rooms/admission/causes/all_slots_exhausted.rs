@@ -165,7 +165,8 @@ mod tests {
             "{}",
             found.summary
         );
-        let remedies: Vec<_> = found.remedies.iter().map(|r| (r.remedy.as_str(), r.automatic)).collect();
+        let remedies: Vec<_> =
+            found.remedies.iter().map(|r| (r.remedy.as_str(), r.action.is_some())).collect();
         assert_eq!(remedies, [("terminate-idle-sessions", true), ("signal-idle-backends", false)]);
     }
 
