@@ -3,9 +3,10 @@
 use crate::scene::Shop;
 use crate::support::closed_port;
 use pgmedic_lab::postgres::{DATABASE, PASSWORD, ROLE, Stop};
-use pgmedic_lab::{Lab, Parts};
+use pgmedic_lab::{Lab, Parts, wait};
 use rustix::process::Signal;
 use std::net::TcpListener;
+use std::time::Duration;
 
 /// Has the daemon keep everything there.
 fn keep_in(shop: &Shop, url: &str) {
@@ -45,12 +46,20 @@ fn what_was_open_before_is_taken_up_when_the_store_is_back() {
     daemon.wait_for("/ready");
     let services = || daemon.page("/api/v1/services");
     let opened = || daemon.lines().iter().filter(|l| l["event"] == "opened").count();
-    pgmedic_lab::wait::until_true("it is opened anew", std::time::Duration::from_secs(30), || opened() == 2)
+    wait::until_true("it is opened anew", Duration::from_secs(30), || opened() == 2)
         .unwrap_or_else(|error| panic!("{error}: {} {:#?}", services(), daemon.lines()));
     store.postgres().ensure_up().unwrap();
-    daemon.wait_incident("the first one goes on", |i| i["id"] == first["id"] && i["closed_at"].is_null());
-    let sql = "select count(*) from pgmedic.incident where closed_at is null";
-    let one = || store.postgres().sql_in(DATABASE, sql).unwrap()[0][0].as_deref() == Some("1");
-    pgmedic_lab::wait::until_true("one is open", std::time::Duration::from_secs(40), one)
-        .unwrap_or_else(|error| panic!("{error}: {:#?}", daemon.lines()));
+    // The one of before is the one that is open, and the one that was opened meanwhile is kept as over.
+    let sql = "select id, closed_at is null from pgmedic.incident order by opened_at";
+    let first = first["id"].as_str().unwrap();
+    let kept = || store.postgres().sql_in(DATABASE, sql).unwrap();
+    let one = || match &kept()[..] {
+        [old, new] => {
+            old[0].as_deref() == Some(first)
+                && [&old[1], &new[1]].map(Option::as_deref) == [Some("t"), Some("f")]
+        }
+        _ => false,
+    };
+    wait::until_true("the first one goes on", Duration::from_secs(40), one)
+        .unwrap_or_else(|error| panic!("{error}: {:?} {:#?}", kept(), daemon.lines()));
 }

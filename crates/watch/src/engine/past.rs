@@ -107,6 +107,7 @@ impl Engine {
             }
         });
         self.settle_the_past().await;
+        self.drop_strangers();
         self.notify.status(&self.status());
     }
 
