@@ -42,6 +42,8 @@ fn what_was_open_before_is_taken_up_when_the_store_is_back() {
     daemon.signal(Signal::TERM);
     assert!(daemon.ended().0.success());
     store.postgres().stop(Stop::Immediate).unwrap();
+    // An id is made of the second: what is opened next has another one.
+    std::thread::sleep(Duration::from_millis(1100));
     let daemon = shop.begin(&[]);
     daemon.wait_for("/ready");
     let services = || daemon.page("/api/v1/services");

@@ -85,7 +85,8 @@ impl Engine {
         let before: Vec<Incident> =
             restored.incidents.into_iter().filter(|i| self.incidents.get(&i.id).is_none()).collect();
         let (mut known, mut twins) = (Vec::new(), Vec::new());
-        for incident in before {
+        // The latest first: it is likelier the one that lasts.
+        for incident in before.into_iter().rev() {
             match self.incidents.twin(&incident).map(|mine| mine.id.clone()) {
                 Some(id) if !twins.iter().any(|(taken, _)| *taken == id) => twins.push((id, incident)),
                 _ => known.push(incident),

@@ -89,16 +89,21 @@ impl Incidents {
     }
 
     /// The open incident that is the same trouble as one that was kept, and that was opened because nobody knew of that: a
-    /// service is ill with both, and they share a name of their roots.
+    /// service is ill with both, and they share a name of their roots, or it is ill with nothing else here and as gravely:
+    /// the root goes by another name by now, as one that is followed would.
     #[must_use]
     pub fn twin(&self, kept: &Incident) -> Option<&Arc<Incident>> {
         let ill = |i: &Incident, service: &str| i.services.get(service).is_some_and(|a| a.until.is_none());
         let names = |i: &Incident, cause: &str| i.cause == cause || i.causes.iter().any(|n| n.cause == cause);
-        let same = |mine: &&Arc<Incident>| {
-            let root = names(kept, &mine.cause) || names(mine, &kept.cause);
-            root && mine.services.keys().any(|service| ill(mine, service) && ill(kept, service))
+        let both = |mine: &&Arc<Incident>| {
+            kept.is_open() && mine.services.keys().any(|service| ill(mine, service) && ill(kept, service))
         };
-        self.open().filter(|_| kept.is_open()).find(same)
+        let same = |mine: &&Arc<Incident>| names(kept, &mine.cause) || names(mine, &kept.cause);
+        let mut one = self.open().filter(both);
+        self.open().filter(both).find(same).or_else(|| {
+            let only = one.next().filter(|mine| mine.severity == kept.severity);
+            only.filter(|_| one.next().is_none())
+        })
     }
 
     /// Takes in one look or walk.
