@@ -11,8 +11,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A look, under way. None where there is nothing to look through. It stays on the thread of the schedule.
-pub type Looking<'a> = Pin<Box<dyn Future<Output = Option<Evidence>> + 'a>>;
+/// A look, under way. None where there is nothing to look through. It stays on the thread of the schedule. What it saw is
+/// kept once, by whoever needs it: of a thousand services each copy is tens of megabytes.
+pub type Looking<'a> = Pin<Box<dyn Future<Output = Option<Arc<Evidence>>> + 'a>>;
 /// Comes back when the standing session ends; never, where there is none.
 pub type Ending<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
 
@@ -100,7 +101,7 @@ impl Eyes for Sight {
             let last = locked(&self.last).clone()?;
             let service = self.service();
             let evidence = standing::look(&service, &last, Instant::now() + self.timeout).await;
-            Some(veiled(evidence, &service))
+            Some(Arc::new(veiled(evidence, &service)))
         })
     }
 
@@ -108,9 +109,9 @@ impl Eyes for Sight {
         Box::pin(async {
             let service = self.service();
             let evidence = walk(&service, self.timeout, &|_| {}).await;
-            let evidence = veiled(evidence, &service);
+            let evidence = Arc::new(veiled(evidence, &service));
             self.expect(&evidence);
-            *locked(&self.last) = Some(Arc::new(evidence.clone()));
+            *locked(&self.last) = Some(Arc::clone(&evidence));
             Some(evidence)
         })
     }

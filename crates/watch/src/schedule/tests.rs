@@ -61,14 +61,14 @@ impl Eye {
                 Does::Well(ms) => wait(ms).await,
                 Does::Ill(ms) => {
                     wait(ms).await;
-                    return Some(self.evidence(false, ms));
+                    return Some(Arc::new(self.evidence(false, ms)));
                 }
                 Does::Hangs => std::future::pending().await,
                 Does::Panics => panic!("as the test wants"),
                 Does::Nothing => return None,
             }
             let Does::Well(ms) = does else { unreachable!() };
-            Some(self.evidence(true, ms))
+            Some(Arc::new(self.evidence(true, ms)))
         })
     }
 

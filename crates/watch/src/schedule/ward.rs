@@ -171,7 +171,7 @@ impl Ward {
         let judged = async {
             let evidence = look.await?;
             let report = report(&evidence, diagnose(&evidence));
-            Some(Judged { evidence: Arc::new(evidence), report: Arc::new(report) })
+            Some(Judged { evidence, report: Arc::new(report) })
         };
         self.guarded(judged).await.flatten()
     }
