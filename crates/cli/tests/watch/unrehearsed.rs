@@ -105,25 +105,17 @@ fn an_alertmanager_that_is_down_during_the_fault_is_told_when_it_is_up() {
 #[test]
 fn a_service_that_flaps_each_two_seconds_is_one_incident() {
     let stage = Stage::build(PLAIN, Settings { auto: "[]", ..MENDS });
-    let mut before = 0;
-    for n in 0..15 {
-        if n == 5 {
-            before = stage.resident();
-        }
+    for _ in 0..15 {
         stage.lab.postgres().sql("alter database renderflow allow_connections false").unwrap();
         std::thread::sleep(Duration::from_secs(1));
         stage.lab.postgres().sql("alter database renderflow allow_connections true").unwrap();
         std::thread::sleep(Duration::from_secs(1));
     }
     assert_eq!(stage.criticals(), ["database-not-accepting"]);
-    let grown = stage.resident().saturating_sub(before);
-    println!("flapped ten times more: {} kB more", grown >> 10);
-    // In a debug build with glibc's arenas; how much of it is ours is not known yet.
-    assert!(grown < 64 << 20, "{grown}");
 }
 
 #[test]
-fn a_log_that_is_rotated_and_a_clock_of_ten_minutes_of_health_raise_nothing() {
+fn a_log_that_is_rotated_and_half_a_minute_of_health_raise_nothing() {
     let stage = Stage::build(PLAIN, MENDS);
     let log = stage.lab.postgres().log();
     std::fs::rename(log, log.with_extension("1")).unwrap();
