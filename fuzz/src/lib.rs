@@ -2,7 +2,7 @@
 //! read is diagnosed, reported and recorded too. The readers behind them alone are in `pgmedic_path::fuzzing`.
 
 use pgmedic_model::target::{FileText, Settings, Surroundings};
-use pgmedic_model::{BudgetPlan, Policy, SslMode, Target};
+use pgmedic_model::{SslMode, Target};
 use pgmedic_path::evidence::{Evidence, Seen};
 use pgmedic_path::rooms::app::evidence::AppEvidence;
 use pgmedic_path::rooms::app::{log, probe};
@@ -116,26 +116,7 @@ fn service(folder: &Path) -> Service {
     let socket = folder.display().to_string().replace('/', "%2F");
     let settings = Settings::parse(&format!("postgres://app:secret@{socket}/renderflow")).expect("a URL");
     let target: Target = settings.resolve(&Surroundings::default()).expect("a target");
-    Service {
-        name: "renderflow".to_owned(),
-        target,
-        rescue: None,
-        direct: None,
-        pooler: None,
-        ready: None,
-        metrics: None,
-        nameservers: Vec::new(),
-        resolve_here: false,
-        api_log: None,
-        window: Window::Off,
-        platform: None,
-        hands: None,
-        named: false,
-        expected: None,
-        standing: None,
-        budget: BudgetPlan::default(),
-        policy: Policy::default(),
-    }
+    Service { name: "renderflow".to_owned(), window: Window::Off, ..Service::bare(target) }
 }
 
 /// Diagnoses a service of which only the API was seen.

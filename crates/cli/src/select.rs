@@ -7,7 +7,6 @@ use crate::failure::Failure;
 use crate::surroundings::Surroundings;
 use crate::usage::may_hold_a_secret;
 use pgmedic_model::target::is_connection_string;
-use pgmedic_model::{Policy, Target};
 use pgmedic_path::Service;
 use pgmedic_path::service::{LogSource, Window};
 use std::path::{Path, PathBuf};
@@ -54,7 +53,7 @@ pub(crate) fn service(args: Whom<'_>, around: &mut Surroundings) -> Result<Servi
             if args.config.is_some() {
                 return Err(Failure::Usage("either a URL or --config, not both".to_owned()));
             }
-            bare(around.target(Some(url)).map_err(|error| Failure::url("the URL", &error))?)
+            Service::bare(around.target(Some(url)).map_err(|error| Failure::url("the URL", &error))?)
         }
         Some(name) => named(name, &configured(args)?, around)?,
         None => unnamed(args, around)?,
@@ -111,37 +110,15 @@ fn unnamed(args: Whom<'_>, around: &mut Surroundings) -> Result<Service, Failure
     }
     if let Some(url) = around.variable("DATABASE_URL").filter(|url| !url.is_empty()) {
         let target = around.target(Some(&url));
-        return target.map(bare).map_err(|error| Failure::Environment(format!("DATABASE_URL: {error}")));
+        return target
+            .map(Service::bare)
+            .map_err(|error| Failure::Environment(format!("DATABASE_URL: {error}")));
     }
     if !around.names_a_connection() && !around.has_default_socket() {
         let problem = "nothing to check: give a URL, or name a service in ./pgmedic.toml, or set DATABASE_URL or PGHOST";
         return Err(Failure::Usage(problem.to_owned()));
     }
-    around.target(None).map(bare).map_err(|error| Failure::Environment(error.to_string()))
-}
-
-/// A service of which only the way in is known. It is called as its database is.
-pub(crate) fn bare(target: Target) -> Service {
-    Service {
-        name: target.database.clone(),
-        target,
-        rescue: None,
-        direct: None,
-        pooler: None,
-        ready: None,
-        metrics: None,
-        nameservers: Vec::new(),
-        resolve_here: false,
-        api_log: None,
-        window: Window::ByItself,
-        platform: None,
-        hands: None,
-        standing: None,
-        named: false,
-        expected: None,
-        policy: Policy::default(),
-        budget: pgmedic_model::BudgetPlan::default(),
-    }
+    around.target(None).map(Service::bare).map_err(|error| Failure::Environment(error.to_string()))
 }
 
 /// What the command line says of the side doors.

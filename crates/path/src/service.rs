@@ -53,6 +53,33 @@ pub struct Service {
     pub budget: BudgetPlan,
 }
 
+impl Service {
+    /// One of which only the way in is known. It is called as its database is.
+    #[must_use]
+    pub fn bare(target: Target) -> Self {
+        Self {
+            name: target.database.clone(),
+            named: false,
+            target,
+            rescue: None,
+            direct: None,
+            pooler: None,
+            ready: None,
+            metrics: None,
+            nameservers: Vec::new(),
+            resolve_here: false,
+            api_log: None,
+            window: Window::ByItself,
+            platform: None,
+            hands: None,
+            standing: None,
+            expected: None,
+            policy: Policy::default(),
+            budget: BudgetPlan::default(),
+        }
+    }
+}
+
 /// A log to look into.
 #[derive(Clone, Debug)]
 pub enum LogSource {

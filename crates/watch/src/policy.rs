@@ -198,7 +198,6 @@ mod tests {
     use pgmedic_model::target::{Settings, Surroundings};
     use pgmedic_model::{RemedyPlan, Room};
     use pgmedic_path::Service;
-    use pgmedic_path::service::Window;
 
     const MINUTE: i64 = 60_000;
 
@@ -206,26 +205,7 @@ mod tests {
         let target =
             Settings::parse("postgres://app@db/app").unwrap().resolve(&Surroundings::default()).unwrap();
         let policy = Policy { auto: vec![RemedyKind::Sessions], ..Policy::default() };
-        let service = Service {
-            name: "a".to_owned(),
-            named: true,
-            target,
-            rescue: None,
-            direct: None,
-            pooler: None,
-            ready: None,
-            metrics: None,
-            nameservers: Vec::new(),
-            resolve_here: false,
-            api_log: None,
-            window: Window::Off,
-            platform: None,
-            hands: None,
-            expected: None,
-            policy,
-            budget: Default::default(),
-            standing: None,
-        };
+        let service = Service { name: "a".to_owned(), named: true, policy, ..Service::bare(target) };
         let automatic = Automatic::default();
         Watched { service, labels: std::collections::BTreeMap::new(), automatic, standing: true }
     }

@@ -5,8 +5,8 @@ use pgmedic_lab::dns;
 use pgmedic_lab::pgbouncer::STATS_ROLE;
 use pgmedic_lab::postgres::{DATABASE, PASSWORD, ROLE};
 use pgmedic_lab::{Lab, LabError};
+use pgmedic_model::Secret;
 use pgmedic_model::target::{Host, SslMode, Target, Tls};
-use pgmedic_model::{Policy, Secret};
 use pgmedic_path::Service;
 use pgmedic_path::service::{HostPaths, LogSource, Window};
 use std::net::{IpAddr, Ipv4Addr};
@@ -24,7 +24,6 @@ pub(super) fn of(lab: &Lab, configures: &[Configure]) -> Result<Service, LabErro
     let postgres = lab.postgres();
     let mut service = Service {
         name: "renderflow".to_owned(),
-        target: at(ROLE, DATABASE, lab.front_port()),
         rescue: Some(at("rescue", DATABASE, postgres.port())),
         direct: hop.then(|| at(ROLE, DATABASE, postgres.port())),
         pooler: pooler.map(|pooler| at(STATS_ROLE, "pgbouncer", pooler.port())),
@@ -38,13 +37,8 @@ pub(super) fn of(lab: &Lab, configures: &[Configure]) -> Result<Service, LabErro
             log: Some(postgres.log().to_owned()),
             proxy_log: None,
         }),
-        platform: None,
-        hands: None,
-        standing: None,
         named: true,
-        expected: None,
-        policy: Policy::default(),
-        budget: pgmedic_model::BudgetPlan::default(),
+        ..Service::bare(at(ROLE, DATABASE, lab.front_port()))
     };
     if lab.dns().is_ok() {
         service.target.host = Host::Name(dns::NAME.to_owned());

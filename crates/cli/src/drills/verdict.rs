@@ -167,7 +167,7 @@ mod tests {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let url = format!("postgres://app@127.0.0.1:{port}/shop");
         let target = crate::surroundings::Surroundings::default().target(Some(&url)).unwrap();
-        let service = Service { window: Window::Off, ..crate::select::bare(target) };
+        let service = Service { window: Window::Off, ..Service::bare(target) };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(walk(&service, Duration::from_secs(2), &|_| {}))
     }

@@ -6,13 +6,13 @@ pub(crate) use pgmedic_lab::dns::NAME;
 use pgmedic_lab::postgres::{DATABASE, PASSWORD};
 use pgmedic_lab::{Lab, Parts};
 use pgmedic_model::target::Tls;
-use pgmedic_model::{Host, Policy, Secret, ServerError, SslMode, Target};
+use pgmedic_model::{Host, Secret, ServerError, SslMode, Target};
 use pgmedic_path::evidence::{Evidence, RouteEvidence};
 use pgmedic_path::rooms::dns::probe::Resolver;
 use pgmedic_path::rooms::startup::probe::Bounds;
 use pgmedic_path::rooms::startup::session::{Answer, Session};
 use pgmedic_path::route::open;
-use pgmedic_path::service::{Service, Window};
+use pgmedic_path::service::Service;
 use pgmedic_path::walk;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::PermissionsExt;
@@ -79,23 +79,9 @@ impl Server {
         let port = self.lab.front_port();
         Service {
             name: "lab".to_owned(),
-            target: Target { port, ..direct.clone() },
-            rescue: None,
-            direct: (port != direct.port).then_some(direct),
-            pooler: None,
-            ready: None,
-            metrics: None,
-            nameservers: Vec::new(),
-            resolve_here: false,
-            api_log: None,
-            window: Window::ByItself,
-            platform: None,
-            hands: None,
-            standing: None,
             named: true,
-            expected: None,
-            policy: Policy::default(),
-            budget: pgmedic_model::BudgetPlan::default(),
+            direct: (port != direct.port).then_some(direct.clone()),
+            ..Service::bare(Target { port, ..direct.clone() })
         }
     }
 

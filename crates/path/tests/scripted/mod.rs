@@ -1,7 +1,7 @@
 //! A peer that does what a script says, on loopback, and remembers what it was sent. Not in here: what is expected.
 
 use pgmedic_model::target::Tls;
-use pgmedic_model::{Host, Policy, Secret, SslMode, Target};
+use pgmedic_model::{Host, Secret, SslMode, Target};
 use pgmedic_path::Service;
 use pgmedic_path::service::Window;
 use std::net::SocketAddr;
@@ -83,23 +83,9 @@ impl Peer {
     pub(crate) fn service(&self) -> Service {
         Service {
             name: "scripted".to_owned(),
-            target: self.target(),
-            rescue: None,
-            direct: None,
-            pooler: None,
-            ready: None,
-            metrics: None,
-            nameservers: Vec::new(),
-            resolve_here: false,
-            api_log: None,
-            window: Window::Off,
-            platform: None,
-            hands: None,
-            standing: None,
             named: true,
-            expected: None,
-            policy: Policy::default(),
-            budget: pgmedic_model::BudgetPlan::default(),
+            window: Window::Off,
+            ..Service::bare(self.target())
         }
     }
 }

@@ -4,9 +4,9 @@
 use crate::server::Server;
 use pgmedic_lab::process::Account;
 use pgmedic_model::target::Tls;
-use pgmedic_model::{Confidence, Host, Policy, Secret, SslMode, Target};
+use pgmedic_model::{Confidence, Host, Secret, SslMode, Target};
 use pgmedic_path::evidence::Evidence;
-use pgmedic_path::service::{Service, Window};
+use pgmedic_path::service::Service;
 use pgmedic_path::{diagnose, walk};
 use std::path::Path;
 use std::time::Duration;
@@ -105,24 +105,5 @@ pub(crate) fn service(server: &Server, role: &str, database: &str) -> Service {
         wants_standby: false,
         replication: None,
     };
-    Service {
-        name: "logins".to_owned(),
-        target,
-        rescue: None,
-        direct: None,
-        pooler: None,
-        ready: None,
-        metrics: None,
-        nameservers: Vec::new(),
-        resolve_here: false,
-        api_log: None,
-        window: Window::ByItself,
-        platform: None,
-        hands: None,
-        standing: None,
-        named: true,
-        expected: None,
-        policy: Policy::default(),
-        budget: pgmedic_model::BudgetPlan::default(),
-    }
+    Service { name: "logins".to_owned(), named: true, ..Service::bare(target) }
 }
