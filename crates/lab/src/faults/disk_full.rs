@@ -12,7 +12,7 @@ use std::sync::Arc;
 pub fn inject(lab: &Lab) -> Result<Guard, LabError> {
     lab.volume()?;
     let postgres = Arc::clone(lab.postgres());
-    let table = format!("create table audit_log (line text); alter table audit_log owner to {ROLE}");
+    let table = format!("create unlogged table audit_log (line text); alter table audit_log owner to {ROLE}");
     postgres.sql_in(DATABASE, &table)?;
     let undone = Arc::clone(&postgres);
     let guard = Guard::undone_by(move || undone.sql_in(DATABASE, "drop table audit_log").map(drop));

@@ -5,6 +5,7 @@ use super::Undone;
 use crate::http::Answer;
 use crate::rooms::app::evidence::HttpOutcome;
 use crate::rooms::app::probe::in_words;
+use tokio::time::Instant;
 
 /// How a request ended that was not carried out, or may not have been.
 #[derive(Debug)]
@@ -27,6 +28,12 @@ impl End {
             },
         }
     }
+}
+
+/// Whether there is time left to ask for a change: a request that is sent past its deadline may be carried out, and nobody
+/// would be there to hear of it.
+pub(super) fn in_time(until: Instant) -> Result<(), End> {
+    if Instant::now() < until { Ok(()) } else { Err(End::Refused("no time was left to ask".to_owned())) }
 }
 
 /// The answer of a request that was carried out (2xx). A status from 400 on says that it was not (RFC 9110, "Client Error

@@ -5,7 +5,7 @@
 //! is still up a second later, and is healthy where it has a health check. The engine has no limits of its own for volumes:
 //! nothing is extended. Not in here: looking (`platform/docker`).
 
-use super::answer::{End, carried_out};
+use super::answer::{End, carried_out, in_time};
 use super::{Doing, Done, Hands, Listing, Order, Target, Undone};
 use crate::platform::docker::ask::refusal;
 use crate::platform::docker::{Docker, escape};
@@ -96,6 +96,7 @@ impl DockerHands {
     ) -> Result<(), Undone> {
         let path = format!("/containers/{}/{verb}{query}", escape(&before.id));
         let what = format!("{verb} of container {}", before.name);
+        in_time(until).map_err(|end| end.undone(&what, Vec::new()))?;
         let result = self.docker.post(&path, BODY, until).await;
         let result = result.map_err(|untold| End::Refused(untold.to_string()).undone(&what, Vec::new()))?;
         // It runs already (Engine API, `ContainerStart`).

@@ -4,6 +4,7 @@
 //! never acted on, its clusters' units are. `systemctl` waits for the job and is not killed at the deadline; the job is
 //! systemd's and would go on anyway. Volumes are not systemd's. Not in here: looking (`platform/systemd`).
 
+use super::answer::in_time;
 use super::running::{Ran, run};
 use super::{Doing, Done, Hands, Listing, Order, Target, Undone};
 use crate::platform::systemd::Systemd;
@@ -102,6 +103,7 @@ impl SystemdHands {
         command.args([verb, "--no-ask-password", "--no-pager", "--", &unit.id]);
         command.env("LC_ALL", "C").env("TZ", "UTC");
         let what = format!("systemctl {verb} {}", unit.id);
+        in_time(until).map_err(|end| end.undone(&what, Vec::new()))?;
         match run(command, until).await {
             Ok(Ran::Ended(status, _)) if status.success() => {
                 self.runs_again(&what, deed, &unit.id, until).await

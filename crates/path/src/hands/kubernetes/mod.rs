@@ -9,7 +9,7 @@ mod claim;
 mod pod;
 mod rollout;
 
-use super::answer::{End, carried_out, object};
+use super::answer::{End, carried_out, in_time, object};
 use super::{Doing, Done, Hands, Listing, Order, Target, Undone};
 use crate::http::Answer;
 use crate::platform::kubernetes::Kubernetes;
@@ -89,6 +89,7 @@ impl KubernetesHands {
         body: (&'static str, &str),
         until: Instant,
     ) -> Result<(Value, Vec<String>), Undone> {
+        in_time(until).map_err(|end| end.undone(what, Vec::new()))?;
         let sent = self.kubernetes.send(asked, method, body, until).await;
         let sent = sent.map_err(|why| End::Refused(why).undone(what, Vec::new()))?;
         let ids: Vec<String> = sent.as_ref().ok().and_then(audit_id).into_iter().collect();
