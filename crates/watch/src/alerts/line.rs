@@ -12,6 +12,8 @@ use tokio::time::Instant;
 
 /// Incidents that wait in memory for one receiver. Those beyond it wait in the outbox.
 pub(super) const LONGEST: usize = if cfg!(test) { 500 } else { 5000 };
+/// Ids that are remembered for a while after they were done with: more than one reading of the outbox.
+const DONE: usize = 1024;
 /// Alerts in one request to an Alertmanager.
 const BATCH: usize = 50;
 
@@ -69,6 +71,25 @@ struct Thread {
     in_hand: bool,
 }
 
+impl Thread {
+    fn has(&self, id: i64) -> bool {
+        self.queue.iter().any(|item| item.id == id || item.with.contains(&id))
+    }
+
+    /// What is being told is newer than that, and cannot be taken back.
+    fn tells_newer_than(&self, id: i64) -> bool {
+        self.in_hand && self.queue.front().is_some_and(|first| first.id > id)
+    }
+
+    /// Those newer than that, taken out, but for one that is being told.
+    fn newer_than(&mut self, id: i64) -> Vec<Item> {
+        let first = usize::from(self.in_hand);
+        let (newer, older) = self.queue.drain(first..).partition(|item| item.id > id);
+        self.queue.extend::<Vec<Item>>(older);
+        newer
+    }
+}
+
 /// The receiver does not take anything just now.
 #[derive(Clone, Copy, Debug)]
 struct Unwell {
@@ -113,6 +134,8 @@ pub(super) struct Line {
     space: Duration,
     /// Ids that may leave the outbox.
     pub(super) gone: Vec<i64>,
+    /// Ids that were done with lately, each with its incident: whoever reads the outbox may have read them before.
+    done: VecDeque<(i64, String)>,
     /// From this id on entries wait in the outbox alone.
     pub(super) beyond: Option<i64>,
 }
@@ -128,6 +151,7 @@ impl Line {
             keeps,
             space,
             gone: Vec::new(),
+            done: VecDeque::new(),
             beyond: None,
         }
     }
@@ -147,21 +171,57 @@ impl Line {
         self.threads.values().filter_map(|thread| thread.queue.back()).map(|item| &item.letter)
     }
 
-    /// Takes one in, in the order of ids. False where it has to wait in the outbox alone.
-    pub(super) fn add(&mut self, mut item: Item) -> bool {
-        let known = self.threads.contains_key(&item.letter.incident.id);
-        if self.beyond.is_some() || (!known && self.threads.len() >= LONGEST) {
+    /// Takes one in, whatever was taken in before it: one that is here already, or was until a moment ago, is none, and one that
+    /// is older than others of its incident comes before them. False where it has to wait in the outbox alone.
+    pub(super) fn add(&mut self, item: Item) -> bool {
+        let incident = &item.letter.incident.id;
+        let is_full = self.threads.len() >= LONGEST;
+        let thread = self.threads.get_mut(incident);
+        if self.beyond.is_some() || (thread.is_none() && is_full) {
             self.beyond.get_or_insert(item.id);
             return false;
         }
+        let is_done = self.done.iter().any(|(id, of)| *id == item.id && of == incident);
+        if is_done || thread.as_ref().is_some_and(|thread| thread.has(item.id)) {
+            return true;
+        }
+        if thread.as_ref().is_some_and(|thread| thread.tells_newer_than(item.id)) {
+            self.done_with([item]);
+            return true;
+        }
+        let newer = thread.map(|thread| thread.newer_than(item.id)).unwrap_or_default();
+        self.take_in(item);
+        newer.into_iter().for_each(|item| self.take_in(item));
+        true
+    }
+
+    /// These may leave the outbox.
+    fn done_with(&mut self, items: impl IntoIterator<Item = Item>) {
+        for item in items {
+            let incident = item.letter.incident.id.clone();
+            self.forget(&incident, item.ids());
+        }
+    }
+
+    /// These ids may leave the outbox.
+    fn forget(&mut self, incident: &str, ids: impl IntoIterator<Item = i64>) {
+        for id in ids {
+            self.gone.push(id);
+            self.done.push_back((id, incident.to_owned()));
+        }
+        self.done.drain(..self.done.len().saturating_sub(DONE));
+    }
+
+    /// Takes one in that is the newest of its incident, or of those that are not being told.
+    fn take_in(&mut self, mut item: Item) {
         let thread = self.threads.entry(item.letter.incident.id.clone()).or_default();
         let waiting = usize::from(thread.in_hand)..;
         let change = item.letter.change;
         if self.keeps {
             // Each says the whole state: whatever was not sent yet is overtaken.
-            self.gone.extend(thread.queue.drain(waiting).flat_map(Item::ids));
+            let overtaken: Vec<Item> = thread.queue.drain(waiting).collect();
             thread.queue.push_back(item);
-            return true;
+            return self.done_with(overtaken);
         }
         let unsaid = |change: Change| move |waiting: &Item| waiting.letter.change == change;
         let mut later: VecDeque<Item> = thread.queue.drain(waiting).collect();
@@ -172,7 +232,6 @@ impl Line {
         };
         let was_closed = later.iter().any(unsaid(Change::Closed));
         let (old, kept): (VecDeque<_>, VecDeque<_>) = later.drain(..).partition(overtaken);
-        self.gone.extend(old.into_iter().flat_map(Item::ids));
         thread.queue.extend(kept);
         let first =
             thread.queue.iter_mut().skip(usize::from(thread.in_hand)).find(|w| unsaid(Change::Opened)(w));
@@ -185,8 +244,9 @@ impl Line {
                     change: Change::Opened,
                     ..Letter::clone(letter)
                 });
-                self.gone.append(&mut opened.with);
-                opened.with.push(item.id);
+                let incident = item.letter.incident.id.clone();
+                let overtaken = std::mem::replace(&mut opened.with, item.ids().collect());
+                self.forget(&incident, overtaken);
             }
             _ => {
                 if was_closed && change == Change::Opened {
@@ -195,7 +255,7 @@ impl Line {
                 thread.queue.push_back(item);
             }
         }
-        true
+        self.done_with(old);
     }
 
     /// What to tell now.
@@ -305,14 +365,16 @@ impl Line {
                 (if lost { Became::Lost } else { Became::Retried { wait, tries: item.tries } }, !lost)
             }
         };
-        if again && !overtaken {
+        let over = if again && !overtaken {
             thread.queue.push_front(item);
+            None
         } else {
-            self.gone.extend(item.ids());
-        }
+            Some(item)
+        };
         if thread.queue.is_empty() {
             self.threads.remove(incident);
         }
+        self.done_with(over);
         became
     }
 

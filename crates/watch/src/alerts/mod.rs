@@ -16,6 +16,7 @@ pub mod outbox;
 mod pagerduty;
 mod receiver;
 mod render;
+mod resume;
 #[cfg(test)]
 mod sample;
 mod slack;
@@ -36,7 +37,8 @@ use deliver::{Carrier, Desk, Http};
 use letter::{Known, Letter, Weight};
 use line::Line;
 use receiver::Receiver;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use resume::Early;
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -112,6 +114,8 @@ struct Core {
     known: Mutex<HashMap<String, Known>>,
     /// The last id that was given out.
     last: AtomicI64,
+    /// What comes in before an outbox was read that others had before this: to be taken in after what is older.
+    early: Mutex<Option<Early>>,
 }
 
 impl std::fmt::Debug for Alerts {
@@ -123,7 +127,8 @@ impl std::fmt::Debug for Alerts {
 impl Alerts {
     /// Receivers ready to be told. Nothing is sent before [`Alerts::run`].
     ///
-    /// A changed configuration takes effect by ending [`Alerts::run`], and a new `Alerts` on the same outbox.
+    /// A changed configuration takes effect by a new `Alerts` on the same outbox ([`Alerts::after`]), and by ending
+    /// [`Alerts::run`] of the one before.
     ///
     /// # Errors
     /// Where a receiver's URL is none, or a key is missing.
@@ -165,29 +170,19 @@ impl Alerts {
             Arc::new(Desk::new(receiver, line))
         };
         let desks = Receiver::all(&plan.to)?.into_iter().map(desk).collect();
-        let (known, last) = (Mutex::default(), AtomicI64::new(0));
-        Ok(Self(Arc::new(Core { plan, desks, outbox, board, clock, hook, carrier, tuning, known, last })))
-    }
-
-    /// Takes up what an earlier process left: entries that were not delivered, and alerts that are to be kept firing.
-    /// `open` are the incidents that are open now: an Alertmanager is told of each that it was not told of, and that each
-    /// of which it was told and that is not among them is over. To be called once, before anything is told.
-    ///
-    /// # Errors
-    /// Where the outbox cannot be read. What is told from here on is told all the same.
-    pub async fn resume(&self, open: &[Arc<Incident>]) -> Result<(), OutboxError> {
-        let read = self.0.read().await;
-        for incident in open {
-            let known = self.0.known().contains_key(&incident.id);
-            if !known {
-                let labels = self.0.labels(incident);
-                self.0.known().insert(incident.id.clone(), Known::of(incident, labels, None));
-            }
-        }
-        let entries = self.0.mend(open);
-        let kept = if entries.is_empty() { Ok(()) } else { self.0.outbox.put(entries.clone()).await };
-        self.take(entries);
-        read.and(kept)
+        Ok(Self(Arc::new(Core {
+            plan,
+            desks,
+            outbox,
+            board,
+            clock,
+            hook,
+            carrier,
+            tuning,
+            known: Mutex::default(),
+            last: AtomicI64::new(0),
+            early: Mutex::default(),
+        })))
     }
 
     /// What the receivers are to be told of a change: one entry for each receiver that wants to know. To be called once for
@@ -201,6 +196,15 @@ impl Alerts {
     /// Has entries sent that are kept already, or that no store would take: a full disk silences nobody. They may be those
     /// that another watcher left: an incident keeps the labels under which that one told of it.
     pub fn take(&self, entries: Vec<Entry>) {
+        if let Some(early) = &mut *self.0.early() {
+            early.entries.extend(entries);
+            return;
+        }
+        self.send(entries);
+    }
+
+    /// Has entries sent.
+    fn send(&self, entries: Vec<Entry>) {
         let mut letters: HashMap<String, Arc<Letter>> = HashMap::new();
         for entry in entries {
             let Some(desk) = self.0.desks.iter().find(|desk| desk.receiver.name == entry.receiver) else {
@@ -256,6 +260,10 @@ impl Core {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn early(&self) -> MutexGuard<'_, Option<Early>> {
+        self.early.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn labels(&self, incident: &Incident) -> letter::Labels {
         labels::labels(incident, self.plan.labels.get(&incident.service))
     }
@@ -276,6 +284,9 @@ impl Core {
         } else {
             let known = Known::of(incident, labels.clone(), outgrown.clone());
             self.known().insert(incident.id.clone(), known);
+            if let Some(early) = &mut *self.early() {
+                early.told.insert(incident.id.clone());
+            }
         }
         let letter = Letter {
             event: Letter::event(change, incident),
@@ -314,92 +325,6 @@ impl Core {
         let before = self.last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
         let before = before.unwrap_or_else(|last| last);
         now.max(before.saturating_add(1))
-    }
-
-    /// Reads the outbox into the lines.
-    async fn read(&self) -> Result<(), OutboxError> {
-        let mut after = i64::MIN;
-        loop {
-            let page = self.outbox.pending(after, 500).await?;
-            let Some(last) = page.last().map(|entry| entry.id) else { return Ok(()) };
-            self.last.fetch_max(last, Ordering::Relaxed);
-            let mut gone = Vec::new();
-            for entry in page {
-                let Some(desk) = self.desks.iter().find(|desk| desk.receiver.name == entry.receiver) else {
-                    gone.push(entry.id);
-                    let words = "it is configured no longer; given up".to_owned();
-                    let (receiver, incident) = (entry.receiver, entry.incident);
-                    (self.hook)(&Happened { receiver, incident, told: Told::Lost, words });
-                    continue;
-                };
-                let Some(letter) = self.letter(&entry) else {
-                    gone.push(entry.id);
-                    self.count(&desk.receiver, "lost");
-                    continue;
-                };
-                self.remember(&desk.receiver, &letter);
-                desk.line().add(self.item(&entry, letter));
-            }
-            if !gone.is_empty() {
-                self.outbox.delivered(gone).await?;
-            }
-            after = last;
-        }
-    }
-
-    /// The labels under which Alertmanagers know an incident are those of its entries.
-    fn remember(&self, receiver: &Receiver, letter: &Letter) {
-        if letter.is_last() {
-            self.known().remove(&letter.incident.id);
-        } else if keeps(receiver) || !self.known().contains_key(&letter.incident.id) {
-            let known = Known::of(&letter.incident, letter.labels.clone(), letter.outgrown.clone());
-            self.known().insert(letter.incident.id.clone(), known);
-        }
-    }
-
-    /// What is taken may be another watcher's: what is not remembered is what it says.
-    fn inherit(&self, letter: &Letter) {
-        let mut known = self.known();
-        if letter.is_last() {
-            known.remove(&letter.incident.id);
-        } else if !known.contains_key(&letter.incident.id) {
-            let told = Known::of(&letter.incident, letter.labels.clone(), letter.outgrown.clone());
-            known.insert(letter.incident.id.clone(), told);
-        }
-    }
-
-    /// What Alertmanagers have to be told for what they show to be what is.
-    fn mend(&self, open: &[Arc<Incident>]) -> Vec<Entry> {
-        let ids: BTreeSet<&str> = open.iter().map(|incident| incident.id.as_str()).collect();
-        let mut entries = Vec::new();
-        for desk in self.desks.iter().filter(|desk| keeps(&desk.receiver)) {
-            let line = desk.line();
-            for incident in open.iter().filter(|incident| incident.severity >= desk.receiver.from) {
-                if line.newest(&incident.id).is_some() {
-                    continue;
-                }
-                let known = self.known().get(&incident.id).cloned();
-                let labels = known.map_or_else(|| self.labels(incident), |known| known.labels);
-                let change = Change::Opened;
-                let event = Letter::event(change, incident);
-                let incident = Incident { report: None, ..Incident::clone(incident) };
-                entries.push(
-                    self.entry(&desk.receiver, &Letter { event, change, incident, labels, outgrown: None }),
-                );
-            }
-            let over = line.all().filter(|l| !l.is_last() && !ids.contains(l.incident.id.as_str()));
-            for letter in over {
-                let now = self.clock.now();
-                let incident = Incident { closed_at: Some(now), updated_at: now, ..letter.incident.clone() };
-                let event = Letter::event(Change::Closed, &incident);
-                let letter = Letter { event, change: Change::Closed, incident, ..Letter::clone(letter) };
-                entries.push(self.entry(&desk.receiver, &letter));
-            }
-        }
-        for entry in entries.iter().filter(|entry| !ids.contains(entry.incident.as_str())) {
-            self.known().remove(&entry.incident);
-        }
-        entries
     }
 }
 

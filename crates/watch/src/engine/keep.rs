@@ -6,7 +6,7 @@ use crate::incident::Incident;
 use crate::store::{Put, Store};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 /// How long the store has to take a change before it is told all the same.
@@ -18,7 +18,6 @@ const IMPATIENCE: Duration = Duration::from_millis(1);
 pub(super) struct Change {
     pub(super) incident: Arc<Incident>,
     pub(super) entries: Vec<Entry>,
-    pub(super) alerts: Alerts,
 }
 
 /// Another watcher that shares the store has this incident: it is to be adopted under the id that it had here.
@@ -32,14 +31,22 @@ pub(super) struct Other {
 #[derive(Debug)]
 pub(super) struct Keeper {
     to: mpsc::UnboundedSender<Change>,
+    /// Who is told: those of the newest configuration, whoever wrote down what is to be told.
+    told: watch::Sender<Alerts>,
     task: JoinHandle<()>,
 }
 
 impl Keeper {
     /// Opens it. What other watchers have comes out of `others`.
-    pub(super) fn open(store: Store, others: mpsc::UnboundedSender<Other>) -> Self {
+    pub(super) fn open(store: Store, told: Alerts, others: mpsc::UnboundedSender<Other>) -> Self {
         let (to, changes) = mpsc::unbounded_channel();
-        Self { to, task: tokio::spawn(keep(store, changes, others)) }
+        let (told, newest) = watch::channel(told);
+        Self { to, told, task: tokio::spawn(keep(store, newest, changes, others)) }
+    }
+
+    /// Others are told from now on, also of what is on its way.
+    pub(super) fn tell(&self, told: Alerts) {
+        self.told.send_replace(told);
     }
 
     pub(super) fn put(&self, change: Change) {
@@ -56,11 +63,12 @@ impl Keeper {
 
 async fn keep(
     store: Store,
+    told: watch::Receiver<Alerts>,
     mut changes: mpsc::UnboundedReceiver<Change>,
     others: mpsc::UnboundedSender<Other>,
 ) {
     let mut late = false;
-    while let Some(Change { incident, entries, alerts }) = changes.recv().await {
+    while let Some(Change { incident, entries }) = changes.recv().await {
         let id = incident.id.clone();
         // Only while others wait behind it: what comes of one that is late is told by the store later, but better at once.
         let within = if late && !changes.is_empty() { IMPATIENCE } else { PATIENCE };
@@ -68,7 +76,7 @@ async fn keep(
         late = put == Put::Late;
         let other = match put {
             Put::Kept | Put::Late => {
-                alerts.take(entries);
+                told.borrow().take(entries);
                 continue;
             }
             Put::Elsewhere(other) => other,

@@ -220,7 +220,7 @@ impl Engine {
             incidents,
             mender,
             hold,
-            keeper: Keeper::open(store.clone(), adopt),
+            keeper: Keeper::open(store.clone(), outlets.told().clone(), adopt),
             store,
             outlets,
             loaded: load,
@@ -371,8 +371,7 @@ impl Engine {
     }
 
     fn keep(&self, incident: &Arc<Incident>, entries: Vec<Entry>) {
-        let alerts = self.outlets.told().clone();
-        self.keeper.put(keep::Change { incident: Arc::clone(incident), entries, alerts });
+        self.keeper.put(keep::Change { incident: Arc::clone(incident), entries });
     }
 
     fn show(&self, incident: Arc<Incident>) {

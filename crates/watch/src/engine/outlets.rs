@@ -114,7 +114,7 @@ impl Outlets {
 
     /// The receivers of another configuration, once those of the one before have ended.
     pub(super) fn retell(&mut self, alerts: Alerts, open: Vec<Arc<Incident>>) {
-        self.alerts = alerts;
+        self.alerts = alerts.after(&self.alerts);
         let before = self.telling.take();
         self.begin_telling(before, open);
     }

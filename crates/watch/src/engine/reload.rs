@@ -115,6 +115,7 @@ impl Engine {
             self.outlets.reserve(&settings).await.map_err(|error| error.to_string())?;
         }
         self.outlets.retell(alerts, self.incidents.open().cloned().collect());
+        self.keeper.tell(self.outlets.told().clone());
         let later = self.later(&settings);
         let rounds = self.rounds();
         if (&self.settings.state, &self.settings.stop_file) != (&settings.state, &settings.stop_file) {

@@ -130,6 +130,11 @@ impl World {
             .unwrap()
     }
 
+    /// What a reload makes of those before.
+    pub(super) fn reloaded(&self, before: &Alerts) -> Alerts {
+        self.alerts().after(before)
+    }
+
     pub(super) fn posts(&self, kind: AlertKind) -> Vec<Post> {
         self.posts.lock().unwrap().iter().filter(|post| post.to == kind).cloned().collect()
     }

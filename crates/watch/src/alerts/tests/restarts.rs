@@ -176,3 +176,102 @@ async fn what_another_watcher_left_is_told_and_goes_on_under_its_labels() {
     assert_eq!(posts.len(), 2);
     assert!(posts.iter().all(|post| post.body[0]["labels"]["team"] == "render"), "{posts:#?}");
 }
+
+/// A change comes while those before are still ending: their receiver hangs with what was told last.
+async fn reload_and_tell(
+    world: &World,
+    (before, ending): (&Alerts, Process),
+    open: &[Arc<Incident>],
+    change: (Change, Incident),
+) -> Alerts {
+    let after = world.reloaded(before);
+    let ended = tokio::spawn(ending.end());
+    after.tell(change.0, &change.1).await.unwrap();
+    ended.await.unwrap();
+    after.resume(open).await.unwrap();
+    let process = Process::of(&after);
+    pass(30).await;
+    process.end().await;
+    after
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_during_a_reload_is_told_once() {
+    let world = World::new(&[AlertKind::Webhook, AlertKind::Alertmanager], |_, _, _| Does::Answers(200));
+    let before = world.alerts();
+    let process = Process::of(&before);
+    let incident = opened(&before).await;
+    pass(1).await;
+    let closed = sample::closed(incident);
+    reload_and_tell(&world, (&before, process), &[], (Change::Closed, closed)).await;
+    let changes: Vec<_> =
+        told(&world.posts(AlertKind::Webhook)).into_iter().map(|(change, _)| change).collect();
+    assert_eq!(changes, ["opened", "closed"]);
+    let ended: Vec<_> = world.posts(AlertKind::Alertmanager).into_iter().map(|p| p.body).collect();
+    assert_eq!(ended.len(), 2, "{ended:#?}");
+    assert_eq!(world.kept().await, []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_detail_during_a_reload_is_no_news_to_a_channel() {
+    let world = World::new(&[AlertKind::Slack, AlertKind::PagerDuty], |_, _, _| Does::Answers(200));
+    let before = world.alerts();
+    let process = Process::of(&before);
+    let incident = opened(&before).await;
+    pass(5).await;
+    let newer = sample::updated(incident, "96 of 97 slots");
+    let open = [Arc::new(newer.clone())];
+    reload_and_tell(&world, (&before, process), &open, (Change::Updated, newer)).await;
+    assert_eq!(world.posts(AlertKind::Slack).len(), 1, "a number is not told to people");
+    assert_eq!(world.posts(AlertKind::PagerDuty).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waited_before_a_reload_does_not_overtake_what_came_during_it() {
+    let world = World::new(&[AlertKind::Alertmanager, AlertKind::Webhook], |_, at, _| {
+        if at < Duration::from_secs(5) { Does::Hangs } else { Does::Answers(200) }
+    });
+    let before = world.alerts();
+    let process = Process::of(&before);
+    let incident = opened(&before).await;
+    pass(1).await;
+    let closed = sample::closed(incident);
+    reload_and_tell(&world, (&before, process), &[], (Change::Closed, closed)).await;
+    let last = world.posts(AlertKind::Alertmanager).pop().unwrap();
+    assert!(last.body[0]["endsAt"].as_str().unwrap() <= "2026-11-26T03:13:00", "{last:#?}");
+    let changes: Vec<_> =
+        told(&world.posts(AlertKind::Webhook)).into_iter().map(|(change, _)| change).collect();
+    assert_eq!(changes.last().unwrap(), "closed", "{changes:?}");
+    assert_eq!(changes.iter().filter(|change| *change == "closed").count(), 1, "{changes:?}");
+    assert_eq!(world.kept().await, []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_opens_during_a_reload_is_told_once_and_not_as_over() {
+    let kinds = [AlertKind::Alertmanager, AlertKind::Webhook, AlertKind::PagerDuty];
+    let world = World::new(&kinds, |_, _, _| Does::Answers(200));
+    let before = world.alerts();
+    let process = Process::of(&before);
+    reload_and_tell(&world, (&before, process), &[], (Change::Opened, sample::incident())).await;
+    for kind in kinds {
+        assert_eq!(world.posts(kind).len(), 1, "{kind:?}");
+    }
+    let ends = world.posts(AlertKind::Alertmanager)[0].body[0]["endsAt"].as_str().unwrap().to_owned();
+    assert!(*ends > *"2026-11-26T03:15", "it fires: {ends}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_read_of_the_outbox_before_it_was_delivered_is_not_told_again() {
+    let world = World::new(&[AlertKind::Webhook], |_, _, _| Does::Answers(200));
+    let alerts = world.alerts();
+    let process = Process::of(&alerts);
+    opened(&alerts).await;
+    let read = world.kept().await;
+    assert_eq!(read.len(), 1);
+    pass(1).await;
+    assert_eq!(world.kept().await, []);
+    alerts.take(read);
+    pass(1).await;
+    process.end().await;
+    assert_eq!(world.posts(AlertKind::Webhook).len(), 1);
+}
