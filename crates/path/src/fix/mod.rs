@@ -75,6 +75,11 @@ pub trait Company: Send {
     fn told(&mut self, news: &News<'_>);
     /// May this step be taken?
     fn may<'a>(&'a mut self, step: &'a PlanStep) -> Answering<'a>;
+    /// Asked right before a step, or another of its targets, is written down and begun: may it still be? Where not, nothing
+    /// more is, as if [`Options::stop`] had been set.
+    fn still<'a>(&'a mut self, _step: &'a PlanStep) -> Answering<'a> {
+        Box::pin(std::future::ready(true))
+    }
 }
 
 /// Mends a service. `record` gives its journal when there is something to be written: not for a plan, nor for a service
@@ -232,6 +237,9 @@ impl Fix<'_> {
                 look = Look::at(self.service, self.options.timeout).await;
                 continue;
             }
+            if !self.may_still(&step).await {
+                break;
+            }
             self.tried.insert(key(&step));
             self.well_after = None;
             look = self.take(&step, &look).await;
@@ -277,6 +285,14 @@ impl Fix<'_> {
         }
         self.well_after = look.is_well().then_some(well);
         look
+    }
+
+    /// Asks whoever it is done for once more. A no ends the fix.
+    async fn may_still(&mut self, step: &PlanStep) -> bool {
+        if !self.company.still(step).await {
+            self.options.stop.store(true, Ordering::Relaxed);
+        }
+        !self.stopped()
     }
 
     fn stopped(&self) -> bool {

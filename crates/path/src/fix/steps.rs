@@ -100,7 +100,7 @@ impl Fix<'_> {
             if outcome != StepOutcome::Applied || others == 0 {
                 break;
             }
-            if let Some((worse, why)) = self.keeps_from_the_next(action).await {
+            if let Some((worse, why)) = self.keeps_from_the_next(step, action).await {
                 said.push(format!("{why}: the other {others} are not touched"));
                 outcome = worse;
                 break;
@@ -117,7 +117,11 @@ impl Fix<'_> {
 
     /// What keeps a step from its next target, looked at anew: the one before is not ready in its time, a gate is closed by
     /// now, or the fix is wanted to end.
-    async fn keeps_from_the_next(&self, action: &Action) -> Option<(StepOutcome, String)> {
+    async fn keeps_from_the_next(
+        &mut self,
+        step: &PlanStep,
+        action: &Action,
+    ) -> Option<(StepOutcome, String)> {
         let until = Instant::now() + READY_WITHIN;
         loop {
             if self.stopped() {
@@ -127,7 +131,11 @@ impl Fix<'_> {
             let why = match action {
                 Action::RestartApi => self.is_not_ready(&look),
                 action => gates::barred(&look.evidence, action),
-            }?;
+            };
+            let Some(why) = why else {
+                let may = self.may_still(step).await;
+                return (!may).then(|| (StepOutcome::Applied, "stopped".to_owned()));
+            };
             // A server that runs by now need not be started; one that was restarted is given time.
             if *action == Action::StartDb {
                 return Some((StepOutcome::Applied, why));

@@ -101,6 +101,23 @@ impl Company for Nobody {
     }
 }
 
+/// Who allows so many beginnings, and no more.
+struct Yielding(u32);
+
+impl Company for Yielding {
+    fn told(&mut self, _: &News<'_>) {}
+
+    fn may<'a>(&'a mut self, _: &'a PlanStep) -> Answering<'a> {
+        Box::pin(async { false })
+    }
+
+    fn still<'a>(&'a mut self, _: &'a PlanStep) -> Answering<'a> {
+        let may = self.0 > 0;
+        self.0 = self.0.saturating_sub(1);
+        Box::pin(async move { may })
+    }
+}
+
 /// A service whose API has lost its database until it is restarted, its hands, and a record.
 struct Shop {
     scene: Scene,
@@ -130,6 +147,10 @@ impl Shop {
     }
 
     fn fix_until(&self, stop: Arc<AtomicBool>) -> FixReport {
+        self.fix_for(&mut Nobody, stop)
+    }
+
+    fn fix_for(&self, company: &mut dyn Company, stop: Arc<AtomicBool>) -> FixReport {
         let permits = Permits { kinds: RemedyKind::ALL.to_vec(), ..Permits::default() };
         let options = Options {
             permits,
@@ -139,7 +160,7 @@ impl Shop {
             stop,
         };
         let mut record = || Journal::open(self.state.path(), "shop", "here");
-        self.scene.server.run(fix(&self.service, &options, &mut record, &mut Nobody)).unwrap()
+        self.scene.server.run(fix(&self.service, &options, &mut record, company)).unwrap()
     }
 
     fn incidents(&self) -> Vec<Incident> {
@@ -281,4 +302,18 @@ fn a_closed_incident_that_ended_ill_goes_on_under_another_name_of_its_root() {
     assert!(!report.recovered, "{}", report.summary);
     assert_eq!(again.hands.asked(), ["m1"], "{}", report.summary);
     assert_eq!(again.incidents().len(), 1, "{:?}", again.incidents()[0].causes);
+}
+
+#[test]
+fn whoever_may_no_more_begins_nothing_and_goes_on_with_no_second_target() {
+    let none = Shop::new(&["m1", "m2"], &[]);
+    let report = none.fix_for(&mut Yielding(0), Arc::default());
+    assert_eq!((none.hands.asked(), report.steps.len()), (Vec::new(), 0), "{}", report.summary);
+    let steps: usize = none.incidents().iter().map(|incident| incident.steps.len()).sum();
+    assert_eq!((steps, report.recovered), (0, false), "nothing was written down as begun");
+
+    let one = Shop::new(&["m1", "m2"], &[Says::Mends]);
+    let report = one.fix_for(&mut Yielding(1), Arc::default());
+    assert_eq!(one.hands.asked(), ["m1"], "{}", report.summary);
+    assert!(report.steps[0].detail.contains("the other 1 are not touched"), "{report:#?}");
 }

@@ -1,6 +1,6 @@
 //! When something is mended: asks the policy at each look at a service that is ill, begins fixes, and takes in what they do.
 
-use super::{Engine, News};
+use super::{Engine, News, Reply};
 use crate::http::{Approval, Declined};
 use crate::incident::{Act, Incident};
 use crate::mend::{Asked, End, Job, Mended, Over, Purpose, did_something};
@@ -8,6 +8,10 @@ use crate::policy::{Ask, Held, may};
 use pgmedic_model::{FixReport, Ms, RemedyKind, StepOutcome, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// Where it is told that an approved fix is begun, or why not.
+type Begun = oneshot::Receiver<Result<(), String>>;
 
 /// Fixes that are in hand at the same time: one root in a thousand services is not mended a thousand times at once.
 const AT_ONCE: usize = 8;
@@ -92,12 +96,16 @@ impl Engine {
         self.begin_job(service, job);
     }
 
-    fn begin_job(&mut self, service: &Arc<str>, job: Job) -> bool {
-        let begun = self.mender.begin(job);
-        if begun && let Some(patient) = self.board.state().services.get_mut(service) {
+    fn begin_job(&mut self, service: &Arc<str>, job: Job) {
+        if self.mender.begin(job) {
+            self.show_mending(service);
+        }
+    }
+
+    fn show_mending(&self, service: &str) {
+        if let Some(patient) = self.board.state().services.get_mut(service) {
             patient.mending = true;
         }
-        begun
     }
 
     /// Says on the incident why nothing is done by itself, where that is news.
@@ -196,6 +204,7 @@ impl Engine {
                 return;
             }
             End::Busy => (AFTER_ANOTHER, "another pgmedic is mending it now".to_owned()),
+            End::Elsewhere(why) => (AFTER_ANOTHER, why),
             End::Failed(why) => {
                 self.host.tell(&News::Trouble(&format!("{service}: {why}")));
                 (self.in_vain(service, incident), why)
@@ -240,8 +249,29 @@ impl Engine {
         }
     }
 
-    /// A person wants this remedy.
-    pub(super) fn approve(&mut self, approval: Approval) -> Result<String, Declined> {
+    /// A person wants this remedy. It is answered when it is begun: whether another watcher acts for the service is asked of
+    /// the store, and not waited for here.
+    pub(super) fn approve(&mut self, approval: Approval, reply: Reply) {
+        let said =
+            format!("{} was begun; the actions of {} tell how it ends", approval.remedy, approval.incident);
+        match self.approved(approval) {
+            Ok(begun) => {
+                tokio::spawn(async move {
+                    let answer = match begun.await {
+                        Ok(begun) => begun.map(|()| said).map_err(Declined::Conflict),
+                        Err(_) => Err(Declined::NotNow("the fix broke down before it was begun".to_owned())),
+                    };
+                    // Whoever asked may have gone.
+                    let _gone = reply.send(answer);
+                });
+            }
+            Err(declined) => {
+                let _gone = reply.send(Err(declined));
+            }
+        }
+    }
+
+    fn approved(&mut self, approval: Approval) -> Result<Begun, Declined> {
         let Approval { incident: id, service, remedy, by } = approval;
         let unknown = || Declined::Unknown(format!("no incident {id}: see /api/v1/incidents"));
         let incident = self.incidents.get(&id).cloned().ok_or_else(unknown)?;
@@ -274,10 +304,12 @@ impl Engine {
             timeout: self.settings.timeout,
             stable: self.settings.stable,
         };
-        if self.begin_job(&name, job) {
-            Ok(format!("{remedy} for {service} was begun; the actions of {id} tell how it ends"))
-        } else {
-            conflict(format!("{service} is being mended already: wait for its end"))
+        match self.mender.begin_approved(job) {
+            Some(begun) => {
+                self.show_mending(&name);
+                Ok(begun)
+            }
+            None => conflict(format!("{service} is being mended already: wait for its end")),
         }
     }
 

@@ -27,9 +27,7 @@ impl Engine {
         match order {
             Order::Stop => {}
             Order::Reload(reply) => self.reload(reply),
-            Order::Approve(approval, reply) => {
-                let _gone = reply.send(self.approve(approval));
-            }
+            Order::Approve(approval, reply) => self.approve(approval, reply),
             Order::Pause(scope, until, by, reply) => {
                 let _gone = reply.send(self.pause(&scope, until, by));
             }

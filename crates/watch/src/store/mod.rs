@@ -12,7 +12,7 @@ mod postgres;
 pub mod reader;
 mod sqlite;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod worker;
 
 pub use entry::{Begun, Found, Pause, Put, Restored, StoreError, TakenOver};
@@ -222,13 +222,16 @@ impl Store {
         self.found(id, false).await
     }
 
-    /// True where this watcher is the one that may act for a service: it stays so while it lives. With a store of one's own it
-    /// is always so. To be asked again before each step.
+    /// The other watcher that acts for a service, by its name. None where it is this one: it stays so while it lives. With a
+    /// store of one's own it is always so. To be asked again before each step.
     ///
     /// # Errors
     /// Where the store cannot be asked: then nothing may be begun.
-    pub async fn leads(&self, service: &str) -> Result<bool, StoreError> {
-        self.is(Op::Leads(service.to_owned())).await
+    pub async fn led_by_another(&self, service: &str) -> Result<Option<String>, StoreError> {
+        match self.ask(Op::Leads(service.to_owned())).await? {
+            Answer::Led(by) => Ok(by),
+            _ => Err(StoreError::Closed),
+        }
     }
 
     /// A service is watched no more by this daemon: another one may speak for it at once.

@@ -41,7 +41,7 @@ pub(super) enum Op {
     Restore(Timestamp),
     /// Drop what is too old, or too much.
     Prune(Timestamp),
-    /// Whether this watcher speaks for a service.
+    /// Who speaks for a service: this watcher, where nobody else does.
     Leads(String),
     /// This watcher has nothing to do with a service any more.
     Release(String),
@@ -58,6 +58,8 @@ pub(super) enum Answer {
     Number(i64),
     Done(Vec<Done>),
     Is(bool),
+    /// Another watcher that speaks for a service, if it is not this one.
+    Led(Option<String>),
     Pauses(Vec<Pause>),
     Incidents(Vec<Incident>),
     Found(Found),

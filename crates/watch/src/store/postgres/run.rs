@@ -20,7 +20,7 @@ pub(super) async fn run(store: &mut Shared, client: &mut Client, op: Op) -> Resu
         Op::Put(incident, entries) => put(store, client, incident.as_deref(), &entries).await,
         Op::Looks(rows) => looks(client, &rows).await,
         Op::Settle { delivered, tried } => settle(store, client, &delivered, &tried).await,
-        Op::Leads(service) => leads(store, client, service).await.map(Answer::Is),
+        Op::Leads(service) => led(store, client, service).await.map(Answer::Led),
         Op::Renew => lease::renew(store, client).await,
         Op::Release(service) => {
             store.followed.remove(&service);
@@ -186,14 +186,14 @@ async fn keep(turn: &Transaction<'_>, watcher: &str, i: &Incident) -> Result<Put
     Ok(Put::Kept)
 }
 
-async fn leads(store: &mut Shared, client: &Client, service: String) -> Result<bool, Trouble> {
-    let leads = lease::take(client, &service, &store.watcher).await?;
-    if leads {
+async fn led(store: &mut Shared, client: &Client, service: String) -> Result<Option<String>, Trouble> {
+    if lease::take(client, &service, &store.watcher).await? {
         store.followed.remove(&service);
-    } else {
-        store.followed.insert(service);
+        return Ok(None);
     }
-    Ok(leads)
+    let row = client.query_opt("select watcher from pgmedic.lease where service = $1", &[&service]).await?;
+    store.followed.insert(service);
+    Ok(Some(row.map_or_else(|| "given up a moment ago".to_owned(), |row| row.get(0))))
 }
 
 async fn looks(client: &mut Client, rows: &[(std::sync::Arc<str>, Looked)]) -> Result<Answer, Trouble> {

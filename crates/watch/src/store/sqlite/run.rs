@@ -47,7 +47,7 @@ impl Book {
             }
             Op::Prune(now) => super::prune::prune(db, &self.keep, now).map(Answer::Size),
             // The file is this watcher's alone.
-            Op::Leads(_) => Ok(Answer::Is(true)),
+            Op::Leads(_) => Ok(Answer::Led(None)),
             Op::Renew | Op::Release(_) => Ok(Answer::Nothing),
             read => super::read::read(db, read),
         }

@@ -5,7 +5,7 @@ mod day;
 mod file;
 mod killed;
 mod reader;
-mod shared;
+pub(crate) mod shared;
 
 use super::*;
 use crate::incidents::Verdict;
@@ -14,14 +14,14 @@ use crate::settings::StoreAt;
 use pgmedic_model::Room;
 use std::path::Path;
 
-pub(super) const WITHIN: Duration = Duration::from_secs(5);
+pub(crate) const WITHIN: Duration = Duration::from_secs(5);
 
-pub(super) fn keep() -> Keep {
+pub(crate) fn keep() -> Keep {
     Keep { incidents: Duration::from_secs(90 * 86_400), looks: Duration::from_secs(86_400), limit: 64 << 20 }
 }
 
 /// An open incident of that service, opened so many ms after the start, with its report.
-pub(super) fn incident(service: &str, ms: i64) -> Arc<Incident> {
+pub(crate) fn incident(service: &str, ms: i64) -> Arc<Incident> {
     let mut incidents = Incidents::new(Duration::from_secs(5));
     let scene = Scene::walk(service).finds(critical("port-closed", Room::Network));
     incidents.take(&scene.seen(at(ms)), at(ms));
@@ -32,14 +32,14 @@ pub(super) fn incident(service: &str, ms: i64) -> Arc<Incident> {
     Arc::new(incident)
 }
 
-pub(super) fn closed(incident: &Incident, ms: i64) -> Arc<Incident> {
+pub(crate) fn closed(incident: &Incident, ms: i64) -> Arc<Incident> {
     let mut incident = incident.clone();
     incident.closed_at = Some(at(ms));
     incident.proof = Some("a walk by the door".to_owned());
     Arc::new(incident)
 }
 
-pub(super) fn entry(id: i64, incident: &Incident) -> Entry {
+pub(crate) fn entry(id: i64, incident: &Incident) -> Entry {
     Entry {
         id,
         receiver: "alertmanager@am:9093".to_owned(),
@@ -51,21 +51,21 @@ pub(super) fn entry(id: i64, incident: &Incident) -> Entry {
     }
 }
 
-pub(super) async fn open(place: &StoreAt) -> Store {
+pub(crate) async fn open(place: &StoreAt) -> Store {
     open_by(place, "one", &Board::default()).await
 }
 
-pub(super) async fn open_by(place: &StoreAt, watcher: &str, board: &Board) -> Store {
+pub(crate) async fn open_by(place: &StoreAt, watcher: &str, board: &Board) -> Store {
     let clock = Clock::from(at(100_000));
     Store::open(place, keep(), watcher, clock, board.clone()).await.expect("the store opens")
 }
 
-pub(super) fn file(folder: &Path) -> StoreAt {
+pub(crate) fn file(folder: &Path) -> StoreAt {
     StoreAt::Sqlite(folder.join("state/pgmedic.db"))
 }
 
 /// What every kind of store does.
-pub(super) async fn keeps_everything(place: &StoreAt) {
+pub(crate) async fn keeps_everything(place: &StoreAt) {
     let store = open(place).await;
     let (a, b) = (incident("a", 1), incident("b", 2));
     assert_eq!(store.put(Arc::clone(&a), vec![entry(7, &a), entry(8, &a)], WITHIN).await, Put::Kept);
@@ -122,7 +122,7 @@ async fn acts_and_pauses(store: &Store) {
     assert_eq!(store.pauses().await.unwrap(), [pause("*", None)], "the other one is over");
     assert!(store.resume("*").await.unwrap());
     assert!(!store.resume("*").await.unwrap());
-    assert!(store.leads("a").await.unwrap());
+    assert!(store.led_by_another("a").await.unwrap().is_none());
 }
 
 #[tokio::test]

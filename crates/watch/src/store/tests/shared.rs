@@ -16,13 +16,13 @@ use std::time::{Duration, Instant};
 
 const WITHIN: Duration = Duration::from_secs(5);
 
-pub(super) struct Scene {
-    lab: Lab,
-    pub(super) place: StoreAt,
-    pub(super) runtime: tokio::runtime::Runtime,
+pub(crate) struct Scene {
+    pub(crate) lab: Lab,
+    pub(crate) place: StoreAt,
+    pub(crate) runtime: tokio::runtime::Runtime,
 }
 
-pub(super) fn scene() -> Scene {
+pub(crate) fn scene() -> Scene {
     let lab = Lab::build(Parts::default()).unwrap();
     let port = lab.postgres().port();
     let url = format!("postgres://{ROLE}:{PASSWORD}@127.0.0.1:{port}/{DATABASE}?sslmode=prefer");
@@ -90,9 +90,9 @@ fn of_two_watchers_one_tells_and_the_other_knows_it_by_the_same_id() {
     assert_eq!(scene.put(&two, &closed(&first, 900), vec![entry(2, &first)]), Put::Elsewhere(None));
     let stored = scene.runtime.block_on(two.incident(&first.id)).unwrap().unwrap();
     assert!(stored.is_open());
-    assert!(scene.runtime.block_on(one.leads("a")).unwrap());
-    assert!(!scene.runtime.block_on(two.leads("a")).unwrap());
-    assert!(scene.runtime.block_on(two.leads("b")).unwrap(), "another service is free");
+    assert!(scene.runtime.block_on(one.led_by_another("a")).unwrap().is_none());
+    assert!(scene.runtime.block_on(two.led_by_another("a")).unwrap().as_deref() == Some("one"));
+    assert!(scene.runtime.block_on(two.led_by_another("b")).unwrap().is_none(), "another service is free");
     assert_eq!(scene.put(&one, &closed(&first, 950), vec![entry(3, &first)]), Put::Kept);
     assert_eq!(scene.pending(&one), [1, 3]);
     // A pause holds for both.
@@ -114,7 +114,10 @@ fn two_watchers_that_find_the_same_at_the_same_moment_tell_it_once() {
                 let (store, i) = (store.clone(), incident(&service, n * 10 + nth));
                 putting.push(tokio::spawn(async move {
                     let entries = vec![entry(n + 1, &i)];
-                    (store.put(i, entries, WITHIN).await, store.leads(&service_of(n)).await.unwrap())
+                    (
+                        store.put(i, entries, WITHIN).await,
+                        store.led_by_another(&service_of(n)).await.unwrap().is_none(),
+                    )
                 }));
             }
             let (mut kept, mut leads) = (0, 0);
@@ -165,10 +168,13 @@ fn when_a_watcher_is_gone_the_other_takes_over_its_services_and_its_alerts() {
     assert!(!scene.runtime.block_on(two.incident(&first.id)).unwrap().unwrap().is_open());
     // The first comes back: it does not lead, and has nothing to send.
     let one = scene.open("one");
-    assert!(!scene.runtime.block_on(one.leads("a")).unwrap());
+    assert!(scene.runtime.block_on(one.led_by_another("a")).unwrap().is_some());
     assert!(scene.pending(&one).is_empty());
     scene.runtime.block_on(two.release("a")).unwrap();
-    assert!(scene.runtime.block_on(one.leads("a")).unwrap(), "given up, it is free at once");
+    assert!(
+        scene.runtime.block_on(one.led_by_another("a")).unwrap().is_none(),
+        "given up, it is free at once"
+    );
 }
 
 #[test]
@@ -189,7 +195,7 @@ fn a_postgres_that_is_gone_holds_nothing_up_and_gets_everything_when_it_is_back(
         assert_eq!(put, Put::Late);
     }
     assert!(slowest < Duration::from_millis(400), "{slowest:?}");
-    assert!(scene.runtime.block_on(store.leads("a")).is_err(), "who cannot ask may not act");
+    assert!(scene.runtime.block_on(store.led_by_another("a")).is_err(), "who cannot ask may not act");
     scene.runtime.block_on(store.delivered(vec![2])).unwrap();
     assert_eq!(scene.pending(&store).first(), Some(&3), "known without the store");
     assert!(store.taken_over().said[0].contains("is not there"));

@@ -1,245 +1,53 @@
-//! Fixes, each on a thread of its own: what they write to disk and what they wait for holds up no look. At most one at a
-//! time for a service; the record in the state folder, whose lock they take, keeps `pgmedic fix` and other watchers off. Not
-//! in here: whether one may be begun (`policy`), how it goes (`pgmedic_path::fix`).
+//! One fix on its thread: asks once more whether it may be, writes down that it is begun, mends, and tells of every step.
+//! Not in here: which fixes are in hand (`mend`).
 
+use super::{Asked, End, HOUR, Job, Mended, Over, Purpose, done_steps};
 use crate::clock::Clock;
 use crate::hold::Hold;
-use crate::incident::{Act, Incident};
-use crate::policy::{Ask, Done, Held, may};
-use crate::settings::Watched;
+use crate::incident::Act;
+use crate::policy::{Ask, Done, may};
 use crate::store::{Begun, Store, StoreError};
 use futures_util::FutureExt;
-use pgmedic_model::{FixReport, FixStep, PlanStep, RemedyKind, StepOutcome};
-use pgmedic_path::Service;
+use pgmedic_model::{FixReport, PlanStep};
 use pgmedic_path::fix::{Answering, Company, News, Options, fix, settle};
 use pgmedic_path::journal::incidents::incidents;
 use pgmedic_path::journal::{Journal, JournalError, is_left_open, read_of};
 use pgmedic_path::plan::Permits;
-use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 /// How soon a fix in hand heeds a pause or the stop file.
 const HEED: Duration = Duration::from_millis(20);
-/// An hour, for which the policy counts.
-const HOUR: Duration = Duration::from_secs(3600);
-/// Stack of a fix's thread, as much as `pgmedic fix` has. What is not used of it takes no memory.
-const STACK: usize = 8 << 20;
 
-/// What a fix is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
-    /// To mend, by what is permitted.
-    Mend,
-    /// To close what an earlier one left open in the record, where the service is well by now. Nothing is done.
-    Settle,
-}
-
-/// A fix that is to be begun.
-#[derive(Clone, Debug)]
-pub struct Job {
-    /// The service as it is known by now.
-    pub service: Arc<Service>,
-    /// For which incident.
-    pub incident: String,
-    /// What it is for.
-    pub purpose: Purpose,
-    /// Kinds that may be applied.
-    pub kinds: Vec<RemedyKind>,
-    /// Causes for which nothing is done: those of other incidents that are a person's.
-    pub barred: Vec<String>,
-    /// This remedy and no other.
-    pub only: Option<String>,
-    /// Who wants it: `policy`, or a name.
-    pub by: String,
-    /// What the policy is asked once more, with what was done before. None where a person approved it.
-    pub asked: Option<Asked>,
-    /// The longest that each walk may take.
-    pub timeout: Duration,
-    /// For how long the service must stay well.
-    pub stable: Duration,
-}
-
-/// For whom the policy is asked.
-#[derive(Clone, Debug)]
-pub struct Asked {
-    /// The service, with what may be done for it.
-    pub watched: Arc<Watched>,
-    /// For which incident.
-    pub incident: Arc<Incident>,
-}
-
-/// What becomes of a fix, as it becomes.
-#[derive(Debug)]
-pub enum Mended {
-    /// A step was begun, or ended: an act of an incident.
-    Acted(String, Box<Act>),
-    /// It is over.
-    Over(Box<Over>),
-}
-
-/// How a fix ended.
-#[derive(Debug)]
-pub struct Over {
-    /// For which service.
-    pub service: Arc<str>,
-    /// For which incident.
-    pub incident: String,
-    /// What it was for.
-    pub purpose: Purpose,
-    /// Who wanted it.
-    pub by: String,
-    /// What it did, with the place in the record.
-    pub acts: Vec<Act>,
-    /// How it ended.
-    pub end: End,
-}
-
-/// How a fix ended.
-#[derive(Debug)]
-pub enum End {
-    /// It came to its end, well or not.
-    Done(Box<FixReport>),
-    /// It was told to stop before: nothing more was begun.
-    Stopped(Box<FixReport>, String),
-    /// It was not begun: the policy says no, now that it knows what was done before.
-    Held(Held),
-    /// Another pgmedic is at it: nothing was done.
-    Busy,
-    /// Nothing was done: the record cannot be kept, or a defect.
-    Failed(String),
-}
-
-/// A fix in hand.
-#[derive(Debug)]
-struct InHand {
-    incident: String,
-    stop: Arc<AtomicBool>,
-}
-
-/// Those who mend.
-#[derive(Debug)]
-pub struct Mender {
-    state: PathBuf,
-    home: String,
-    hold: Arc<Hold>,
-    store: Store,
-    clock: Clock,
-    out: mpsc::UnboundedSender<Mended>,
-    in_hand: BTreeMap<Arc<str>, InHand>,
-}
-
-impl Mender {
-    /// One that writes its record in a state folder; `home` tells services of one name apart there.
-    #[must_use]
-    pub fn new(
-        state: PathBuf,
-        home: String,
-        hold: Arc<Hold>,
-        store: Store,
-        clock: Clock,
-        out: mpsc::UnboundedSender<Mended>,
-    ) -> Self {
-        Self { state, home, hold, store, clock, out, in_hand: BTreeMap::new() }
-    }
-
-    /// For which incident a service is being mended.
-    #[must_use]
-    pub fn at_work(&self, service: &str) -> Option<&str> {
-        self.in_hand.get(service).map(|job| job.incident.as_str())
-    }
-
-    /// True where any fix is in hand.
-    #[must_use]
-    pub fn is_busy(&self) -> bool {
-        !self.in_hand.is_empty()
-    }
-
-    /// How many are in hand.
-    #[must_use]
-    pub fn count(&self) -> usize {
-        self.in_hand.len()
-    }
-
-    /// What holds its hands is elsewhere, after a reload.
-    pub fn heed(&mut self, hold: Arc<Hold>) {
-        self.hold = hold;
-    }
-
-    /// True where a fix of this service was never closed in the record.
-    #[must_use]
-    pub fn left_open(&self, service: &str) -> bool {
-        is_left_open(&self.state, service, &self.home)
-    }
-
-    /// Begins a fix. False where one is in hand already.
-    pub fn begin(&mut self, job: Job) -> bool {
-        let name: Arc<str> = job.service.name.as_str().into();
-        if self.in_hand.contains_key(&name) {
-            return false;
-        }
-        let stop = Arc::new(AtomicBool::new(false));
-        let (incident, purpose, by) = (job.incident.clone(), job.purpose, job.by.clone());
-        let hand = Hand {
-            service: Arc::clone(&name),
-            state: self.state.clone(),
-            home: self.home.clone(),
-            hold: Arc::clone(&self.hold),
-            store: self.store.clone(),
-            clock: self.clock,
-            out: self.out.clone(),
-            stop: Arc::clone(&stop),
-            job,
-        };
-        self.in_hand.insert(Arc::clone(&name), InHand { incident: incident.clone(), stop });
-        let begun =
-            std::thread::Builder::new().name("mend".to_owned()).stack_size(STACK).spawn(|| hand.work());
-        if let Err(error) = begun {
-            let end = End::Failed(format!("this host gives no thread for it: {error}"));
-            let over = Over { service: name, incident, purpose, by, acts: Vec::new(), end };
-            // Whoever reads it is the one that called.
-            let _gone = self.out.send(Mended::Over(Box::new(over)));
-        }
-        true
-    }
-
-    /// Takes note that a fix is over.
-    pub fn over(&mut self, service: &str) {
-        self.in_hand.remove(service);
-    }
-
-    /// Lets every fix end with the step that it has in hand; that of one service alone where one is named.
-    pub fn stop(&self, service: Option<&str>) {
-        let named = |name: &str| service.is_none_or(|service| service == name);
-        for (_, job) in self.in_hand.iter().filter(|(name, _)| named(name)) {
-            job.stop.store(true, Ordering::Relaxed);
-        }
-    }
-}
+/// Tells whoever approved a fix that it is begun, or why not.
+pub(super) type Begin = oneshot::Sender<Result<(), String>>;
 
 /// A fix, on its thread.
-struct Hand {
-    service: Arc<str>,
-    state: PathBuf,
-    home: String,
-    hold: Arc<Hold>,
-    store: Store,
-    clock: Clock,
-    out: mpsc::UnboundedSender<Mended>,
-    stop: Arc<AtomicBool>,
-    job: Job,
+pub(super) struct Hand {
+    pub(super) service: Arc<str>,
+    pub(super) state: PathBuf,
+    pub(super) home: String,
+    pub(super) hold: Arc<Hold>,
+    pub(super) store: Store,
+    pub(super) clock: Clock,
+    pub(super) out: mpsc::UnboundedSender<Mended>,
+    pub(super) stop: Arc<AtomicBool>,
+    pub(super) job: Job,
+    /// Whoever approved it, and waits to hear that it is begun.
+    pub(super) reply: Option<Begin>,
 }
 
 impl Hand {
-    fn work(self) {
+    pub(super) fn work(mut self) {
+        let reply = self.reply.take();
         let mut company = Reporter::new(&self);
         let end = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => {
-                let whole = AssertUnwindSafe(self.allowed(&mut company)).catch_unwind();
+                let whole = AssertUnwindSafe(self.allowed(reply, &mut company)).catch_unwind();
                 let end = runtime.block_on(whole);
                 runtime.shutdown_background();
                 end.unwrap_or_else(|_| End::Failed("a defect in pgmedic: the fix panicked".to_owned()))
@@ -254,13 +62,23 @@ impl Hand {
     }
 
     /// Asks once more, writes down that it is begun, mends, and writes down how that ended.
-    async fn allowed(&self, company: &mut Reporter) -> End {
+    async fn allowed(&self, reply: Option<Begin>, company: &mut Reporter) -> End {
         if self.job.purpose == Purpose::Settle {
             return self.mend(company).await;
         }
-        if let Some(asked) = &self.job.asked
-            && let Err(end) = self.ask_again(asked).await
-        {
+        let may = match &self.job.asked {
+            Some(asked) => self.ask_again(asked, company).await,
+            None => company.leads().await.map_err(End::Elsewhere),
+        };
+        if let Some(reply) = reply {
+            let why = may.as_ref().err().map(|end| match end {
+                End::Elsewhere(why) => why.clone(),
+                _ => "it may not be begun now".to_owned(),
+            });
+            // Whoever approved it may have gone.
+            let _gone = reply.send(why.map_or(Ok(()), Err));
+        }
+        if let Err(end) = may {
             return end;
         }
         let begun = Begun {
@@ -278,7 +96,7 @@ impl Hand {
         let end = self.mend(company).await;
         let (applied, recovered) = match &end {
             End::Done(report) | End::Stopped(report, _) => (done_steps(report), report.recovered),
-            End::Held(_) | End::Busy | End::Failed(_) => (0, false),
+            End::Held(_) | End::Busy | End::Elsewhere(_) | End::Failed(_) => (0, false),
         };
         match self.store.ended(number, applied, recovered).await {
             Ok(()) => end,
@@ -288,7 +106,7 @@ impl Hand {
     }
 
     /// The policy, with what the store and the record know was done; and whether this watcher is the one that may act.
-    async fn ask_again(&self, asked: &Asked) -> Result<(), End> {
+    async fn ask_again(&self, asked: &Asked, company: &Reporter) -> Result<(), End> {
         let (service, watched) = (&*self.service, &asked.watched);
         let cooldown = Duration::from_secs_f64(watched.service.policy.cooldown_ms.max(0.0) / 1000.0);
         let unknown = |error: StoreError| End::Failed(format!("what was done before is not known: {error}"));
@@ -308,11 +126,7 @@ impl Hand {
             stopped: self.hold.stopped(),
         };
         may(&ask).map_err(End::Held)?;
-        match self.store.leads(service).await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(End::Busy),
-            Err(error) => Err(End::Failed(format!("who may act is not known: {error}"))),
-        }
+        company.leads().await.map_err(End::Elsewhere)
     }
 
     /// What the record says was done for this service, by whomever.
@@ -341,17 +155,19 @@ impl Hand {
             stop: Arc::clone(&self.stop),
         };
         let mut record = || self.journal();
-        let mut mending = std::pin::pin!(fix(&self.job.service, &options, &mut record, company));
-        let mut held = std::pin::pin!(self.held());
         let mut why = None;
-        let outcome = loop {
-            tokio::select! {
-                biased;
-                reason = &mut held, if why.is_none() => {
-                    self.stop.store(true, Ordering::Relaxed);
-                    why = Some(reason);
+        let outcome = {
+            let mut mending = std::pin::pin!(fix(&self.job.service, &options, &mut record, company));
+            let mut held = std::pin::pin!(self.held());
+            loop {
+                tokio::select! {
+                    biased;
+                    reason = &mut held, if why.is_none() => {
+                        self.stop.store(true, Ordering::Relaxed);
+                        why = Some(reason);
+                    }
+                    outcome = &mut mending => break outcome,
                 }
-                outcome = &mut mending => break outcome,
             }
         };
         match outcome {
@@ -362,7 +178,7 @@ impl Hand {
                 if self.stop.load(Ordering::Relaxed) {
                     End::Stopped(
                         Box::new(report),
-                        why.unwrap_or_else(|| {
+                        why.or_else(|| company.yields.take()).unwrap_or_else(|| {
                             "the daemon ends, or its configuration is another now".to_owned()
                         }),
                     )
@@ -400,19 +216,17 @@ impl Hand {
     }
 }
 
-impl Job {
-    /// Who wants what is done without asking.
-    pub const POLICY: &'static str = "policy";
-}
-
 /// Tells the engine of every step.
-struct Reporter {
+pub(super) struct Reporter {
     service: String,
     incident: String,
     by: String,
+    store: Store,
     clock: Clock,
     out: mpsc::UnboundedSender<Mended>,
     acts: Vec<Act>,
+    /// Why no further step may be begun, once that is so.
+    yields: Option<String>,
 }
 
 impl Reporter {
@@ -421,9 +235,25 @@ impl Reporter {
             service: hand.service.to_string(),
             incident: hand.job.incident.clone(),
             by: hand.job.by.clone(),
+            store: hand.store.clone(),
             clock: hand.clock,
             out: hand.out.clone(),
             acts: Vec::new(),
+            yields: None,
+        }
+    }
+
+    /// Whether this watcher is the one that may act for the service, and stays so for a while by being asked.
+    async fn leads(&self) -> Result<(), String> {
+        let service = &self.service;
+        match self.store.led_by_another(service).await {
+            Ok(None) => Ok(()),
+            Ok(Some(watcher)) => Err(format!(
+                "another watcher that shares the store acts for {service} ({watcher}): what is to be done is approved there"
+            )),
+            Err(error) => {
+                Err(format!("nothing is begun while it is not known who may act for {service}: {error}"))
+            }
         }
     }
 
@@ -436,7 +266,7 @@ impl Reporter {
     fn acts(self, end: &End) -> Vec<Act> {
         let record = match end {
             End::Done(report) | End::Stopped(report, _) => report.incident.clone(),
-            End::Held(_) | End::Busy | End::Failed(_) => None,
+            End::Held(_) | End::Busy | End::Elsewhere(_) | End::Failed(_) => None,
         };
         self.acts.into_iter().map(|act| Act { record: record.clone(), ..act }).collect()
     }
@@ -474,15 +304,12 @@ impl Company for Reporter {
     fn may<'a>(&'a mut self, _: &'a PlanStep) -> Answering<'a> {
         Box::pin(async { false })
     }
-}
 
-fn done_steps(report: &FixReport) -> u32 {
-    let done = |step: &&FixStep| matches!(step.outcome, StepOutcome::Applied | StepOutcome::Failed);
-    u32::try_from(report.steps.iter().filter(done).count()).unwrap_or(u32::MAX)
-}
-
-/// True where a fix did something, or may have.
-#[must_use]
-pub fn did_something(report: &FixReport) -> bool {
-    done_steps(report) > 0
+    /// Another watcher may have come to act meanwhile: this one was cut off from the store, or stood still.
+    fn still<'a>(&'a mut self, _: &'a PlanStep) -> Answering<'a> {
+        Box::pin(async {
+            self.yields = self.leads().await.err();
+            self.yields.is_none()
+        })
+    }
 }
