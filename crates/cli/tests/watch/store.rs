@@ -65,3 +65,30 @@ fn what_was_open_before_is_taken_up_when_the_store_is_back() {
     wait::until_true("the first one goes on", Duration::from_secs(40), one)
         .unwrap_or_else(|error| panic!("{error}: {:?} {:#?}", kept(), daemon.lines()));
 }
+
+#[test]
+fn what_a_watcher_left_under_another_host_name_is_closed_once_the_service_is_well() {
+    let shop = Shop::new();
+    let store = Lab::build(Parts::default()).unwrap_or_else(|e| panic!("{e}"));
+    let port = store.postgres().port();
+    keep_in(&shop, &format!("postgres://{ROLE}:{PASSWORD}@127.0.0.1:{port}/{DATABASE}?sslmode=prefer"));
+    let daemon = shop.watch();
+    shop.stop_server();
+    let first = daemon.wait_incident("the first one", |i| i["closed_at"].is_null());
+    let first = first["id"].as_str().unwrap().to_owned();
+    daemon.signal(Signal::TERM);
+    assert!(daemon.ended().0.success());
+    // The host has another name from here on, and the lease of the old one has run out.
+    for table in ["incident", "outbox", "lease"] {
+        store.postgres().sql_in(DATABASE, &format!("update pgmedic.{table} set watcher = 'gone'")).unwrap();
+    }
+    store.postgres().sql_in(DATABASE, "update pgmedic.lease set until = clock_timestamp()").unwrap();
+    shop.lab.postgres().ensure_up().unwrap();
+    let daemon = shop.watch();
+    let sql = format!("select count(*) from pgmedic.incident where id = '{first}' and closed_at is not null");
+    let closed = || store.postgres().sql_in(DATABASE, &sql).unwrap()[0][0].as_deref() == Some("1");
+    wait::until_true("it is closed", Duration::from_secs(30), closed)
+        .unwrap_or_else(|error| panic!("{error}: {:#?}", daemon.lines()));
+    let line = daemon.wait_line("closed", &first);
+    assert!(line.to_string().contains(&first), "{line}");
+}

@@ -196,8 +196,8 @@ impl Alerts {
     /// Has entries sent that are kept already, or that no store would take: a full disk silences nobody. They may be those
     /// that another watcher left: an incident keeps the labels under which that one told of it.
     pub fn take(&self, entries: Vec<Entry>) {
-        if let Some(early) = &mut *self.0.early() {
-            early.entries.extend(entries);
+        if let Some(waiting) = self.0.early().as_mut().and_then(|early| early.entries.as_mut()) {
+            waiting.extend(entries);
             return;
         }
         self.send(entries);

@@ -10,10 +10,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// What came in before the outbox was read.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Early {
-    /// To be told after what the outbox holds.
-    pub(super) entries: Vec<Entry>,
+    /// To be told after what the outbox holds. None where nothing waits for that.
+    pub(super) entries: Option<Vec<Entry>>,
     /// Incidents of which it is known what was told: the outbox knows no better.
     pub(super) told: BTreeSet<String>,
 }
@@ -27,17 +27,19 @@ impl Alerts {
         let told = known.keys().cloned().collect();
         *self.0.known() = known;
         self.0.last.fetch_max(before.0.last.load(Ordering::Relaxed), Ordering::Relaxed);
-        *self.0.early() = Some(Early { entries: Vec::new(), told });
+        *self.0.early() = Some(Early { entries: Some(Vec::new()), told });
         self
     }
 
     /// Takes up what an earlier process left: entries that were not delivered, and alerts that are to be kept firing.
     /// `open` are the incidents that are open now: an Alertmanager is told of each that it was not told of, and that each
-    /// of which it was told and that is not among them is over. To be called once, before anything is told.
+    /// of which it was told and that is not among them is over. To be called before anything is told, and again where others
+    /// left something to this process: what is told meanwhile is neither repeated nor taken to be over.
     ///
     /// # Errors
     /// Where the outbox cannot be read. What is told from here on is told all the same.
     pub async fn resume(&self, open: &[Arc<Incident>]) -> Result<(), OutboxError> {
+        self.0.early().get_or_insert_with(|| self.0.as_it_is());
         let read = self.0.read().await;
         for incident in open {
             let known = self.0.known().contains_key(&incident.id);
@@ -49,10 +51,10 @@ impl Alerts {
         let entries = {
             // Whoever has something told meanwhile waits until what is older has its place.
             let mut guard = self.0.early();
-            let early = guard.take().unwrap_or_default();
+            let early = guard.take().unwrap_or_else(|| self.0.as_it_is());
             let mut lasting: BTreeSet<String> = open.iter().map(|incident| incident.id.clone()).collect();
             lasting.extend(early.told.into_iter().filter(|id| self.0.known().contains_key(id)));
-            self.send(early.entries);
+            self.send(early.entries.unwrap_or_default());
             self.0.mend(open, &lasting)
         };
         let kept = if entries.is_empty() { Ok(()) } else { self.0.outbox.put(entries.clone()).await };
@@ -62,6 +64,11 @@ impl Alerts {
 }
 
 impl Core {
+    /// What is known of what was told, and nothing that waits.
+    fn as_it_is(&self) -> Early {
+        Early { entries: None, told: self.known().keys().cloned().collect() }
+    }
+
     /// Reads the outbox into the lines.
     async fn read(&self) -> Result<(), OutboxError> {
         let mut after = i64::MIN;

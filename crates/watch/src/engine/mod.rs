@@ -233,6 +233,7 @@ impl Engine {
         for planned in services {
             engine.begin_service(planned);
         }
+        engine.store.watches(engine.services.keys().map(|name| name.to_string()));
         Ok((engine, Inlets { orders, seen, mended, loaded, others }))
     }
 
@@ -302,7 +303,7 @@ impl Engine {
                 Some(other) = inlets.others.recv() => self.adopt(other),
                 _ = alive.tick() => self.show_life(),
                 _ = tick.tick() => {
-                    self.tick();
+                    self.tick().await;
                     self.take_up_the_past().await;
                 }
                 Some(seen) = inlets.seen.recv() => self.saw(&seen),
@@ -379,12 +380,12 @@ impl Engine {
     }
 
     /// A second has passed.
-    fn tick(&mut self) {
+    async fn tick(&mut self) {
         self.board.beat();
         let now = self.clock.now();
         let verdicts = self.incidents.tick(now);
         self.follow(verdicts);
-        self.take_over();
+        self.take_over().await;
         self.tell_who_is_unseen();
         self.forget_what_is_over(now);
         self.remember();

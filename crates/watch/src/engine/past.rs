@@ -80,10 +80,18 @@ impl Engine {
         for said in &restored.said {
             self.host.tell(&News::Trouble(said));
         }
+        self.go_on_with(restored.incidents).await;
+    }
+
+    /// Goes on with what was open elsewhere: before this start, or with a watcher that is gone.
+    async fn go_on_with(&mut self, incidents: Vec<Incident>) {
         let now = self.clock.now();
-        // What was opened here since has been written meanwhile: that is not what was before.
+        // What is known here has been written meanwhile: that is not what was before.
         let before: Vec<Incident> =
-            restored.incidents.into_iter().filter(|i| self.incidents.get(&i.id).is_none()).collect();
+            incidents.into_iter().filter(|i| self.incidents.get(&i.id).is_none()).collect();
+        if before.is_empty() {
+            return;
+        }
         let (mut known, mut twins) = (Vec::new(), Vec::new());
         // The latest first: it is likelier the one that lasts.
         for incident in before.into_iter().rev() {
@@ -121,7 +129,7 @@ impl Engine {
     }
 
     /// What another watcher did that is gone falls to this one, and what it had before this one is known to be its own.
-    pub(super) fn take_over(&mut self) {
+    pub(super) async fn take_over(&mut self) {
         let taken = self.store.taken_over();
         for said in &taken.said {
             self.host.tell(&News::Trouble(said));
@@ -132,6 +140,12 @@ impl Engine {
         }
         if !taken.entries.is_empty() {
             self.outlets.told().take(taken.entries);
+        }
+        let left: Vec<String> = taken.incidents.iter().map(|incident| incident.id.clone()).collect();
+        self.go_on_with(taken.incidents).await;
+        // By that they are this watcher's in the store, too.
+        for incident in left.iter().filter_map(|id| self.incidents.get(id)) {
+            self.keep(incident, Vec::new());
         }
         let open: Vec<Arc<Incident>> =
             taken.services.iter().flat_map(|service| self.incidents.of(service).cloned()).collect();

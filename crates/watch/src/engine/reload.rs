@@ -146,6 +146,7 @@ impl Engine {
             }
             self.begin_service(planned);
         }
+        self.store.watches(self.services.keys().map(|name| name.to_string()));
         self.host.tell(&News::Reloaded { added, removed, changed, later: &later });
         Ok(format!("{added} service(s) added, {removed} removed, {changed} changed{}", words(&later)))
     }

@@ -4,6 +4,7 @@ use super::entry::StoreError;
 use super::op::{Answer, Op};
 use super::postgres::Shared;
 use super::sqlite::{Book, Thread};
+use std::collections::BTreeSet;
 
 /// Where things are kept.
 #[derive(Debug)]
@@ -23,6 +24,13 @@ impl Backend {
             Self::Own(thread) => thread.run(op).await,
             Self::Here(book) => book.run(op),
             Self::Shared(shared) => shared.run(op).await,
+        }
+    }
+
+    /// What of these services nobody speaks for falls to this watcher.
+    pub(super) fn watch(&mut self, services: BTreeSet<String>) {
+        if let Self::Shared(shared) = self {
+            shared.watched = services;
         }
     }
 

@@ -64,6 +64,8 @@ pub struct TakenOver {
     pub services: Vec<String>,
     /// Alerts that the other one had not delivered: to be taken by [`crate::alerts::Alerts::take`].
     pub entries: Vec<Entry>,
+    /// Incidents that the other one left open: to be gone on with, or proved over.
+    pub incidents: Vec<Incident>,
     /// Incidents that were put too late to be answered ([`Put::Late`]) and turned out to be another watcher's, each with the
     /// id that it had here: for [`crate::incidents::Incidents::adopt`].
     pub others: Vec<(String, Box<Incident>)>,

@@ -234,20 +234,18 @@ impl Store {
         }
     }
 
-    /// A service is watched no more by this daemon: another one may speak for it at once.
-    ///
-    /// # Errors
-    /// Where the store cannot be asked; it ends by itself a moment after this daemon does.
-    pub async fn release(&self, service: &str) -> Result<(), StoreError> {
-        self.ask(Op::Release(service.to_owned())).await.map(|_| ())
+    /// This daemon watches these services, and no others: what other watchers leave of them, once they are gone, falls to it.
+    pub fn watches(&self, services: impl IntoIterator<Item = String>) {
+        // A store that has more to do than it can is told at the next reload, or has ended.
+        let _full = self.0.jobs.try_send(Job::Watch(services.into_iter().collect()));
     }
 
     /// What fell to this watcher since it was last asked. To be asked about once a second; it answers at once.
     #[must_use]
     pub fn taken_over(&self) -> TakenOver {
-        let (services, entries) = std::mem::take(&mut *self.0.shared.taken_over());
+        let op::Fell { services, entries, incidents } = std::mem::take(&mut *self.0.shared.fell());
         let others = std::mem::take(&mut *self.0.shared.late()).into_iter().collect();
-        TakenOver { services, entries, others, said: self.said() }
+        TakenOver { services, entries, incidents, others, said: self.said() }
     }
 
     /// Writes what is still to be written, for at most this long, and closes. Gives how much was not written.

@@ -43,10 +43,19 @@ pub(super) enum Op {
     Prune(Timestamp),
     /// Who speaks for a service: this watcher, where nobody else does.
     Leads(String),
-    /// This watcher has nothing to do with a service any more.
-    Release(String),
     /// Keep what this watcher speaks for, and take over what nobody does any more.
     Renew,
+}
+
+/// What fell to this watcher, since another one is gone.
+#[derive(Debug, Default)]
+pub(super) struct Fell {
+    /// Services that it speaks for now.
+    pub(super) services: Vec<String>,
+    /// Alerts that were not delivered.
+    pub(super) entries: Vec<Entry>,
+    /// Incidents that were left open.
+    pub(super) incidents: Vec<Incident>,
 }
 
 /// What came of it.
@@ -67,7 +76,7 @@ pub(super) enum Answer {
     /// Bytes that the store takes.
     Size(u64),
     /// What fell to this watcher.
-    TakenOver(Vec<String>, Vec<Entry>),
+    Fell(Fell),
 }
 
 /// An incident as it is kept: its report apart, which does not change.

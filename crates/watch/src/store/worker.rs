@@ -4,7 +4,7 @@
 use super::backend::Backend;
 use super::entry::{Put, StoreError};
 use super::looks::Looks;
-use super::op::{Answer, Op};
+use super::op::{Answer, Fell, Op};
 use crate::alerts::Entry;
 use crate::board::Board;
 use crate::clock::Clock;
@@ -38,6 +38,8 @@ pub(super) enum Job {
     Put(Option<Arc<Incident>>, Vec<Entry>, Option<oneshot::Sender<Put>>),
     /// What became of alerts.
     Settle { delivered: Vec<i64>, tried: Vec<(i64, u32, Timestamp)> },
+    /// The services that this watcher watches.
+    Watch(BTreeSet<String>),
     /// To be done now or not at all.
     Ask(Op, oneshot::Sender<Result<Answer, StoreError>>),
     /// The end: everything is written that can be.
@@ -49,7 +51,7 @@ pub(super) enum Job {
 pub(super) struct Shared {
     pub(super) looks: Mutex<Looks>,
     pub(super) many_looks: Notify,
-    pub(super) taken_over: Mutex<(Vec<String>, Vec<Entry>)>,
+    pub(super) fell: Mutex<Fell>,
     /// Incidents that turned out to be another watcher's when nobody waited for that any more, by the id that they had here.
     late: Mutex<BTreeMap<String, Box<Incident>>>,
 }
@@ -71,8 +73,8 @@ impl Shared {
         self.late.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn taken_over(&self) -> MutexGuard<'_, (Vec<String>, Vec<Entry>)> {
-        self.taken_over.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn fell(&self) -> MutexGuard<'_, Fell> {
+        self.fell.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -229,6 +231,7 @@ impl Worker {
                     self.write_notes().await;
                 }
             }
+            Job::Watch(services) => self.backend.watch(services),
             Job::Ask(op, tell) => {
                 let answer = self.ask(op).await;
                 let _ = tell.send(answer);
@@ -332,10 +335,11 @@ impl Worker {
             return;
         }
         match self.backend.run(Op::Renew).await {
-            Ok(Answer::TakenOver(services, entries)) => {
-                let mut fell = self.shared.taken_over();
-                fell.0.extend(services);
-                fell.1.extend(entries);
+            Ok(Answer::Fell(Fell { services, entries, incidents })) => {
+                let mut fell = self.shared.fell();
+                fell.services.extend(services);
+                fell.entries.extend(entries);
+                fell.incidents.extend(incidents);
             }
             Ok(_) => {}
             Err(_) => self.failed(),

@@ -2,7 +2,8 @@
 
 use super::{LEASE, Shared, Trouble};
 use crate::alerts::Entry;
-use crate::store::op::Answer;
+use crate::incident::Incident;
+use crate::store::op::{Answer, Fell};
 use std::collections::BTreeMap;
 use tokio_postgres::{Client, GenericClient, Transaction};
 
@@ -16,34 +17,46 @@ pub(super) async fn take(db: &impl GenericClient, service: &str, watcher: &str) 
     Ok(db.query_opt(sql, &[&service, &watcher, &LEASE]).await?.is_some())
 }
 
-/// Renews what this watcher has, and takes what it follows and nobody has any more.
+/// Renews what this watcher has, takes what it watches or follows and nobody speaks for, and with it what others left of that.
 pub(super) async fn renew(store: &mut Shared, client: &mut Client) -> Result<Answer, Trouble> {
     let turn = client.transaction().await?;
     let mine = "update pgmedic.lease set until = clock_timestamp() + make_interval(secs => $2)
-                where watcher = $1 and until >= clock_timestamp()";
-    turn.execute(mine, &[&store.watcher, &LEASE]).await?;
-    let followed: Vec<&str> = store.followed.iter().map(String::as_str).collect();
-    let free = "update pgmedic.lease set watcher = $1, until = clock_timestamp() + make_interval(secs => $2)
-                where service in (select service from pgmedic.lease
-                                  where service = any($3) and until < clock_timestamp() and watcher <> $1
-                                  for update skip locked)
+                where watcher = $1 and until >= clock_timestamp() and (service = any($3) or cardinality($3) = 0
+                    or exists (select from pgmedic.incident i
+                               where i.service = lease.service and i.watcher = $1 and i.closed_at is null))";
+    // What is watched no more is let go, once nothing of it is open.
+    let watched: Vec<&str> = store.watched.iter().map(String::as_str).collect();
+    turn.execute(mine, &[&store.watcher, &LEASE, &watched]).await?;
+    let wanted: Vec<&str> = store.watched.union(&store.followed).map(String::as_str).collect();
+    // Leases that hold are let be, unlocked: two watchers must not wait for each other's. One that ran out long ago was dropped.
+    let free = "insert into pgmedic.lease as l (service, watcher, until)
+                select service, $1, clock_timestamp() + make_interval(secs => $2) from (
+                    select service from pgmedic.lease
+                    where service = any($3) and watcher <> $1 and until < clock_timestamp()
+                    union select service from pgmedic.incident i
+                    where service = any($3) and closed_at is null and watcher <> $1
+                        and not exists (select from pgmedic.lease o where o.service = i.service)
+                ) as nobodys order by service
+                on conflict (service) do update set watcher = excluded.watcher, until = excluded.until
+                where l.watcher <> excluded.watcher and l.until < clock_timestamp()
                 returning service";
-    let rows = turn.query(free, &[&store.watcher, &LEASE, &followed]).await?;
+    let rows = turn.query(free, &[&store.watcher, &LEASE, &wanted]).await?;
     let services: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
-    let entries =
-        if services.is_empty() { Vec::new() } else { inherit(&turn, &store.watcher, &services).await? };
+    let entries = inherit(&turn, &store.watcher).await?;
+    let incidents = take_up(&turn, &store.watcher).await?;
     turn.commit().await?;
     for service in &services {
         store.followed.remove(service);
     }
-    Ok(Answer::TakenOver(services, entries))
+    Ok(Answer::Fell(Fell { services, entries, incidents }))
 }
 
-/// The alerts of these services that another watcher had not delivered are this one's.
-async fn inherit(turn: &Transaction<'_>, watcher: &str, services: &[String]) -> Result<Vec<Entry>, Trouble> {
+/// The alerts that another watcher had not delivered are this one's where it speaks for their service.
+async fn inherit(turn: &Transaction<'_>, watcher: &str) -> Result<Vec<Entry>, Trouble> {
     let sql = "select o.watcher, o.id from pgmedic.outbox o join pgmedic.incident i on i.id = o.incident
-               where o.watcher <> $1 and i.service = any($2) order by o.id for update of o skip locked";
-    let orphans = turn.query(sql, &[&watcher, &services]).await?;
+               join pgmedic.lease l on l.service = i.service
+               where o.watcher <> $1 and l.watcher = $1 order by o.id for update of o skip locked";
+    let orphans = turn.query(sql, &[&watcher]).await?;
     let mut entries = BTreeMap::new();
     for row in &orphans {
         let (whose, id): (&str, i64) = (row.get(0), row.get(1));
@@ -57,4 +70,11 @@ async fn inherit(turn: &Transaction<'_>, watcher: &str, services: &[String]) -> 
         entries.insert(entry.id, entry);
     }
     Ok(entries.into_values().collect())
+}
+
+/// The open incidents that another watcher left, where this one speaks for their service. They are its own once it puts them.
+async fn take_up(turn: &Transaction<'_>, watcher: &str) -> Result<Vec<Incident>, Trouble> {
+    let sql = "select i.body, i.report from pgmedic.incident i join pgmedic.lease l on l.service = i.service
+               where l.watcher = $1 and i.watcher <> $1 and i.closed_at is null order by i.id";
+    turn.query(sql, &[&watcher]).await?.iter().map(super::run::incident).collect()
 }

@@ -4,8 +4,10 @@
 //! *Who tells and who mends.* Each service has one watcher that speaks for it: whoever holds its lease. A lease is taken with
 //! the first incident that is put, or with the first question whether one may act, is renewed every few seconds, and runs
 //! out [`LEASE`] after its watcher has gone. An incident that another watcher speaks for is not kept a second time, nor are
-//! its alerts: whoever put it is told so, with the incident as the other one has it. With the lease a watcher takes over the
-//! alerts that the other one had not delivered. Times are the server's, so that the watchers' clocks need not agree.
+//! its alerts: whoever put it is told so, with the incident as the other one has it. A lease that ran out falls to whoever
+//! watches the service, and with it all that its watcher left: open incidents, to be gone on with or proved over, and alerts
+//! that were not delivered. That is so, too, where a watcher comes back under another name, for its host has another. Times
+//! are the server's, so that the watchers' clocks need not agree.
 
 mod glance;
 mod lease;
@@ -45,7 +47,9 @@ pub(super) struct Shared {
     link: Option<Link>,
     /// It was down when it was last asked.
     down: bool,
-    /// Services that this watcher has to do with: what of them another one spoke for when they were last asked for.
+    /// Services that this watcher watches: what nobody speaks for of them falls to it.
+    pub(super) watched: BTreeSet<String>,
+    /// Others that it has to do with, for which another one spoke when they were last asked for.
     followed: BTreeSet<String>,
 }
 
@@ -98,7 +102,16 @@ impl std::fmt::Display for Trouble {
 impl Shared {
     /// Nothing is connected to yet.
     pub(super) const fn new(target: Box<Target>, keep: Keep, watcher: String, said: Said) -> Self {
-        Self { target, keep, watcher, said, link: None, down: false, followed: BTreeSet::new() }
+        Self {
+            target,
+            keep,
+            watcher,
+            said,
+            link: None,
+            down: false,
+            watched: BTreeSet::new(),
+            followed: BTreeSet::new(),
+        }
     }
 
     /// Does one thing, within [`TIME`].

@@ -22,12 +22,6 @@ pub(super) async fn run(store: &mut Shared, client: &mut Client, op: Op) -> Resu
         Op::Settle { delivered, tried } => settle(store, client, &delivered, &tried).await,
         Op::Leads(service) => led(store, client, service).await.map(Answer::Led),
         Op::Renew => lease::renew(store, client).await,
-        Op::Release(service) => {
-            store.followed.remove(&service);
-            let sql = "delete from pgmedic.lease where service = $1 and watcher = $2";
-            client.execute(sql, &[&service, &store.watcher]).await?;
-            Ok(Answer::Nothing)
-        }
         Op::Prune(now) => prune(store, client, now).await.map(Answer::Size),
         Op::Begin(b, at) => {
             let sql = "insert into pgmedic.fix (service, incident, automatic, by_whom, at) values ($1, $2, $3, $4, $5)
@@ -293,7 +287,7 @@ async fn find(client: &impl GenericClient, id: &str, whole: bool) -> Result<Foun
 }
 
 /// A row of body and report.
-fn incident(row: &Row) -> Result<Incident, Trouble> {
+pub(super) fn incident(row: &Row) -> Result<Incident, Trouble> {
     let (body, report): (&str, Option<&str>) = (row.get(0), row.get(1));
     Ok(put_together(body, report)?)
 }

@@ -24,7 +24,7 @@ pub(in crate::store) const fn what(op: &Op) -> &'static str {
         Op::Incidents(_) | Op::Find { .. } | Op::Restore(_) => "tell of incidents",
         Op::LooksOf { .. } => "tell of looks",
         Op::Prune(_) => "drop what is old",
-        Op::Leads(_) | Op::Release(_) | Op::Renew => "say who speaks for a service",
+        Op::Leads(_) | Op::Renew => "say who speaks for a service",
     }
 }
 
@@ -48,7 +48,7 @@ impl Book {
             Op::Prune(now) => super::prune::prune(db, &self.keep, now).map(Answer::Size),
             // The file is this watcher's alone.
             Op::Leads(_) => Ok(Answer::Led(None)),
-            Op::Renew | Op::Release(_) => Ok(Answer::Nothing),
+            Op::Renew => Ok(Answer::Nothing),
             read => super::read::read(db, read),
         }
     }

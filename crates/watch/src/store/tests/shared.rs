@@ -46,10 +46,14 @@ impl Scene {
 
     /// What falls to this one, within the time in which it must.
     fn takes_over(&self, store: &Store) -> TakenOver {
+        self.falls_to(store, |fell| !fell.services.is_empty())
+    }
+
+    fn falls_to(&self, store: &Store, such: impl Fn(&TakenOver) -> bool) -> TakenOver {
         let end = Instant::now() + Duration::from_secs(10);
         while Instant::now() < end {
             let fell = store.taken_over();
-            if !fell.services.is_empty() {
+            if such(&fell) {
                 return fell;
             }
             std::thread::sleep(Duration::from_millis(20));
@@ -170,11 +174,44 @@ fn when_a_watcher_is_gone_the_other_takes_over_its_services_and_its_alerts() {
     let one = scene.open("one");
     assert!(scene.runtime.block_on(one.led_by_another("a")).unwrap().is_some());
     assert!(scene.pending(&one).is_empty());
-    scene.runtime.block_on(two.release("a")).unwrap();
-    assert!(
-        scene.runtime.block_on(one.led_by_another("a")).unwrap().is_none(),
-        "given up, it is free at once"
-    );
+}
+
+#[test]
+fn a_watcher_whose_host_has_another_name_takes_up_what_it_left_under_the_old_one() {
+    let scene = scene();
+    let before = scene.open("old-name /etc/pgmedic.toml");
+    let (first, others) = (incident("a", 1), incident("b", 1));
+    scene.put(&before, &first, vec![entry(5, &first)]);
+    scene.put(&before, &others, Vec::new());
+    drop(before);
+    let sql = |sql: &str| scene.lab.postgres().sql_in(DATABASE, sql).unwrap();
+    sql("update pgmedic.lease set until = clock_timestamp() - interval '1 ms'");
+    // One watches what was left, the other does not; nothing is ill, so that neither has anything to put.
+    let (after, stranger) = (scene.open("new-name /etc/pgmedic.toml"), scene.open("stranger"));
+    after.watches(["a".to_owned()]);
+    stranger.watches(["c".to_owned()]);
+    let fell = scene.takes_over(&after);
+    assert_eq!(fell.services, ["a"]);
+    assert_eq!(fell.incidents.iter().map(|i| &i.id).collect::<Vec<_>>(), [&first.id]);
+    assert!(fell.incidents[0].report.is_some());
+    assert_eq!(fell.entries.iter().map(|e| e.id).collect::<Vec<_>>(), [5]);
+    // Until it is put it is given again: whoever was to go on with it may have ended.
+    let again = scene.falls_to(&after, |fell| !fell.incidents.is_empty());
+    assert_eq!(again.incidents[0].id, first.id);
+    assert_eq!(scene.put(&after, &closed(&first, 900), Vec::new()), Put::Kept);
+    assert!(stranger.taken_over().incidents.is_empty());
+    // A lease that ran out so long ago that it was dropped is nobody's as well.
+    sql("delete from pgmedic.lease where service = 'b'");
+    stranger.watches(["b".to_owned()]);
+    let fell = scene.takes_over(&stranger);
+    assert_eq!(fell.incidents.iter().map(|i| &i.id).collect::<Vec<_>>(), [&others.id]);
+    // What is watched no more is let go, once nothing of it is open.
+    assert_eq!(scene.put(&stranger, &closed(&others, 950), Vec::new()), Put::Kept);
+    stranger.watches(["c".to_owned()]);
+    after.watches(["a".to_owned(), "b".to_owned()]);
+    sql("update pgmedic.lease set until = clock_timestamp() + interval '4 s' where service = 'b'");
+    let fell = scene.takes_over(&after);
+    assert_eq!(fell.services, ["b"]);
 }
 
 #[test]
