@@ -5,6 +5,7 @@
 use crate::clock::Clock;
 use pgmedic_model::{Ms, Timestamp};
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{File, Metadata, OpenOptions, Permissions};
@@ -12,12 +13,14 @@ use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The name of the file in the state folder.
 const FILE: &str = "watch.pause";
 /// The most that is read of it, in bytes.
 const MOST: u64 = 1 << 20;
+/// How long another process may have the folder's lock.
+const LOCKED: Duration = Duration::from_secs(2);
 /// In the place of a service's name: all of them.
 pub const ALL: &str = "*";
 
@@ -110,7 +113,7 @@ impl Pauses {
         };
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(state).map_err(failed)?;
         let folder = File::open(state).map_err(failed)?;
-        flock(&folder, FlockOperation::LockExclusive).map_err(|error| failed(error.into()))?;
+        lock(&folder).map_err(failed)?;
         let mut pauses = Self::read(state)?;
         pauses.schema = Self::SCHEMA.to_owned();
         change(&mut pauses);
@@ -130,6 +133,22 @@ impl Pauses {
     /// Whose pauses hold now.
     pub fn names(&self, now: Timestamp) -> impl Iterator<Item = &str> {
         self.pauses.iter().filter(move |(_, pause)| pause.holds(now)).map(|(name, _)| name.as_str())
+    }
+}
+
+/// Takes the folder's lock. Whoever holds it has it for a moment; one that is hung must not hold this one, too.
+fn lock(folder: &File) -> std::io::Result<()> {
+    let until = Instant::now() + LOCKED;
+    loop {
+        match flock(folder, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) if Instant::now() < until => std::thread::sleep(Duration::from_millis(5)),
+            Err(Errno::WOULDBLOCK) => {
+                return Err(std::io::Error::other(
+                    "another process holds its folder's lock: find it by `lslocks`",
+                ));
+            }
+            locked => return locked.map_err(std::io::Error::from),
+        }
     }
 }
 
@@ -156,7 +175,7 @@ fn replace(path: &Path, text: &str) -> std::io::Result<()> {
 /// What tells one version of a file from the next.
 type Stamp = (u64, u64, i64, i64);
 
-/// What holds the daemon's hands, as the files are at this moment.
+/// Whoever looks at the files that hold the daemon's hands.
 #[derive(Debug)]
 pub struct Hold {
     state: PathBuf,
@@ -172,44 +191,16 @@ impl Hold {
         Self { state, stop_file, clock, read: Mutex::new((None, Ok(Pauses::default()))) }
     }
 
-    /// Why nothing may be done for a service by itself now. A file that cannot be read holds, too.
+    /// Looks at both files. It may block: a state folder can be on a disk that hangs.
     #[must_use]
-    pub fn held(&self, service: &str) -> Option<String> {
-        if self.stopped() {
-            return Some(format!("the stop file {} is there", self.stop_file.display()));
-        }
-        self.paused(service).map(|by| format!("paused by {by}"))
-    }
-
-    /// True where the stop file is there, or nobody can tell whether it is.
-    #[must_use]
-    pub fn stopped(&self) -> bool {
-        match std::fs::symlink_metadata(&self.stop_file) {
+    pub fn look(&self) -> Holds {
+        // Where nobody can tell whether the stop file is there, it is.
+        let stopped = match std::fs::symlink_metadata(&self.stop_file) {
             Ok(_) => true,
             Err(error) => error.kind() != ErrorKind::NotFound,
-        }
-    }
-
-    /// Who paused a service, until when and why.
-    #[must_use]
-    pub fn paused(&self, service: &str) -> Option<String> {
-        match self.pauses() {
-            Ok(pauses) => pauses.of(service, self.clock.now()).map(Pause::phrase),
-            Err(why) => Some(format!("a file that cannot be read ({why})")),
-        }
-    }
-
-    /// Whose pauses hold now; [`ALL`] where that is so, or cannot be read, or the stop file is there.
-    #[must_use]
-    pub fn names(&self) -> std::collections::BTreeSet<String> {
-        let mut names = match self.pauses() {
-            Ok(pauses) => pauses.names(self.clock.now()).map(str::to_owned).collect(),
-            Err(_) => std::collections::BTreeSet::from([ALL.to_owned()]),
         };
-        if self.stopped() {
-            names.insert(ALL.to_owned());
-        }
-        names
+        let stopped = stopped.then(|| self.stop_file.display().to_string());
+        Holds { stopped, pauses: self.pauses(), at: self.clock.now() }
     }
 
     /// The pauses; read anew where the file is another than before.
@@ -220,6 +211,60 @@ impl Hold {
             *read = (stamp, Pauses::read(&self.state).map_err(|error| error.to_string()));
         }
         read.1.clone()
+    }
+}
+
+/// What held the daemon's hands when it was looked at.
+#[derive(Clone, Debug)]
+pub struct Holds {
+    /// The stop file, where it was there.
+    stopped: Option<String>,
+    pauses: Result<Pauses, String>,
+    at: Timestamp,
+}
+
+impl Holds {
+    /// Nobody knows: that holds everything. Says why.
+    #[must_use]
+    pub const fn unknown(why: String, at: Timestamp) -> Self {
+        Self { stopped: None, pauses: Err(why), at }
+    }
+
+    /// Why nothing may be done for a service by itself. A file that cannot be read holds, too.
+    #[must_use]
+    pub fn held(&self, service: &str) -> Option<String> {
+        if let Some(file) = &self.stopped {
+            return Some(format!("the stop file {file} is there"));
+        }
+        self.paused(service).map(|by| format!("paused by {by}"))
+    }
+
+    /// True where the stop file was there, or nobody could tell whether it was.
+    #[must_use]
+    pub const fn stopped(&self) -> bool {
+        self.stopped.is_some()
+    }
+
+    /// Who paused a service, until when and why.
+    #[must_use]
+    pub fn paused(&self, service: &str) -> Option<String> {
+        match &self.pauses {
+            Ok(pauses) => pauses.of(service, self.at).map(Pause::phrase),
+            Err(why) => Some(format!("a file that cannot be read ({why})")),
+        }
+    }
+
+    /// Whose pauses hold; [`ALL`] where that is so, or cannot be read, or the stop file is there.
+    #[must_use]
+    pub fn names(&self) -> std::collections::BTreeSet<String> {
+        let mut names = match &self.pauses {
+            Ok(pauses) => pauses.names(self.at).map(str::to_owned).collect(),
+            Err(_) => std::collections::BTreeSet::from([ALL.to_owned()]),
+        };
+        if self.stopped() {
+            names.insert(ALL.to_owned());
+        }
+        names
     }
 }
 
@@ -245,24 +290,24 @@ mod tests {
         let state = folder.path().join("state");
         let now = pgmedic_path::clock::now().0;
         let hold = Hold::new(state.clone(), folder.path().join("stop"), Clock::System);
-        assert_eq!(hold.held("shop"), None, "no file, no pause");
+        assert_eq!(hold.look().held("shop"), None, "no file, no pause");
         Pauses::change(&state, at(now), |p| {
             p.pauses.insert("shop".to_owned(), pause(now, Some(3_600_000)));
         })
         .unwrap();
-        let told = hold.held("shop").unwrap();
+        let told = hold.look().held("shop").unwrap();
         assert!(told.starts_with("paused by ann until ") && told.ends_with(": migration"), "{told}");
-        assert_eq!(hold.held("bakery"), None);
+        assert_eq!(hold.look().held("bakery"), None);
         Pauses::change(&state, at(now), |p| {
             p.pauses.insert(ALL.to_owned(), pause(now - 10, Some(5)));
         })
         .unwrap();
-        assert_eq!(hold.held("bakery"), None, "that one is over");
+        assert_eq!(hold.look().held("bakery"), None, "that one is over");
         Pauses::change(&state, at(now), |p| {
             p.pauses.remove("shop");
         })
         .unwrap();
-        assert_eq!(hold.held("shop"), None);
+        assert_eq!(hold.look().held("shop"), None);
     }
 
     #[test]
@@ -271,13 +316,13 @@ mod tests {
         let (state, stop) = (folder.path().to_owned(), folder.path().join("stop"));
         let hold = Hold::new(state.clone(), stop.clone(), Clock::System);
         std::fs::write(&stop, "").unwrap();
-        assert!(hold.held("shop").unwrap().contains("stop file") && hold.names().contains(ALL));
+        assert!(hold.look().held("shop").unwrap().contains("stop file") && hold.look().names().contains(ALL));
         std::fs::remove_file(&stop).unwrap();
-        assert_eq!(hold.held("shop"), None);
+        assert_eq!(hold.look().held("shop"), None);
         for text in ["", "{}", "{\"schema\":\"pgmedic.pause/9\",\"pauses\":{}}"] {
             std::fs::write(Pauses::file(&state), text).unwrap();
-            assert!(hold.held("shop").unwrap().contains("cannot be read"), "{text}");
-            assert!(hold.names().contains(ALL));
+            assert!(hold.look().held("shop").unwrap().contains("cannot be read"), "{text}");
+            assert!(hold.look().names().contains(ALL));
         }
     }
 }

@@ -7,6 +7,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod folder;
 mod full;
 mod incident;
 mod killed;

@@ -65,7 +65,7 @@ impl Engine {
         let Some(tended) = self.services.get(service) else { return Err(Held::Over) };
         let cause = incident.services.get(service).map_or(&incident.cause, |affected| &affected.cause);
         let seen = [cause, &incident.cause].into_iter().filter_map(|cause| tended.roots_at.get(cause)).max();
-        let paused = self.hold.paused(service);
+        let paused = self.holds.paused(service);
         let ask = Ask {
             now,
             watched: &tended.watched,
@@ -73,7 +73,7 @@ impl Engine {
             seen_at: seen.copied().unwrap_or_default(),
             done: &[],
             paused: paused.as_deref(),
-            stopped: self.hold.stopped(),
+            stopped: self.holds.stopped(),
         };
         may(&ask).map(|granted| granted.kinds)
     }
@@ -314,16 +314,15 @@ impl Engine {
     }
 
     /// A fix that an earlier process left open in the record is closed there, too, once the service is well.
-    pub(super) fn settle_record(&mut self, incident: &Incident) {
-        let names: Vec<Arc<str>> = incident.services.keys().map(|name| name.as_str().into()).collect();
-        for name in names {
+    pub(super) fn settle_record(&mut self, incident: &str, left_open: Vec<Arc<str>>) {
+        for name in left_open {
             let Some(tended) = self.services.get(&name) else { continue };
-            if self.mender.at_work(&name).is_some() || !self.mender.left_open(&name) {
+            if self.mender.at_work(&name).is_some() {
                 continue;
             }
             let job = Job {
                 service: tended.sight.service(),
-                incident: incident.id.clone(),
+                incident: incident.to_owned(),
                 purpose: Purpose::Settle,
                 kinds: Vec::new(),
                 barred: Vec::new(),

@@ -5,6 +5,7 @@
 //! Not in here: looking (`schedule`), what was seen means (`incidents`), whether something may be done (`policy`), doing it
 //! (`mend`), keeping (`store`), telling (`alerts`), serving (`http`).
 
+mod files;
 mod keep;
 mod mending;
 mod orders;
@@ -20,7 +21,7 @@ pub use plan::{Host, Met, News, Plan, Planned};
 use crate::alerts::{BadReceiver, Entry};
 use crate::board::{Board, Patient};
 use crate::clock::Clock;
-use crate::hold::Hold;
+use crate::hold::{Hold, Holds};
 use crate::http::ListenError;
 use crate::incident::{Change, Incident};
 use crate::incidents::{Incidents, Verdict};
@@ -30,6 +31,7 @@ use crate::schedule::{Rounds, Schedule, Sight};
 use crate::seen::Seen;
 use crate::settings::{Settings, Watched};
 use crate::store::{Keep, Store, StoreError};
+use files::{Files, Got, Want};
 use keep::{Keeper, Other};
 use outlets::Outlets;
 use past::Past;
@@ -121,6 +123,9 @@ struct Engine {
     schedule: Schedule,
     mender: Mender,
     hold: Arc<Hold>,
+    /// What held its hands a moment ago.
+    holds: Holds,
+    files: Files,
     store: Store,
     keeper: Keeper,
     outlets: Outlets,
@@ -139,6 +144,7 @@ struct Inlets {
     mended: mpsc::UnboundedReceiver<Mended>,
     loaded: mpsc::UnboundedReceiver<reload::Loaded>,
     others: mpsc::UnboundedReceiver<Other>,
+    filed: mpsc::UnboundedReceiver<Got>,
 }
 
 /// Watches until it is told to stop. `tell` is the other end of `orders`: the API sends by it.
@@ -152,7 +158,8 @@ pub async fn run(
 ) -> Result<(), Unable> {
     let watching = async {
         let (mut engine, mut inlets) = Engine::new(start, tell, orders).await?;
-        engine.settle_the_past().await;
+        engine.look_first(&mut inlets).await;
+        engine.settle_the_past();
         engine.drop_strangers();
         engine.announce();
         engine.watch(&mut inlets).await;
@@ -200,6 +207,7 @@ impl Engine {
         let (mend, mended) = mpsc::unbounded_channel();
         let (load, loaded) = mpsc::unbounded_channel();
         let (adopt, others) = mpsc::unbounded_channel();
+        let (file, filed) = mpsc::unbounded_channel();
         let hold = Arc::new(Hold::new(settings.state.clone(), settings.stop_file.clone(), clock));
         let mender = Mender::new(
             settings.state.clone(),
@@ -220,6 +228,8 @@ impl Engine {
             incidents,
             mender,
             hold,
+            holds: Holds::unknown("not looked at yet".to_owned(), clock.now()),
+            files: Files::open(file),
             keeper: Keeper::open(store.clone(), outlets.told().clone(), adopt),
             store,
             outlets,
@@ -234,7 +244,7 @@ impl Engine {
             engine.begin_service(planned);
         }
         engine.store.watches(engine.services.keys().map(|name| name.to_string()));
-        Ok((engine, Inlets { orders, seen, mended, loaded, others }))
+        Ok((engine, Inlets { orders, seen, mended, loaded, others, filed }))
     }
 
     /// Begins to watch a service, or another version of it.
@@ -301,13 +311,14 @@ impl Engine {
                 Some(mended) = inlets.mended.recv() => self.mended(mended),
                 Some(loaded) = inlets.loaded.recv() => self.take_up(loaded).await,
                 Some(other) = inlets.others.recv() => self.adopt(other),
+                Some(got) = inlets.filed.recv() => self.filed(got),
                 _ = alive.tick() => self.show_life(),
                 _ = tick.tick() => {
-                    self.tick().await;
-                    self.take_up_the_past().await;
+                    self.tick();
+                    self.take_up_the_past();
                 }
                 Some(seen) = inlets.seen.recv() => self.saw(&seen),
-                _ = glance.tick() => self.look_at_holds(),
+                _ = glance.tick() => self.glance(),
             }
         }
     }
@@ -361,7 +372,8 @@ impl Engine {
             *self.board.state().own.incidents.entry(incident.cause.clone()).or_default() += 1;
         }
         if change == Change::Closed {
-            self.settle_record(&incident);
+            let services = incident.services.keys().map(|name| name.as_str().into()).collect();
+            self.want(Want::LeftOpen(incident.id.clone(), services));
             for tended in self.services.values_mut() {
                 tended.retry.remove(&incident.id);
                 tended.in_vain.remove(&incident.id);
@@ -380,12 +392,12 @@ impl Engine {
     }
 
     /// A second has passed.
-    async fn tick(&mut self) {
+    fn tick(&mut self) {
         self.board.beat();
         let now = self.clock.now();
         let verdicts = self.incidents.tick(now);
         self.follow(verdicts);
-        self.take_over().await;
+        self.take_over();
         self.tell_who_is_unseen();
         self.forget_what_is_over(now);
         self.remember();
@@ -439,16 +451,6 @@ impl Engine {
         let patience = self.settings.interval + self.settings.timeout * 3 + Duration::from_secs(10);
         if self.services.is_empty() || self.last_seen.elapsed() < patience {
             self.notify.alive();
-        }
-    }
-
-    fn look_at_holds(&self) {
-        let names = self.hold.names();
-        let mut state = self.board.state();
-        if state.paused != names {
-            state.paused = names;
-            drop(state);
-            self.notify.status(&self.status());
         }
     }
 

@@ -75,16 +75,16 @@ impl Past {
 
 impl Engine {
     /// Takes up what was open before the start, where the store was away then. To be called about once a second.
-    pub(super) async fn take_up_the_past(&mut self) {
+    pub(super) fn take_up_the_past(&mut self) {
         let Some(restored) = self.past.learnt(&self.store) else { return };
         for said in &restored.said {
             self.host.tell(&News::Trouble(said));
         }
-        self.go_on_with(restored.incidents).await;
+        self.go_on_with(restored.incidents);
     }
 
     /// Goes on with what was open elsewhere: before this start, or with a watcher that is gone.
-    async fn go_on_with(&mut self, incidents: Vec<Incident>) {
+    fn go_on_with(&mut self, incidents: Vec<Incident>) {
         let now = self.clock.now();
         // What is known here has been written meanwhile: that is not what was before.
         let before: Vec<Incident> =
@@ -115,7 +115,7 @@ impl Engine {
                 host.tell(&News::Trouble(&error.to_string()));
             }
         });
-        self.settle_the_past().await;
+        self.settle_the_past();
         self.drop_strangers();
         self.notify.status(&self.status());
     }
@@ -129,7 +129,7 @@ impl Engine {
     }
 
     /// What another watcher did that is gone falls to this one, and what it had before this one is known to be its own.
-    pub(super) async fn take_over(&mut self) {
+    pub(super) fn take_over(&mut self) {
         let taken = self.store.taken_over();
         for said in &taken.said {
             self.host.tell(&News::Trouble(said));
@@ -142,7 +142,7 @@ impl Engine {
             self.outlets.told().take(taken.entries);
         }
         let left: Vec<String> = taken.incidents.iter().map(|incident| incident.id.clone()).collect();
-        self.go_on_with(taken.incidents).await;
+        self.go_on_with(taken.incidents);
         // By that they are this watcher's in the store, too.
         for incident in left.iter().filter_map(|id| self.incidents.get(id)) {
             self.keep(incident, Vec::new());

@@ -1,40 +1,34 @@
 //! What a daemon that was killed left behind: acts of open incidents whose end nobody told. The record has it, as far as
 //! anybody knows it.
 
+use super::files::{Read, Want};
 use super::{Engine, News};
 use crate::incident::{Act, Incident};
 use pgmedic_model::StepOutcome;
-use pgmedic_path::aside;
-use pgmedic_path::journal::incidents::{Step, incidents};
-use pgmedic_path::journal::read_of;
+use pgmedic_path::journal::incidents::Step;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::time::Instant;
 
 /// A step is written down within this time of the act that it is, in ms: a walk lies between.
 const NEAR: i64 = 30_000;
 
 impl Engine {
-    /// Completes the acts of open incidents from the record.
-    pub(super) async fn settle_the_past(&mut self) {
-        let open: Vec<Arc<Incident>> = self.incidents.open().cloned().collect();
-        if open.is_empty() {
-            return;
+    /// Asks the record what was done for incidents that are open.
+    pub(super) fn settle_the_past(&mut self) {
+        let services: BTreeSet<String> =
+            self.incidents.open().flat_map(|i| i.services.keys().cloned()).collect();
+        if !services.is_empty() {
+            self.want(Want::Record(services));
         }
-        let (state, home) = (self.settings.state.clone(), self.settings.home.clone());
-        let services: BTreeSet<String> = open.iter().flat_map(|i| i.services.keys().cloned()).collect();
-        let until = Instant::now() + Duration::from_secs(10);
-        let read = move || {
-            let one =
-                |service: String| read_of(&state, &service, &home).map_err(|e| format!("{service}: {e}"));
-            services.into_iter().map(one).collect::<Vec<_>>()
-        };
-        let read = aside::call("read-record", until, read).await;
+    }
+
+    /// Completes the acts of open incidents from the record.
+    pub(super) fn complete(&mut self, read: Vec<Read>) {
+        let open: Vec<Arc<Incident>> = self.incidents.open().cloned().collect();
         let mut list = Vec::new();
-        for entries in read.unwrap_or_else(|error| vec![Err(error.to_string())]) {
-            match entries {
-                Ok(entries) => list.extend(incidents(&entries)),
+        for read in read {
+            match read {
+                Ok(recorded) => list.extend(recorded),
                 Err(why) => self.host.tell(&News::Trouble(&format!("the record cannot be read: {why}"))),
             }
         }

@@ -1,10 +1,10 @@
 //! Orders, carried out: the configuration read anew, pauses, approvals. A configuration that is wrong changes nothing, and one
 //! that is right disturbs only those services that it changes.
 
+use super::files::{Change, Want};
 use super::{Engine, News, Order, Plan, Reply};
-use crate::hold::{ALL, Hold, Pause, Pauses};
-use crate::http::{Declined, Scope};
-use pgmedic_model::Timestamp;
+use crate::hold::{Hold, Pause};
+use crate::http::Declined;
 use pgmedic_path::aside;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -29,38 +29,11 @@ impl Engine {
             Order::Reload(reply) => self.reload(reply),
             Order::Approve(approval, reply) => self.approve(approval, reply),
             Order::Pause(scope, until, by, reply) => {
-                let _gone = reply.send(self.pause(&scope, until, by));
+                let pause = Pause { since: self.clock.now(), until, reason: None, by };
+                self.want(Want::Change(Change::Pause(pause), scope, reply));
             }
-            Order::Resume(scope, by, reply) => {
-                let _gone = reply.send(self.resume(&scope, &by));
-            }
+            Order::Resume(scope, by, reply) => self.want(Want::Change(Change::Resume(by), scope, reply)),
         }
-    }
-
-    fn pause(&mut self, scope: &Scope, until: Option<Timestamp>, by: String) -> Result<String, Declined> {
-        let now = self.clock.now();
-        let name = name_of(scope);
-        let pause = Pause { since: now, until, reason: None, by };
-        let said = format!("{} paused by {}", whom(scope), pause.phrase());
-        self.change_pauses(|pauses| {
-            pauses.pauses.insert(name.to_owned(), pause);
-        })?;
-        Ok(said)
-    }
-
-    fn resume(&mut self, scope: &Scope, by: &str) -> Result<String, Declined> {
-        let name = name_of(scope);
-        let mut was = false;
-        self.change_pauses(|pauses| was = pauses.pauses.remove(name).is_some())?;
-        let still = self.hold.held(name).map_or_else(String::new, |why| format!("; still held: {why}"));
-        let word = if was { "resumed by" } else { "not paused, says" };
-        Ok(format!("{} {word} {by}{still}", whom(scope)))
-    }
-
-    fn change_pauses(&mut self, change: impl FnOnce(&mut Pauses)) -> Result<(), Declined> {
-        let changed = Pauses::change(&self.settings.state, self.clock.now(), change);
-        self.look_at_holds();
-        changed.map(|_| ()).map_err(|error| Declined::NotNow(error.to_string()))
     }
 
     /// Has the configuration read, on a thread of its own: a secret may be on a disk that hangs.
@@ -193,18 +166,4 @@ impl Engine {
 
 fn words(later: &[&str]) -> String {
     if later.is_empty() { String::new() } else { format!("; at the next start: {}", later.join(", ")) }
-}
-
-fn name_of(scope: &Scope) -> &str {
-    match scope {
-        Scope::All => ALL,
-        Scope::Service(name) => name,
-    }
-}
-
-fn whom(scope: &Scope) -> &str {
-    match scope {
-        Scope::All => "every service:",
-        Scope::Service(name) => name,
-    }
 }

@@ -114,7 +114,8 @@ impl Hand {
         done.extend(self.recorded().map_err(|error| {
             End::Failed(format!("the record in {} cannot be read: {error}", self.state.display()))
         })?);
-        let paused = self.hold.paused(service);
+        let holds = self.hold.look();
+        let paused = holds.paused(service);
         let ask = Ask {
             now: self.clock.now(),
             watched,
@@ -123,7 +124,7 @@ impl Hand {
             seen_at: self.clock.now(),
             done: &done,
             paused: paused.as_deref(),
-            stopped: self.hold.stopped(),
+            stopped: holds.stopped(),
         };
         may(&ask).map_err(End::Held)?;
         company.leads().await.map_err(End::Elsewhere)
@@ -197,9 +198,9 @@ impl Hand {
 
     /// Comes back when something holds the daemon's hands that did not do so when a person approved this.
     async fn held(&self) -> String {
-        let before = if self.job.by == Job::POLICY { None } else { self.hold.held(&self.service) };
+        let before = if self.job.by == Job::POLICY { None } else { self.hold.look().held(&self.service) };
         loop {
-            match self.hold.held(&self.service) {
+            match self.hold.look().held(&self.service) {
                 Some(why) if before.as_ref() != Some(&why) => return why,
                 _ => tokio::time::sleep(HEED).await,
             }

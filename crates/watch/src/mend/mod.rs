@@ -15,7 +15,6 @@ use crate::store::Store;
 use hand::{Begin, Hand};
 use pgmedic_model::{FixReport, FixStep, RemedyKind, StepOutcome};
 use pgmedic_path::Service;
-use pgmedic_path::journal::is_left_open;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -168,12 +167,6 @@ impl Mender {
     /// What holds its hands is elsewhere, after a reload.
     pub fn heed(&mut self, hold: Arc<Hold>) {
         self.hold = hold;
-    }
-
-    /// True where a fix of this service was never closed in the record.
-    #[must_use]
-    pub fn left_open(&self, service: &str) -> bool {
-        is_left_open(&self.state, service, &self.home)
     }
 
     /// Begins a fix. False where one is in hand already.
