@@ -115,8 +115,8 @@ fn play(stage: &Stage, fault: &Fault) {
 fn counted(stage: &Stage, cause: &str, remedy: Option<&str>) {
     let prometheus = &stage.prometheus;
     stage.wait_up();
-    prometheus
-        .wait(&format!("max(max_over_time(pgmedic_finding{{cause=\"{cause}\",role=\"root\"}}[1m]))"), 1.0);
+    // The finding itself may have come and been mended between two scrapes; its incident is open for some.
+    prometheus.wait(&format!("max(max_over_time(pgmedic_incident_open{{cause=\"{cause}\"}}[1m]))"), 1.0);
     if let Some(remedy) = remedy {
         // Whatever its root was called when it was done: a slow fill begins as a warning.
         let applied = format!("sum(pgmedic_remedies_total{{remedy=\"{remedy}\",outcome=\"applied\"}})");
