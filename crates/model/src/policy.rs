@@ -57,11 +57,15 @@ impl Protect {
     /// True where a session of this application and role is never to be ended.
     #[must_use]
     pub fn covers(&self, application: &str, role: &str) -> bool {
-        let hit = |patterns: &[String], text: &str| {
-            patterns.iter().any(|p| p.strip_suffix('*').map_or(p == text, |stem| text.starts_with(stem)))
-        };
+        let hit = |patterns: &[String], text: &str| patterns.iter().any(|p| matches(p, text));
         hit(&self.applications, application) || hit(&self.roles, role)
     }
+}
+
+/// True where a text is what a pattern says; a trailing `*` matches any ending.
+#[must_use]
+pub fn matches(pattern: &str, text: &str) -> bool {
+    pattern.strip_suffix('*').map_or(pattern == text, |stem| text.starts_with(stem))
 }
 
 #[cfg(test)]

@@ -113,8 +113,11 @@ pub struct AlertTo {
     pub url: Secret,
     /// PagerDuty's routing key; what a webhook is signed with.
     pub key: Option<Secret>,
-    /// Only services with these labels, and only from this severity on.
+    /// Only from this severity on.
     pub from: pgmedic_model::Severity,
+    /// `match`: only incidents whose labels match all of these, each by its label's name; a trailing `*` matches any ending. Of
+    /// an incident of many services one has to match.
+    pub only: BTreeMap<String, String>,
 }
 
 /// The kinds of receivers.

@@ -189,6 +189,7 @@ impl Teller {
             url: Secret::new(format!("http://127.0.0.1:{port}")),
             key: None,
             from: Severity::Warning,
+            only: std::collections::BTreeMap::new(),
         };
         let plan = Plan { to: ports.iter().map(to).collect(), ..Plan::default() };
         let tuning = Tuning {

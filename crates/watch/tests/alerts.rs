@@ -142,7 +142,13 @@ async fn tell(kind: AlertKind, first: Does) -> Came {
     let receiver = Receiver::new(first).await;
     let url =
         format!("http://user:{PASSWORD}@127.0.0.1:{}/services/{PATH}?token=querySECRET99", receiver.port);
-    let to = AlertTo { kind, url: Secret::new(url), key: Some(Secret::new(KEY)), from: Severity::Warning };
+    let to = AlertTo {
+        kind,
+        url: Secret::new(url),
+        key: Some(Secret::new(KEY)),
+        from: Severity::Warning,
+        only: std::collections::BTreeMap::new(),
+    };
     let happened: Arc<Mutex<Vec<Happened>>> = Arc::default();
     let into = Arc::clone(&happened);
     let hook = Arc::new(move |what: &Happened| into.lock().unwrap().push(what.clone()));

@@ -6,6 +6,7 @@
 mod budget;
 mod document;
 mod error;
+mod matching;
 mod platform;
 mod policy;
 mod resolve;
@@ -114,6 +115,7 @@ impl Config {
             }
             services.push(entry);
         }
+        matching::check(document, &watch.alerts, &services)?;
         Ok(Self { file, folder, text, services, watch, fetched: RefCell::default() })
     }
 

@@ -374,7 +374,7 @@ fn what_is_watched_and_how_is_read() {
          [watch]\ninterval = \"500ms\"\nwalk = \"2s\"\ntimeout = \"3s\"\nstable = \"0s\"\nlisten = \"0.0.0.0:9187\"\n\
          token = \"file:{}\"\nstore = \"memory\"\nkeep = \"30d\"\nkeep_looks = \"2h\"\nstore_limit = \"64MB\"\n\
          external_url = \"https://w.example.com\"\nstop_file = \"/run/stop\"\n\
-         alerts = [{{ kind = \"webhook\", url = \"http://h/x\", key = \"k\", severity = \"critical\" }}, {{ kind = \"pagerduty\", key = \"r\" }}]\n",
+         alerts = [{{ kind = \"webhook\", url = \"http://h/x\", key = \"k\", severity = \"critical\", match = {{ service = \"a\", team = \"w*\" }} }}, {{ kind = \"pagerduty\", key = \"r\" }}]\n",
         token.display()
     );
     let plan = plan(&text).unwrap_or_else(|error| panic!("{error}"));
@@ -385,6 +385,7 @@ fn what_is_watched_and_how_is_read() {
     assert!(matches!(settings.store, pgmedic_watch::settings::StoreAt::Memory));
     assert_eq!((settings.keep.as_secs(), settings.keep_looks.as_secs()), (30 * 86_400, 7200));
     assert_eq!((settings.store_limit, settings.alerts.len()), (64 << 20, 2));
+    assert_eq!((settings.alerts[0].only["team"].as_str(), settings.alerts[1].only.len()), ("w*", 0));
     assert_eq!(settings.stop_file, Path::new("/run/stop"));
     let watched = &plan.services[0].watched;
     assert_eq!(watched.labels["team"], "web");
@@ -396,6 +397,11 @@ fn what_is_watched_and_how_is_read() {
     let bare = super::tests::plan("[[service]]\nname = \"a\"\ndatabase = \"postgres://u@h/d\"\n").unwrap();
     assert_eq!(bare.settings.stop_file, Path::new("/state/watch.stop"));
     assert!(bare.settings.listen.is_none() && bare.services[0].watched.standing);
+}
+
+/// A receiver with more keys.
+fn alert(keys: &str) -> String {
+    format!("alerts = [{{ kind = \"webhook\", url = \"http://h\", {keys} }}]")
 }
 
 #[test]
@@ -414,6 +420,14 @@ fn what_may_not_be_watched_so_is_refused_at_its_place() {
             5,
             "takes warning, critical",
         ),
+        (&alert("match = { sevice = \"a\" }"), 5, "nearest: service"),
+        (&alert("match = { service = \"b\" }"), 5, "no service is b: its receiver would hear of nothing"),
+        (&alert("match = { cause = \"slot-exhausted\" }"), 5, "nearest: slots-exhausted"),
+        (&alert("match = { severity = \"criticl\" }"), 5, "nearest: critical"),
+        (&alert("match = { room = \"shed\" }"), 5, "no room is shed"),
+        (&alert("match = { team = \"x\" }"), 5, "team is no label of an alert: service, cause"),
+        (&alert("match = { service = 1 }"), 5, "a table of strings"),
+        (&alert("mtch = {}"), 5, "nearest: match"),
         ("external_url = \"h\"", 5, "begins with http"),
         ("standing = 1", 5, "true or false"),
     ] {
@@ -422,6 +436,8 @@ fn what_may_not_be_watched_so_is_refused_at_its_place() {
         let told = error.to_string();
         assert!(told.contains(says) && !told.contains("hunter2"), "{watch}: {told}");
     }
+    let at = plan(&with_watch(&alert("match = { service = \"b\" }"))).err().unwrap().at;
+    assert_eq!(at, Some((5, 69)), "the value itself");
     for (keys, says) in [
         ("labels = { \"a-b\" = \"x\" }", "letters, digits and underscores"),
         ("labels = { severity = \"x\" }", "set by pgmedic itself"),
@@ -456,4 +472,22 @@ fn a_service_has_another_mark_only_where_something_of_it_is_another() {
     std::fs::write(&secret, "postgres://u:two@h/d").unwrap();
     let rotated = marks(&text("", ""));
     assert!(rotated[0] != first[0] && rotated[1] == first[1], "another password");
+}
+
+#[test]
+fn a_token_that_is_no_good_is_refused_at_its_own_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        std::fs::write(folder.path().join(name), text).unwrap();
+        format!("\"file:{}\"", folder.path().join(name).display())
+    };
+    let (good, bad) = (file("good", "0123456789abcdef"), file("bad", "hunter2"));
+    for (token, read_token, line) in [(&good, &bad, 7), (&bad, &good, 6)] {
+        let keys = format!("listen = \"127.0.0.1:9187\"\ntoken = {token}\nread_token = {read_token}");
+        let error = plan(&with_watch(&keys)).err().unwrap();
+        assert_eq!(error.at.map(|(line, _)| line), Some(line), "{error}");
+        assert!(
+            error.to_string().contains("fewer than 16 characters") && !error.to_string().contains("hunter2")
+        );
+    }
 }

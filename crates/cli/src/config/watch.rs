@@ -1,7 +1,7 @@
 //! `[watch]`, and what `[[service]]` says for it: read and checked with the rest of the file, so that a mistake in it is
 //! refused by every verb. Not in here: secrets and what is made of it (`watched`).
 
-use super::document::{At, Section};
+use super::document::{At, Pair, Section};
 use super::error::{ConfigError, Show};
 use super::resolve;
 use pgmedic_model::Severity;
@@ -28,7 +28,7 @@ const KEYS: [&str; 15] = [
     "stop_file",
     "standing",
 ];
-const ALERT_KEYS: [&str; 4] = ["kind", "url", "key", "severity"];
+const ALERT_KEYS: [&str; 5] = ["kind", "url", "key", "severity", "match"];
 const KINDS: [(&str, AlertKind); 4] = [
     ("alertmanager", AlertKind::Alertmanager),
     ("webhook", AlertKind::Webhook),
@@ -71,6 +71,7 @@ pub(super) struct Alert {
     pub(super) url: At<String>,
     pub(super) key: Option<At<String>>,
     pub(super) from: Severity,
+    pub(super) only: Vec<Pair>,
 }
 
 impl Default for Keys {
@@ -174,7 +175,7 @@ fn read_alert(alert: &Section<'_, '_>) -> Result<Alert, ConfigError> {
         return Err(alert.document.error(alert.span.clone(), problem, Show::KeysOnly));
     }
     let from = alert.word("severity", &SEVERITIES)?.unwrap_or(Severity::Warning);
-    Ok(Alert { kind, url, key, from })
+    Ok(Alert { kind, url, key, from, only: alert.pairs("match")? })
 }
 
 /// Where PagerDuty takes events (PagerDuty, "Events API v2").

@@ -9,7 +9,7 @@ use crate::surroundings::Surroundings;
 use pgmedic_model::Secret;
 use pgmedic_path::Service;
 use pgmedic_watch::engine::{Plan, Planned};
-use pgmedic_watch::http::may_serve;
+use pgmedic_watch::http::{ListenError, may_serve};
 use pgmedic_watch::settings::{AlertTo, Settings, StoreAt, Watched};
 use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
@@ -51,8 +51,17 @@ impl Config {
         };
         let (token, read_token) = (secret("token", &keys.token)?, secret("read_token", &keys.read_token)?);
         if let Some(at) = &keys.listen {
-            may_serve(at.value, token.as_ref(), read_token.as_ref())
-                .map_err(|error| self.document().error(at.span.clone(), error.to_string(), Show::Text))?;
+            may_serve(at.value, token.as_ref(), read_token.as_ref()).map_err(|error| {
+                let (place, show) = match &error {
+                    ListenError::NeedsToken(_) | ListenError::Closed(_) => (None, Show::Text),
+                    ListenError::ShortToken | ListenError::UnfitToken => {
+                        (keys.token.as_ref(), Show::KeysOnly)
+                    }
+                    ListenError::ReadToken(_) => (keys.read_token.as_ref(), Show::KeysOnly),
+                };
+                let span = place.map_or(&at.span, |token| &token.span).clone();
+                self.document().error(span, error.to_string(), show)
+            })?;
         }
         let mut alerts = Vec::new();
         for alert in &keys.alerts {
@@ -64,7 +73,8 @@ impl Config {
                 Some(at) => Some(Secret::new(self.fetched("key", at, around)?)),
                 None => None,
             };
-            alerts.push(AlertTo { kind: alert.kind, url, key, from: alert.from });
+            let only = alert.only.iter().map(|(name, value)| (name.value.clone(), value.value.clone()));
+            alerts.push(AlertTo { kind: alert.kind, url, key, from: alert.from, only: only.collect() });
         }
         let home = Path::new(&self.file);
         let home = home.canonicalize().unwrap_or_else(|_| home.to_path_buf());

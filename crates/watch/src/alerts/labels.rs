@@ -50,6 +50,18 @@ pub(super) fn labels(incident: &Incident, service: Option<&Labels>) -> Labels {
     labels
 }
 
+/// The labels that an incident has, with those of another one of its services.
+pub(super) fn as_of(service: &str, labels: &Labels, own: Option<&Labels>) -> Labels {
+    let own = own.into_iter().flatten().filter(|(_, value)| !value.is_empty());
+    let mut of_service: Labels = own.map(|(name, value)| (label(name), value.clone())).collect();
+    let shared = ["alertname", "cause", "severity", "room"];
+    of_service.extend(
+        shared.iter().filter_map(|name| labels.get_key_value(*name)).map(|(n, v)| (n.clone(), v.clone())),
+    );
+    of_service.insert("service".to_owned(), service.to_owned());
+    of_service
+}
+
 /// A severity as labels have it.
 pub(super) const fn severity(severity: Severity) -> &'static str {
     match severity {

@@ -54,6 +54,8 @@ pub(crate) struct Known {
     cause: String,
     escalated: bool,
     acts: usize,
+    /// The services that it has or had.
+    pub(crate) services: Vec<String>,
     /// Its labels in Alertmanagers.
     pub(crate) labels: Labels,
     /// See [`Letter::outgrown`].
@@ -79,6 +81,7 @@ impl Known {
             cause: incident.cause.clone(),
             escalated: incident.escalated,
             acts: done(incident),
+            services: incident.services.keys().cloned().collect(),
             labels,
             outgrown,
         }

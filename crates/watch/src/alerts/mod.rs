@@ -23,6 +23,7 @@ mod slack;
 #[cfg(test)]
 mod tests;
 mod tuning;
+mod wanted;
 mod webhook;
 mod words;
 
@@ -34,7 +35,7 @@ use crate::clock::Clock;
 use crate::incident::{Change, Incident};
 use crate::settings::{AlertKind, AlertTo};
 use deliver::{Carrier, Desk, Http};
-use letter::{Known, Letter, Weight};
+use letter::{Known, Letter};
 use line::Line;
 use receiver::Receiver;
 use resume::Early;
@@ -295,9 +296,10 @@ impl Core {
             labels,
             outgrown,
         };
-        let wants = |desk: &&Arc<Desk>| wanted(&desk.receiver, change, incident, before.as_ref());
+        let was = before.as_ref();
+        let wants = |desk: &&Arc<Desk>| self.wants(&desk.receiver, change, incident, &letter, was);
         let entries = self.desks.iter().filter(wants).map(|desk| {
-            let heard = before.as_ref().is_none_or(|known| known.severity() >= desk.receiver.from);
+            let heard = was.is_none_or(|known| self.heard(&desk.receiver, known));
             // One that did not want to hear of it until now hears of it as opened.
             let change = if change == Change::Updated && !heard { Change::Opened } else { change };
             self.entry(&desk.receiver, &Letter { change, ..letter.clone() })
@@ -325,21 +327,5 @@ impl Core {
         let before = self.last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
         let before = before.unwrap_or_else(|last| last);
         now.max(before.saturating_add(1))
-    }
-}
-
-/// True where a receiver wants to be told of a change.
-fn wanted(receiver: &Receiver, change: Change, incident: &Incident, before: Option<&Known>) -> bool {
-    if incident.severity < receiver.from {
-        return false;
-    }
-    let weight = match (change, before) {
-        (Change::Updated, Some(known)) => known.weight(incident),
-        _ => Weight::Turn,
-    };
-    match receiver.kind {
-        AlertKind::Alertmanager | AlertKind::Webhook => true,
-        AlertKind::Slack => weight >= Weight::Progress,
-        AlertKind::PagerDuty => weight >= Weight::Turn,
     }
 }

@@ -4,6 +4,7 @@ use super::{BadReceiver, webhook};
 use crate::settings::{AlertKind, AlertTo};
 use pgmedic_model::{Secret, Severity};
 use pgmedic_path::http::post::Place;
+use std::collections::BTreeMap;
 
 /// A receiver.
 #[derive(Clone, Debug)]
@@ -13,6 +14,8 @@ pub(super) struct Receiver {
     pub(super) kind: AlertKind,
     /// From this severity on.
     pub(super) from: Severity,
+    /// See [`AlertTo::only`].
+    pub(super) only: BTreeMap<String, String>,
     pub(super) place: Place,
     pub(super) key: Option<Secret>,
     /// What may not be shown.
@@ -51,7 +54,15 @@ impl Receiver {
         }
         let name = format!("{}@{}", kind_name(to.kind), place.authority());
         let secrets = secrets(to, &place);
-        Ok(Self { name, kind: to.kind, from: to.from, place, key: to.key.clone(), secrets })
+        Ok(Self {
+            name,
+            kind: to.kind,
+            from: to.from,
+            only: to.only.clone(),
+            place,
+            key: to.key.clone(),
+            secrets,
+        })
     }
 
     /// The name without the number.
@@ -112,7 +123,13 @@ mod tests {
     use super::*;
 
     fn to(kind: AlertKind, url: &str, key: Option<&str>) -> AlertTo {
-        AlertTo { kind, url: Secret::new(url), key: key.map(Secret::new), from: Severity::Warning }
+        AlertTo {
+            kind,
+            url: Secret::new(url),
+            key: key.map(Secret::new),
+            from: Severity::Warning,
+            only: BTreeMap::new(),
+        }
     }
 
     #[test]

@@ -129,7 +129,7 @@ impl Core {
         let mut entries = Vec::new();
         for desk in self.desks.iter().filter(|desk| keeps(&desk.receiver)) {
             let line = desk.line();
-            for incident in open.iter().filter(|incident| incident.severity >= desk.receiver.from) {
+            for incident in open {
                 if line.newest(&incident.id).is_some() {
                     continue;
                 }
@@ -138,9 +138,10 @@ impl Core {
                 let change = Change::Opened;
                 let event = Letter::event(change, incident);
                 let incident = Incident { report: None, ..Incident::clone(incident) };
-                entries.push(
-                    self.entry(&desk.receiver, &Letter { event, change, incident, labels, outgrown: None }),
-                );
+                let letter = Letter { event, change, incident, labels, outgrown: None };
+                if self.is_for(&desk.receiver, &letter.incident, &letter) {
+                    entries.push(self.entry(&desk.receiver, &letter));
+                }
             }
             let over = line.all().filter(|l| !l.is_last() && !lasting.contains(&l.incident.id));
             for letter in over {

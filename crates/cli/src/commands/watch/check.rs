@@ -95,5 +95,7 @@ fn receiver(alert: &AlertTo) -> String {
     let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
     let from = if alert.from == pgmedic_model::Severity::Critical { ", what is critical alone" } else { "" };
-    format!("{kind} at {host}{from}")
+    let only: Vec<String> = alert.only.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let only = if only.is_empty() { String::new() } else { format!(", of {} alone", only.join(" ")) };
+    format!("{kind} at {host}{from}{only}")
 }

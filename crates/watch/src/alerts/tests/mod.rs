@@ -2,6 +2,7 @@
 //! real Alertmanager in `tests/alertmanager.rs`.
 
 mod alertmanagers;
+mod filters;
 mod rendering;
 mod restarts;
 mod waits;
@@ -18,6 +19,7 @@ use crate::settings::{AlertKind, AlertTo};
 use pgmedic_model::{Secret, Severity};
 use pgmedic_path::http::post::{Answered, Unanswered};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -94,7 +96,13 @@ impl Carrier for Scripted {
 /// A receiver of each kind.
 pub(super) fn to(kind: AlertKind) -> AlertTo {
     let url = format!("http://{}.internal:1/hook", kind_name(kind));
-    AlertTo { kind, url: Secret::new(url), key: Some(Secret::new("key")), from: Severity::Warning }
+    AlertTo {
+        kind,
+        url: Secret::new(url),
+        key: Some(Secret::new("key")),
+        from: Severity::Warning,
+        only: BTreeMap::new(),
+    }
 }
 
 impl World {
