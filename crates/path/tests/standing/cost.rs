@@ -1,11 +1,9 @@
-//! What it costs: on the server with 500 sessions, and here. Ignored by default; figures stand in the change that made them:
+//! What a look costs here. Ignored by default; figures stand in the change that made them:
 //! `cargo test -p pgmedic-path --test standing cost -- --ignored --nocapture`.
 
 use crate::scene::{Scene, soon};
-use crate::scripted::{Act, Peer, admitted};
-use pgmedic_path::standing::{Depth, Kept, Standing, look};
-use pgmedic_path::{Service, walk};
-use std::sync::Arc;
+use pgmedic_path::standing::look;
+use pgmedic_path::walk;
 use std::time::{Duration, Instant};
 
 /// User and system time of this process, in microseconds (proc(5), `stat`, in hundredths of a second).
@@ -13,12 +11,6 @@ fn cpu_us() -> u64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
     (fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()) * 10_000
-}
-
-fn resident_kb() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|l| l.starts_with("VmRSS")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
 #[test]
@@ -35,23 +27,6 @@ fn cost_of_a_look_here() {
     });
     let (took, cpu) = (from.elapsed() / looks, (cpu_us() - cpu) / u64::from(looks));
     println!("a warm look: {took:?}, of which {cpu} us of CPU on this side");
-}
-
-#[tokio::test]
-#[ignore = "a measurement"]
-async fn cost_of_five_hundred_sessions_here() {
-    let script = vec![Act::Read, Act::Send(admitted()), Act::Read, Act::Never];
-    let peer = Peer::new(vec![script]).await;
-    let mut services = Vec::new();
-    let before = resident_kb();
-    for _ in 0..500 {
-        let service = Service { standing: Some(Arc::new(Standing::new())), ..peer.service() };
-        let _kept = service.standing.as_deref().unwrap().keep(&service, soon(20)).await;
-        services.push(service);
-    }
-    println!("500 services: {} kB, with the peer's own half", resident_kb() - before);
-    let _ = (Depth::Whole, Kept::Open, Duration::ZERO);
-    let _walk = walk(&services[0], Duration::from_millis(100), &|_| {}).await;
 }
 
 #[test]
