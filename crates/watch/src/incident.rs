@@ -12,7 +12,8 @@ use std::collections::BTreeMap;
 pub struct Incident {
     /// `pgmedic.incident/1`.
     pub schema: String,
-    /// Its id: when it was opened and for whom, `20261126T031209-renderflow`.
+    /// Its id: when it was opened and for whom, and what tells it from others of that second:
+    /// `20261126T031209-renderflow-5c1e`.
     pub id: String,
     /// The root cause's id, as it is named now. The name may change while the trouble lasts (`causes`); who needs a name that
     /// does not takes [`Incident::first_cause`].

@@ -8,6 +8,7 @@ use crate::incident::{Affected, Change, Incident};
 use crate::seen::{Kind, Seen};
 use pgmedic_model::{Finding, Severity, Timestamp};
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 impl Incidents {
     /// The incident goes by this root's name now. False where it is another trouble: what it has now it does not share
@@ -153,7 +154,7 @@ impl Incidents {
         now: Timestamp,
         out: &mut Vec<Verdict>,
     ) -> String {
-        let id = self.free_id(seen.at, &seen.service);
+        let id = self.free_id(seen.at, &seen.service, &finding.cause);
         let own = Affected {
             since: seen.at,
             until: None,
@@ -193,18 +194,19 @@ impl Incidents {
         id
     }
 
-    /// `20261126T031209-renderflow`; a second one within that second ends in `-2`.
-    fn free_id(&self, at: Timestamp, service: &str) -> String {
+    /// `20261126T031209-renderflow-5c1e`: the end tells it from others of that second, of another root, another watcher or a
+    /// process before this one, which are not all known here.
+    fn free_id(&self, at: Timestamp, service: &str, cause: &str) -> String {
         let time: String =
             at.to_string().chars().filter(|c| c.is_ascii_digit() || *c == 'T').take(15).collect();
         let plain = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' };
         let name: String = service.chars().take(40).map(plain).collect();
-        let first = format!("{time}-{name}");
-        if !self.known.contains_key(&first) {
-            return first;
-        }
-        let mut numbered = (2u64..).map(|n| format!("{first}-{n}"));
-        numbered.find(|id| !self.known.contains_key(id)).unwrap_or(first)
+        let id = |n: u32| {
+            let mut hasher = DefaultHasher::new();
+            (at.0, service, cause, n).hash(&mut hasher);
+            format!("{time}-{name}-{:04x}", hasher.finish() & 0xffff)
+        };
+        (0..).map(id).find(|id| !self.known.contains_key(id)).unwrap_or_else(|| id(0))
     }
 }
 
