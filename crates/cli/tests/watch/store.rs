@@ -42,8 +42,6 @@ fn what_was_open_before_is_taken_up_when_the_store_is_back() {
     daemon.signal(Signal::TERM);
     assert!(daemon.ended().0.success());
     store.postgres().stop(Stop::Immediate).unwrap();
-    // An id is made of the second: what is opened next has another one.
-    std::thread::sleep(Duration::from_millis(1100));
     let daemon = shop.begin(&[]);
     daemon.wait_for("/ready");
     let services = || daemon.page("/api/v1/services");
@@ -91,4 +89,42 @@ fn what_a_watcher_left_under_another_host_name_is_closed_once_the_service_is_wel
         .unwrap_or_else(|error| panic!("{error}: {:#?}", daemon.lines()));
     let line = daemon.wait_line("closed", &first);
     assert!(line.to_string().contains(&first), "{line}");
+}
+
+#[test]
+fn of_two_watchers_on_a_slow_store_one_pages_and_nothing_is_withdrawn() {
+    let (shop, other) = (Shop::new(), Shop::new());
+    let store = Lab::build(Parts::default()).unwrap_or_else(|e| panic!("{e}"));
+    let url = format!(
+        "postgres://{ROLE}:{PASSWORD}@127.0.0.1:{}/{DATABASE}?sslmode=prefer",
+        store.postgres().port()
+    );
+    // Both watch the one shop, and keep what they see in the one store.
+    let path = other.place.path().join("pgmedic.toml");
+    let text = std::fs::read_to_string(&path).unwrap().replace(&other.url(), &shop.url());
+    std::fs::write(&path, text).unwrap();
+    keep_in(&shop, &url);
+    keep_in(&other, &url);
+    let daemons = [shop.watch(), other.watch()];
+    let slow = "create function pgmedic.slow() returns trigger language plpgsql as
+                    'begin perform pg_sleep(0.3); return new; end';
+                create trigger slow before insert or update on pgmedic.incident
+                    for each row execute function pgmedic.slow()";
+    store.postgres().sql_in(DATABASE, slow).unwrap();
+    shop.stop_server();
+    let receivers = [&shop.receiver, &other.receiver];
+    let heads = || receivers.iter().flat_map(|receiver| receiver.heads()).collect::<Vec<_>>();
+    let told = |change: &str| heads().iter().filter(|(of, _)| of == change).count();
+    wait::until_true("one is told", Duration::from_secs(30), || told("opened") > 0).unwrap();
+    let open = "select count(*) from pgmedic.incident where closed_at is null";
+    let one = || store.postgres().sql_in(DATABASE, open).unwrap()[0][0].as_deref() == Some("1");
+    wait::until_true("one is kept", Duration::from_secs(30), one).unwrap();
+    // Whatever the other one would have told is through by now: it has the incident under the one's id.
+    for daemon in &daemons {
+        let all = daemon.incidents("?state=open");
+        assert_eq!(all.len(), 1, "{all:#?}");
+    }
+    shop.lab.postgres().ensure_up().unwrap();
+    wait::until_true("it is over", Duration::from_secs(40), || told("closed") > 0).unwrap();
+    assert_eq!((told("opened"), told("closed")), (1, 1), "{:?}", heads());
 }

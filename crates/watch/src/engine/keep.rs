@@ -8,9 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 /// How long the store has to take a change before it is told all the same.
 const PATIENCE: Duration = Duration::from_millis(50);
+/// The same for a store that watchers share: what this one tells too early another one tells as well, and one of the two is
+/// withdrawn. It counts from when the change came about, so that a thousand do not wait for a slow store one after the other.
+const SHARED: Duration = Duration::from_secs(1);
 /// The same where it was late for the one before and more wait: a thousand do not wait for it one after the other.
 const IMPATIENCE: Duration = Duration::from_millis(1);
 
@@ -30,7 +34,7 @@ pub(super) struct Other {
 /// The way to the disk.
 #[derive(Debug)]
 pub(super) struct Keeper {
-    to: mpsc::UnboundedSender<Change>,
+    to: mpsc::UnboundedSender<(Instant, Change)>,
     /// Who is told: those of the newest configuration, whoever wrote down what is to be told.
     told: watch::Sender<Alerts>,
     task: JoinHandle<()>,
@@ -51,7 +55,7 @@ impl Keeper {
 
     pub(super) fn put(&self, change: Change) {
         // The task lives for as long as this does.
-        let _gone = self.to.send(change);
+        let _gone = self.to.send((Instant::now(), change));
     }
 
     /// Everything that was put is kept and on its way to whoever is told, as far as there is time for it.
@@ -64,14 +68,20 @@ impl Keeper {
 async fn keep(
     store: Store,
     told: watch::Receiver<Alerts>,
-    mut changes: mpsc::UnboundedReceiver<Change>,
+    mut changes: mpsc::UnboundedReceiver<(Instant, Change)>,
     others: mpsc::UnboundedSender<Other>,
 ) {
     let mut late = false;
-    while let Some(Change { incident, entries }) = changes.recv().await {
+    while let Some((at, Change { incident, entries })) = changes.recv().await {
         let id = incident.id.clone();
         // Only while others wait behind it: what comes of one that is late is told by the store later, but better at once.
-        let within = if late && !changes.is_empty() { IMPATIENCE } else { PATIENCE };
+        let within = if store.is_shared() {
+            SHARED.saturating_sub(at.elapsed()).max(IMPATIENCE)
+        } else if late && !changes.is_empty() {
+            IMPATIENCE
+        } else {
+            PATIENCE
+        };
         let put = store.put(incident, entries.clone(), within).await;
         late = put == Put::Late;
         let other = match put {

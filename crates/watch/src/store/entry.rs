@@ -2,8 +2,6 @@
 
 use crate::alerts::Entry;
 use crate::incident::Incident;
-use pgmedic_model::Timestamp;
-use serde::{Deserialize, Serialize};
 
 /// What became of an incident that was put.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,19 +29,6 @@ pub struct Begun {
     pub automatic: bool,
     /// Who wanted it: `policy`, or the name that approved it.
     pub by: String,
-}
-
-/// Nothing is done by itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pause {
-    /// For which service; `*` for all.
-    pub service: String,
-    /// Who wanted it.
-    pub by: String,
-    /// Since when.
-    pub at: Timestamp,
-    /// Until when. None until it is taken back.
-    pub until: Option<Timestamp>,
 }
 
 /// An incident that was asked for by its id or the beginning of one.
@@ -78,8 +63,6 @@ pub struct TakenOver {
 pub struct Restored {
     /// Incidents that are open, and those closed lately.
     pub incidents: Vec<Incident>,
-    /// Pauses that hold.
-    pub pauses: Vec<Pause>,
     /// What was said while it was opened: a broken file that was set aside.
     pub said: Vec<String>,
 }

@@ -1,4 +1,4 @@
-//! Where incidents, the alerts that are to be sent, what was done, pauses and looks are kept: SQLite, Postgres, or memory.
+//! Where incidents, the alerts that are to be sent, what was done and looks are kept: SQLite, Postgres, or memory.
 //!
 //! Watching never waits for the store. What is told to it is taken into a bounded backlog at once, written as soon as it
 //! can be, and tried again with back-off; alerts that cannot be written down are sent all the same. Not in here: what an
@@ -15,7 +15,7 @@ mod sqlite;
 pub(crate) mod tests;
 mod worker;
 
-pub use entry::{Begun, Found, Pause, Put, Restored, StoreError, TakenOver};
+pub use entry::{Begun, Found, Put, Restored, StoreError, TakenOver};
 
 use crate::alerts::outbox::Kept;
 use crate::alerts::{Entry, Outbox, OutboxError};
@@ -64,6 +64,7 @@ struct Inner {
     said: sqlite::Said,
     clock: Clock,
     board: Board,
+    is_shared: bool,
 }
 
 impl Store {
@@ -104,6 +105,7 @@ impl Store {
             StoreAt::Memory => Backend::Here(Box::new(sqlite::Book::open(None, keep, Arc::clone(&said))?)),
         };
         let (jobs, to_do) = mpsc::channel(JOBS);
+        let is_shared = backend.is_shared();
         let shared = Arc::new(Shared::default());
         let worker = Worker {
             backend,
@@ -115,7 +117,13 @@ impl Store {
             failures: 0,
         };
         tokio::spawn(worker.run(to_do));
-        Ok(Self(Arc::new(Inner { jobs, shared, said, clock, board })))
+        Ok(Self(Arc::new(Inner { jobs, shared, said, clock, board, is_shared })))
+    }
+
+    /// True where several watchers may have it.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.0.is_shared
     }
 
     /// What is to be gone on with after a restart.
@@ -127,7 +135,7 @@ impl Store {
         let Answer::Incidents(incidents) = self.ask(Op::Restore(since)).await? else {
             return Err(StoreError::Closed);
         };
-        Ok(Restored { incidents, pauses: self.pauses().await?, said: self.said() })
+        Ok(Restored { incidents, said: self.said() })
     }
 
     /// Keeps an incident as it is now, and what is to be told of it, in one transaction. Answers after `within` at the latest.
@@ -183,33 +191,6 @@ impl Store {
         let op = Op::Done { service: service.to_owned(), since: self.ago(within) };
         match self.ask(op).await? {
             Answer::Done(done) => Ok(done),
-            _ => Err(StoreError::Closed),
-        }
-    }
-
-    /// Nothing is done by itself for a service (`*`: for all), until it is taken back or expires.
-    ///
-    /// # Errors
-    /// Where it cannot be written.
-    pub async fn pause(&self, pause: Pause) -> Result<(), StoreError> {
-        self.ask(Op::Pause(pause)).await.map(|_| ())
-    }
-
-    /// Takes a pause back. False where there was none.
-    ///
-    /// # Errors
-    /// Where it cannot be written.
-    pub async fn resume(&self, service: &str) -> Result<bool, StoreError> {
-        self.is(Op::Resume(service.to_owned())).await
-    }
-
-    /// The pauses that hold, by whichever watcher.
-    ///
-    /// # Errors
-    /// Where the store cannot be read.
-    pub async fn pauses(&self) -> Result<Vec<Pause>, StoreError> {
-        match self.ask(Op::Pauses(self.0.clock.now())).await? {
-            Answer::Pauses(pauses) => Ok(pauses),
             _ => Err(StoreError::Closed),
         }
     }
@@ -274,13 +255,6 @@ impl Store {
             told.await.map_err(|_| StoreError::Closed)?
         };
         tokio::time::timeout(ANSWER, asking).await.unwrap_or(Err(StoreError::Late))
-    }
-
-    async fn is(&self, op: Op) -> Result<bool, StoreError> {
-        match self.ask(op).await? {
-            Answer::Is(it) => Ok(it),
-            _ => Err(StoreError::Closed),
-        }
     }
 
     async fn found(&self, id: &str, whole: bool) -> Result<Found, StoreError> {

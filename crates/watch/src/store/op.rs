@@ -1,6 +1,6 @@
 //! What the handle asks of a store's backend, and what that answers. Values only.
 
-use super::entry::{Begun, Found, Pause, Put};
+use super::entry::{Begun, Found, Put};
 use crate::alerts::Entry;
 use crate::http::{Filter, Looked};
 use crate::incident::Incident;
@@ -25,12 +25,6 @@ pub(super) enum Op {
     Ended { number: i64, applied: u32, recovered: bool, at: Timestamp },
     /// Fixes of a service since then.
     Done { service: String, since: Timestamp },
-    /// A pause.
-    Pause(Pause),
-    /// A pause is taken back.
-    Resume(String),
-    /// Pauses that hold then.
-    Pauses(Timestamp),
     /// Incidents, the latest opened first, without their reports.
     Incidents(Filter),
     /// One by its id or the beginning of it.
@@ -66,10 +60,8 @@ pub(super) enum Answer {
     Entries(Vec<Entry>),
     Number(i64),
     Done(Vec<Done>),
-    Is(bool),
     /// Another watcher that speaks for a service, if it is not this one.
     Led(Option<String>),
-    Pauses(Vec<Pause>),
     Incidents(Vec<Incident>),
     Found(Found),
     Looks(Vec<Looked>),

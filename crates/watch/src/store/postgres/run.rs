@@ -6,7 +6,7 @@ use crate::http::{Filter, Looked};
 use crate::incident::Incident;
 use crate::policy::Done;
 use crate::seen::Kind;
-use crate::store::entry::{Found, Pause, Put};
+use crate::store::entry::{Found, Put};
 use crate::store::op::{Answer, Op, put_together, taken_apart};
 use crate::store::sqlite::{kind_word, status_of};
 use pgmedic_model::{Ms, Status, Timestamp};
@@ -35,17 +35,6 @@ pub(super) async fn run(store: &mut Shared, client: &mut Client, op: Op) -> Resu
             client.execute(sql, &[&number, &at.0, &applied, &recovered]).await?;
             Ok(Answer::Nothing)
         }
-        Op::Pause(p) => {
-            let sql = "insert into pgmedic.pause (service, by_whom, at, until) values ($1, $2, $3, $4)
-                       on conflict (service) do update set by_whom = excluded.by_whom, at = excluded.at,
-                           until = excluded.until";
-            client.execute(sql, &[&p.service, &p.by, &p.at.0, &p.until.map(|at| at.0)]).await?;
-            Ok(Answer::Nothing)
-        }
-        Op::Resume(service) => {
-            let gone = client.execute("delete from pgmedic.pause where service = $1", &[&service]).await?;
-            Ok(Answer::Is(gone > 0))
-        }
         asked => read(store, client, asked).await,
     }
 }
@@ -63,13 +52,6 @@ async fn read(store: &Shared, client: &Client, op: Op) -> Result<Answer, Trouble
             let sql = "select at, ended_at, automatic, applied from pgmedic.fix where service = $1 and at >= $2 order by at";
             let rows = client.query(sql, &[&service, &since.0]).await?;
             Ok(Answer::Done(rows.iter().map(done).collect()))
-        }
-        Op::Pauses(now) => {
-            let sql =
-                "select service, by_whom, at, until from pgmedic.pause where until is null or until > $1
-                       order by service";
-            let rows = client.query(sql, &[&now.0]).await?;
-            Ok(Answer::Pauses(rows.iter().map(pause).collect()))
         }
         Op::LooksOf { service, since, limit } => {
             let sql = "select at, kind, status, elapsed_ms, lag_ms, roots from pgmedic.look
@@ -246,7 +228,6 @@ async fn prune(store: &Shared, client: &mut Client, now: Timestamp) -> Result<u6
                        where closed_at is not null order by closed_at desc offset $1 limit 1)";
         turn.execute(sql, &[&most(32 << 10)]).await?;
         turn.execute("delete from pgmedic.fix where at < $1", &[&incidents]).await?;
-        turn.execute("delete from pgmedic.pause where until < $1", &[&now.0]).await?;
         turn.execute("delete from pgmedic.lease where until < clock_timestamp() - interval '1 day'", &[])
             .await?;
     }
@@ -310,15 +291,6 @@ fn done(row: &Row) -> Done {
         ended_at: row.get::<_, Option<i64>>(1).map(Timestamp),
         automatic: row.get(2),
         applied: row.get::<_, Option<i32>>(3).map(|n| u32::try_from(n).unwrap_or(0)),
-    }
-}
-
-fn pause(row: &Row) -> Pause {
-    Pause {
-        service: row.get(0),
-        by: row.get(1),
-        at: Timestamp(row.get(2)),
-        until: row.get::<_, Option<i64>>(3).map(Timestamp),
     }
 }
 

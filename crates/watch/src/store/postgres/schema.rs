@@ -35,7 +35,6 @@ create table pgmedic.fix (
     automatic boolean not null, by_whom text not null, at bigint not null, ended_at bigint, applied integer,
     recovered boolean);
 create index on pgmedic.fix (service, at);
-create table pgmedic.pause (service text primary key, by_whom text not null, at bigint not null, until bigint);
 create table pgmedic.lease (service text primary key, watcher text not null, until timestamptz not null);
 ";
 

@@ -10,7 +10,7 @@ type Outcome<T> = Result<T, Error>;
 /// The most rows of one kind that go at once: nothing waits for a prune.
 const AT_ONCE: i64 = 5000;
 /// What goes for room, the least worth first: looks that found nothing, looks that found something, closed incidents,
-/// fixes. Open incidents, pauses and what is still to be told stay.
+/// fixes. Open incidents and what is still to be told stay.
 const FOR_ROOM: [&str; 4] = [
     "delete from look where rowid in (select rowid from look where not failed order by at limit 2000)",
     "delete from look where rowid in (select rowid from look where failed order by at limit 2000)",
@@ -34,7 +34,6 @@ pub(super) fn prune(db: &mut Connection, keep: &Keep, now: Timestamp) -> Outcome
         turn.execute(ORPHANS, [])?;
     }
     turn.execute("delete from fix where at < ?1", [incidents])?;
-    turn.execute("delete from pause where until < ?1", [now.0])?;
     turn.commit()?;
     let limit = keep.limit.saturating_sub(super::WAL).max(super::LEAST);
     let mut rounds = 0;

@@ -5,7 +5,7 @@ use crate::http::{Filter, Looked};
 use crate::incident::Incident;
 use crate::policy::Done;
 use crate::seen::Kind;
-use crate::store::entry::{Found, Pause};
+use crate::store::entry::Found;
 use crate::store::op::{Answer, Op, put_together};
 use pgmedic_model::{Ms, Status, Timestamp};
 use rusqlite::types::Type;
@@ -26,10 +26,6 @@ pub(super) fn read(db: &Connection, op: Op) -> Outcome<Answer> {
         Op::Done { service, since } => {
             let sql = "select at, ended_at, automatic, applied from fix where service = ?1 and at >= ?2 order by at";
             all(db, sql, params![service, since.0], done).map(Answer::Done)
-        }
-        Op::Pauses(now) => {
-            let sql = "select service, by_whom, at, until from pause where until is null or until > ?1 order by service";
-            all(db, sql, params![now.0], pause).map(Answer::Pauses)
         }
         Op::Incidents(filter) => incidents(db, &filter).map(Answer::Incidents),
         Op::Find { id, whole } => find(db, &id, whole).map(Answer::Found),
@@ -80,16 +76,6 @@ fn done(row: &Row<'_>) -> Outcome<Done> {
         ended_at: ended.map(Timestamp),
         automatic: row.get(2)?,
         applied: row.get(3)?,
-    })
-}
-
-fn pause(row: &Row<'_>) -> Outcome<Pause> {
-    let until: Option<i64> = row.get(3)?;
-    Ok(Pause {
-        service: row.get(0)?,
-        by: row.get(1)?,
-        at: Timestamp(row.get(2)?),
-        until: until.map(Timestamp),
     })
 }
 

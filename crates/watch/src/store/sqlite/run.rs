@@ -3,7 +3,7 @@
 use super::Book;
 use crate::alerts::Entry;
 use crate::incident::Incident;
-use crate::store::entry::{Begun, Pause, Put};
+use crate::store::entry::{Begun, Put};
 use crate::store::op::{Answer, Op, taken_apart};
 use pgmedic_model::Timestamp;
 use rusqlite::{Connection, Error, params};
@@ -19,8 +19,6 @@ pub(in crate::store) const fn what(op: &Op) -> &'static str {
         Op::Settle { .. } => "note what became of alerts",
         Op::Begin(..) | Op::Ended { .. } => "note a fix",
         Op::Done { .. } => "tell what was done",
-        Op::Pause(_) | Op::Resume(_) => "note a pause",
-        Op::Pauses(_) => "tell what is paused",
         Op::Incidents(_) | Op::Find { .. } | Op::Restore(_) => "tell of incidents",
         Op::LooksOf { .. } => "tell of looks",
         Op::Prune(_) => "drop what is old",
@@ -40,10 +38,6 @@ impl Book {
             Op::Ended { number, applied, recovered, at } => {
                 let sql = "update fix set ended_at = ?2, applied = ?3, recovered = ?4 where number = ?1";
                 db.execute(sql, params![number, at.0, applied, recovered]).map(|_| Answer::Nothing)
-            }
-            Op::Pause(pause) => self::pause(db, &pause),
-            Op::Resume(service) => {
-                db.execute("delete from pause where service = ?1", [service]).map(|n| Answer::Is(n > 0))
             }
             Op::Prune(now) => super::prune::prune(db, &self.keep, now).map(Answer::Size),
             // The file is this watcher's alone.
@@ -119,10 +113,4 @@ fn begin(db: &Connection, begun: &Begun, at: Timestamp) -> Outcome<Answer> {
     let sql = "insert into fix (service, incident, automatic, by_whom, at) values (?1, ?2, ?3, ?4, ?5)";
     db.execute(sql, params![begun.service, begun.incident, begun.automatic, begun.by, at.0])?;
     Ok(Answer::Number(db.last_insert_rowid()))
-}
-
-fn pause(db: &Connection, p: &Pause) -> Outcome<Answer> {
-    let sql = "insert or replace into pause (service, by_whom, at, until) values (?1, ?2, ?3, ?4)";
-    db.execute(sql, params![p.service, p.by, p.at.0, p.until.map(|at| at.0)])?;
-    Ok(Answer::Nothing)
 }

@@ -30,7 +30,6 @@ create table fix (
     number integer primary key autoincrement, service text not null, incident text not null, automatic integer not null,
     by_whom text not null, at integer not null, ended_at integer, applied integer, recovered integer);
 create index fix_by_service on fix (service, at);
-create table pause (service text primary key, by_whom text not null, at integer not null, until integer);
 "];
 
 /// Whose a file is.

@@ -96,14 +96,14 @@ pub(crate) async fn keeps_everything(place: &StoreAt) {
     );
     assert_eq!(store.pending(8, 10).await.unwrap().len(), 1);
 
-    acts_and_pauses(&store).await;
+    acts(&store).await;
     store.looked(&Scene::walk("a").finds(critical("port-closed", Room::Network)).seen(at(10)));
     store.looked(&Scene::look("a").seen(at(20)));
     assert_eq!(store.close(WITHIN).await, 0);
     assert!(matches!(store.put(a, Vec::new(), WITHIN).await, Put::Late), "closed");
 }
 
-async fn acts_and_pauses(store: &Store) {
+async fn acts(store: &Store) {
     let begun =
         Begun { service: "a".to_owned(), incident: "i".to_owned(), automatic: true, by: "policy".to_owned() };
     let first = store.begin(begun.clone()).await.unwrap();
@@ -114,14 +114,6 @@ async fn acts_and_pauses(store: &Store) {
     let words: Vec<_> = done.iter().map(|d| (d.automatic, d.applied, d.ended_at.is_some())).collect();
     assert_eq!(words, [(true, Some(2), true), (false, None, false)]);
     assert!(store.done("b", Duration::from_secs(3600)).await.unwrap().is_empty());
-
-    let pause =
-        |service: &str, until| Pause { service: service.to_owned(), by: "eve".to_owned(), at: at(0), until };
-    store.pause(pause("*", None)).await.unwrap();
-    store.pause(pause("b", Some(at(50_000)))).await.unwrap();
-    assert_eq!(store.pauses().await.unwrap(), [pause("*", None)], "the other one is over");
-    assert!(store.resume("*").await.unwrap());
-    assert!(!store.resume("*").await.unwrap());
     assert!(store.led_by_another("a").await.unwrap().is_none());
 }
 

@@ -99,10 +99,6 @@ fn of_two_watchers_one_tells_and_the_other_knows_it_by_the_same_id() {
     assert!(scene.runtime.block_on(two.led_by_another("b")).unwrap().is_none(), "another service is free");
     assert_eq!(scene.put(&one, &closed(&first, 950), vec![entry(3, &first)]), Put::Kept);
     assert_eq!(scene.pending(&one), [1, 3]);
-    // A pause holds for both.
-    let pause = crate::store::Pause { service: "a".into(), by: "eve".into(), at: super::at(0), until: None };
-    scene.runtime.block_on(one.pause(pause.clone())).unwrap();
-    assert_eq!(scene.runtime.block_on(two.pauses()).unwrap(), [pause]);
 }
 
 #[test]
