@@ -43,6 +43,8 @@ pub(crate) enum Verb {
     Explain(ExplainArgs),
     /// Write alert rules for Prometheus or a dashboard for Grafana
     Rules(crate::commands::rules::Args),
+    /// Write the runbook for people, with this service's names, thresholds and commands
+    Runbook(crate::commands::runbook::Args),
     /// Write completions for a shell to stdout
     Completions(CompletionsArgs),
 }

@@ -218,6 +218,24 @@ Prometheus is to scrape, and how Alertmanager is to inhibit.
 A service of pgmedic.toml has rules of its own, with its policy's keep_free.
 Without one the rules hold for every service that there is.";
 
+pub(crate) const RUNBOOK: &str = "\
+Examples:
+  pgmedic runbook renderflow > runbook.md
+  pgmedic runbook renderflow --output docs/runbook.md
+  pgmedic runbook --config /etc/pgmedic/pgmedic.toml shop
+  pgmedic runbook postgres://app@db/shop       the platform is not known then
+
+Markdown: one screen of triage, symptoms, diagnosis, remedies, a section for
+each cause that this service can have, prevention, and what is left out, with
+the reason. The sections are those of pgmedic explain.
+
+It connects to nothing and looks no secret up: what stands in env:NAME or in
+file:PATH is written as \"$NAME\" or \"$(cat PATH)\". No password is printed.
+
+Exit codes:
+  0   written
+  64 bad usage   78 bad configuration   70 a defect in pgmedic";
+
 pub(crate) const COMPLETIONS: &str = "\
 Examples:
   pgmedic completions bash > /etc/bash_completion.d/pgmedic

@@ -11,6 +11,7 @@ mod identity;
 mod output;
 mod render;
 mod rules;
+mod runbook;
 mod select;
 mod surroundings;
 mod usage;
@@ -51,6 +52,7 @@ fn run(arguments: &[OsString]) -> Result<i32, Failure> {
             Verb::Drill(args) => commands::drill::run(&args, cli.color),
             Verb::Explain(args) => commands::explain::run(&args, cli.color),
             Verb::Rules(args) => commands::rules::run(&args),
+            Verb::Runbook(args) => commands::runbook::run(&args),
             Verb::Completions(args) => commands::completions::run(&args),
         },
     }

@@ -7,7 +7,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::ffi::OsString;
 
 /// Verbs of the contract that later versions bring.
-const NOT_BUILT: [&str; 2] = ["runbook", "init"];
+const NOT_BUILT: [&str; 1] = ["init"];
 
 /// What the command line asks for.
 pub(crate) enum Asked {
@@ -51,7 +51,7 @@ fn unknown_verb(error: &clap::Error) -> String {
     };
     if NOT_BUILT.contains(&verb) {
         return format!(
-            "`pgmedic {verb}` is not built yet; this version has check, fix, audit, watch, pause, resume, incidents, drill, explain, rules and completions"
+            "`pgmedic {verb}` is not built yet; this version has check, fix, audit, watch, pause, resume, incidents, drill, explain, rules, runbook and completions"
         );
     }
     if may_hold_a_secret(verb) {

@@ -16,6 +16,7 @@ fn help_and_version_are_success_on_stdout() {
         (vec!["--version"], "pgmedic 0."),
         (vec!["check", "--help"], "--replay <FILE>"),
         (vec!["explain", "--help"], "pgmedic explain idle-in-transaction"),
+        (vec!["runbook", "--help"], "pgmedic runbook renderflow"),
         (vec!["completions", "--help"], "zsh"),
     ] {
         let ran = place.run(&arguments);
@@ -27,7 +28,7 @@ fn help_and_version_are_success_on_stdout() {
 #[test]
 fn the_help_keeps_to_eighty_columns() {
     let place = Place::new();
-    for verb in ["check", "explain", "completions"] {
+    for verb in ["check", "explain", "runbook", "completions"] {
         let ran = place.run_with(&[("COLUMNS", "80")], &[verb, "--help"]);
         for line in ran.stdout.lines() {
             assert!(line.chars().count() <= 100, "{line}");
@@ -52,7 +53,7 @@ fn bad_usage_is_64_and_says_what_would_be_right() {
         (vec!["fix", "postgres://h/d", "--yes", "--plan"], "cannot be used with"),
         (vec!["fix", "postgres://h/d", "--yes", "--only", "No Such"], "--only"),
         (vec!["incidents", "show", "nope"], "no incident \"nope\""),
-        (vec!["runbook", "shop"], "`pgmedic runbook` is not built yet"),
+        (vec!["runbook", "shop"], "no service \"shop\": there is no pgmedic.toml here"),
         (vec!["audit", "shop", "--sql", "--diff"], "cannot be used with"),
         (vec!["audit", "--watch-for", "1s"], "looks lie from 2s to 1d apart"),
         (vec!["check", "--formt", "json"], "--format"),

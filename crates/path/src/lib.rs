@@ -26,7 +26,7 @@ pub mod identity;
 mod instances;
 pub mod journal;
 mod log_time;
-mod paste;
+pub mod paste;
 pub mod plan;
 pub mod platform;
 pub mod preflight;

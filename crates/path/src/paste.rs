@@ -5,7 +5,8 @@ use crate::evidence::{Evidence, Seen};
 use crate::ways::host_and_port;
 
 /// A SQL string literal (Postgres manual, "String Constants"; with escapes where a backslash or control stands in it).
-pub(crate) fn literal(text: &str) -> String {
+#[must_use]
+pub fn literal(text: &str) -> String {
     let doubled = text.replace('\'', "''");
     if !text.contains(|c: char| c == '\\' || c.is_control()) {
         return format!("'{doubled}'");
@@ -39,7 +40,8 @@ pub(crate) fn identifier(name: &str) -> String {
 }
 
 /// One argument for a POSIX shell.
-pub(crate) fn argument(text: &str) -> String {
+#[must_use]
+pub fn argument(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
     if !text.is_empty() && text.chars().all(plain) {
         return text.to_owned();

@@ -9,4 +9,5 @@ pub(crate) mod fix;
 pub(crate) mod incidents;
 pub(crate) mod pause;
 pub(crate) mod rules;
+pub(crate) mod runbook;
 pub(crate) mod watch;

@@ -142,7 +142,7 @@ pub(crate) fn run(args: &Args) -> Result<i32, Failure> {
     };
     match output {
         None => output::stdout(&text),
-        Some(path) => write(path, &text)?,
+        Some(path) => output::file(path, &text)?,
     }
     Ok(0)
 }
@@ -182,20 +182,6 @@ fn services(common: &Common) -> Result<Vec<Named>, Failure> {
         })
     });
     found.collect()
-}
-
-/// Writes beside the file and puts it in its place: Prometheus never reads half of one.
-fn write(path: &Path, text: &str) -> Result<(), Failure> {
-    let failed = |error: std::io::Error| Failure::Usage(format!("--output {}: {error}", path.display()));
-    let name = path.file_name().ok_or_else(|| failed(std::io::ErrorKind::IsADirectory.into()))?;
-    let mut beside = std::ffi::OsString::from(".");
-    beside.push(name);
-    beside.push(".new");
-    let beside = path.with_file_name(beside);
-    std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, path)).map_err(|error| {
-        let _absent = std::fs::remove_file(&beside);
-        failed(error)
-    })
 }
 
 /// A share above nothing.

@@ -1,6 +1,7 @@
 //! Applies one action, by a session, the pooler's console, or somebody's hands, and says what came of it. That it may be
 //! done (`plan`) and is written down before (`journal`) is its caller's to see to; that it worked, only a walk can prove.
 
+pub mod by_hand;
 mod console;
 mod limit;
 mod orders;

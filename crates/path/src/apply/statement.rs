@@ -30,7 +30,7 @@ impl Signal {
     }
 
     /// What the session's state must still be.
-    const fn state(self) -> &'static str {
+    pub(super) const fn state(self) -> &'static str {
         match self {
             Self::Cancel | Self::Terminate(SessionClass::Active) => "a.state = 'active'",
             Self::Terminate(SessionClass::Idle) => "a.state = 'idle'",
@@ -66,23 +66,33 @@ const SAME: &str = "a.pid = c.pid and a.backend_start = c.born and a.application
 
 /// Signals these sessions. Gives a row of `pid, signalled` for each that was.
 pub(super) fn signal(how: Signal, sessions: &[SessionRef], policy: &Policy) -> String {
-    // What is cancelled goes on living, with its advisory locks.
-    let unlocked = match how {
-        Signal::Cancel => "",
-        Signal::Terminate(_) => {
-            " and not exists (select from pg_locks l where l.pid = a.pid and l.locktype = 'advisory')"
-        }
-    };
     format!(
         "{PREFIX}with c(pid, born, application, role, moved) as (values {}) \
          select a.pid, {}(a.pid) from pg_stat_activity a join c on {SAME} join pg_roles r on r.oid = a.usesysid \
-         where {} and a.backend_type = 'client backend' and a.pid <> pg_backend_pid() \
-         and not r.rolsuper and not r.rolreplication and a.application_name not like 'pgmedic%'{unlocked}{}",
+         where {}",
         chosen(sessions),
         how.function(),
-        how.state(),
-        protected(policy)
+        law(how, policy).join(" and ")
     )
+}
+
+/// What must hold of a session `a` of the role `r` in the very statement that signals it. THE list: what a person types
+/// (`by_hand`) has the same.
+pub(super) fn law(how: Signal, policy: &Policy) -> Vec<String> {
+    let mut law = vec![
+        how.state().to_owned(),
+        "a.backend_type = 'client backend'".to_owned(),
+        "a.pid <> pg_backend_pid()".to_owned(),
+        "not r.rolsuper and not r.rolreplication".to_owned(),
+        "a.application_name not like 'pgmedic%'".to_owned(),
+    ];
+    // What is cancelled goes on living, with its advisory locks.
+    if let Signal::Terminate(_) = how {
+        let unlocked = "not exists (select from pg_locks l where l.pid = a.pid and l.locktype = 'advisory')";
+        law.push(unlocked.to_owned());
+    }
+    law.extend(protected(policy));
+    law
 }
 
 /// True for a client's session. A role that may not see another's `backend_type` sees its database and role, which no
@@ -105,19 +115,17 @@ pub(super) fn left(how: Signal, sessions: &[SessionRef]) -> String {
 }
 
 /// Who is never ended, by the policy. A trailing `*` matches any ending.
-fn protected(policy: &Policy) -> String {
-    let mut text = String::new();
-    for (column, patterns) in
-        [("a.application_name", &policy.protect.applications), ("a.usename::text", &policy.protect.roles)]
-    {
-        for pattern in patterns {
-            text += &match pattern.strip_suffix('*') {
-                Some(stem) => format!(" and not starts_with({column}, {})", literal(stem)),
-                None => format!(" and {column} <> {}", literal(pattern)),
-            };
-        }
-    }
-    text
+fn protected(policy: &Policy) -> Vec<String> {
+    let of = |column: &'static str, patterns: &[String]| {
+        let one = |pattern: &String| match pattern.strip_suffix('*') {
+            Some(stem) => format!("not starts_with({column}, {})", literal(stem)),
+            None => format!("{column} <> {}", literal(pattern)),
+        };
+        patterns.iter().map(one).collect::<Vec<_>>()
+    };
+    let mut all = of("a.application_name", &policy.protect.applications);
+    all.extend(of("a.usename::text", &policy.protect.roles));
+    all
 }
 
 #[cfg(test)]

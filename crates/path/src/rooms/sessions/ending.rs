@@ -33,6 +33,16 @@ pub(crate) fn is_upkeep(application: &str) -> bool {
     })
 }
 
+/// The same in SQL: what holds of a column with an application that is none of these.
+pub(crate) fn no_upkeep(column: &str) -> String {
+    let one = |pattern: &&str| {
+        let stem = pattern.trim_matches('*');
+        if pattern.starts_with('*') { stem.to_owned() } else { format!("^{stem}") }
+    };
+    let all: Vec<String> = NEVER.iter().map(one).collect();
+    format!("lower({column}) !~ {}", literal(&all.join("|")))
+}
+
 /// True where this session may be ended at all: a client's own, of an ordinary role, not protected, not pgmedic's.
 pub(crate) fn may_end(policy: &Policy, s: &SessionView) -> bool {
     s.backend_type.as_deref() == Some("client backend")
