@@ -60,7 +60,7 @@ pub enum News<'a> {
     Resumed(&'a Incident),
     /// A step is about to be taken.
     Begun(&'a PlanStep),
-    /// It came to this.
+    /// It came to this. One that needed nothing, for all of it was done before, was never begun.
     Ended(&'a FixStep),
     /// The service is well; now it must stay so.
     Well(Ms),

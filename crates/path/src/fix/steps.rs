@@ -16,17 +16,24 @@ use tokio::time::Instant;
 const STEP: Duration = Duration::from_millis(250);
 /// How long a restarted instance of the API may take to be ready before the next is touched.
 const READY_WITHIN: Duration = Duration::from_secs(60);
+/// Why nothing is begun.
+const BEGUN: &str = "each of them was done for this incident already, or begun";
 /// How long other causes may still be around once the step's own is gone, before the next step is planned.
 const GRACE: Duration = Duration::from_secs(2);
 
 impl Fix<'_> {
     /// Takes a step and gives the walk that shows what it came to.
     pub(super) async fn take(&mut self, step: &PlanStep, look: &Look) -> Look {
-        self.company.told(&News::Begun(step));
         let watch = Stopwatch::start();
         let came = match &step.action {
-            Some(action) => self.act(step, action, look).await,
-            None => Came::to(StepOutcome::Refused, "only a person can do it"),
+            Some(action) if self.was_begun(action).await => Came::to(StepOutcome::NotNeeded, BEGUN),
+            action => {
+                self.company.told(&News::Begun(step));
+                match action {
+                    Some(action) => self.act(step, action, look).await,
+                    None => Came::to(StepOutcome::Refused, "only a person can do it"),
+                }
+            }
         };
         // One that was signalled and is still there may yet go.
         let counts = |s: &&SessionOutcome| s.terminated || came.outcome == StepOutcome::Failed;
@@ -52,6 +59,16 @@ impl Fix<'_> {
         after
     }
 
+    /// True where each of its targets was done for this incident already, or begun: nothing is, and nobody is told that it was.
+    async fn was_begun(&self, action: &Action) -> bool {
+        let begun = self.begun_on(action);
+        if begun.is_empty() {
+            return false;
+        }
+        let all = |orders: &[Order]| orders.iter().all(|order| begun.contains(&order.target().id));
+        orders(self.service, action).await.is_ok_and(|orders| orders.is_some_and(|orders| all(&orders)))
+    }
+
     async fn act(&mut self, step: &PlanStep, action: &Action, look: &Look) -> Came {
         match orders(self.service, action).await {
             Err(why) => Came::to(StepOutcome::Refused, why),
@@ -73,10 +90,7 @@ impl Fix<'_> {
         let (all, mut said, mut ids, mut restart) = (orders.len(), Vec::new(), Vec::new(), false);
         let orders: Vec<Order> = orders.into_iter().filter(|o| !begun.contains(&o.target().id)).collect();
         if orders.is_empty() {
-            return Came::to(
-                StepOutcome::NotNeeded,
-                "each of them was done for this incident already, or begun",
-            );
+            return Came::to(StepOutcome::NotNeeded, BEGUN);
         }
         let (left, mut outcome) = (orders.len(), StepOutcome::Applied);
         for (number, order) in orders.iter().enumerate() {

@@ -292,7 +292,8 @@ impl Company for Reporter {
                 self.acts.push(act);
             }
             News::Ended(step) => {
-                let Some(act) = self.acts.last_mut() else { return };
+                // One that was never begun is no act: the one before it tells what was done.
+                let Some(act) = self.acts.last_mut().filter(|act| act.outcome.is_none()) else { return };
                 (act.outcome, act.detail) = (Some(step.outcome), step.detail.clone());
                 let act = act.clone();
                 self.tell(&act);
