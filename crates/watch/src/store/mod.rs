@@ -6,6 +6,7 @@
 
 mod backend;
 pub mod entry;
+mod later;
 mod looks;
 mod op;
 mod postgres;
@@ -28,6 +29,7 @@ use crate::policy::Done;
 use crate::seen::Seen;
 use crate::settings::StoreAt;
 use backend::Backend;
+use later::Later;
 use op::{Answer, Op};
 use pgmedic_model::{Ms, Timestamp};
 use std::sync::{Arc, PoisonError};
@@ -72,7 +74,7 @@ impl Store {
     /// the same after a restart, and another one for each daemon. Counts are kept on `board`.
     ///
     /// A Postgres that cannot be reached is no error: it is tried again, and until then everything is in memory. Nor is a disk
-    /// that is full or fails: then memory it is, and [`Restored::said`] tells of it.
+    /// that is full or fails; [`Restored::said`] tells of it, and what its file had falls to this watcher once it is opened.
     ///
     /// # Errors
     /// Where a file cannot be made or is another watcher's. One that is broken is set aside, one that is not pgmedic's is
@@ -85,14 +87,18 @@ impl Store {
         board: Board,
     ) -> Result<Self, StoreError> {
         let said = sqlite::Said::default();
+        let mut later = None;
         let backend = match at {
             StoreAt::Sqlite(path) => {
                 match sqlite::Thread::open(path.clone(), keep.clone(), Arc::clone(&said)).await {
                     Err(error @ StoreError::Disk { .. }) => {
-                        let words =
-                            format!("{error}; until the next start everything is kept in memory alone");
+                        let words = format!(
+                            "{error}; it is tried again, until then everything is kept in memory alone"
+                        );
                         said.lock().unwrap_or_else(PoisonError::into_inner).push(words);
-                        Backend::Here(Box::new(sqlite::Book::open(None, keep, Arc::clone(&said))?))
+                        later = Some(Later::new(path.clone(), keep.clone(), Arc::clone(&said)));
+                        let book = sqlite::Book::stand_in(keep, Arc::clone(&said), clock.now())?;
+                        Backend::Here(Box::new(book))
                     }
                     opened => Backend::Own(opened?),
                 }
@@ -113,6 +119,7 @@ impl Store {
             board: board.clone(),
             clock,
             backlog: Backlog::default(),
+            later,
             not_before: None,
             failures: 0,
         };

@@ -21,6 +21,8 @@ pub(super) enum Op {
     Settle { delivered: Vec<i64>, tried: Vec<(i64, u32, Timestamp)> },
     /// A fix is begun.
     Begin(Begun, Timestamp),
+    /// Fixes as another store had them.
+    Fixes(Vec<FixRow>),
     /// A fix ended.
     Ended { number: i64, applied: u32, recovered: bool, at: Timestamp },
     /// Fixes of a service since then.
@@ -39,6 +41,20 @@ pub(super) enum Op {
     Leads(String),
     /// Keep what this watcher speaks for, and take over what nobody does any more.
     Renew,
+}
+
+/// A fix as it is kept.
+#[derive(Clone, Debug)]
+pub(super) struct FixRow {
+    pub(super) number: i64,
+    pub(super) service: String,
+    pub(super) incident: String,
+    pub(super) automatic: bool,
+    pub(super) by: String,
+    pub(super) at: Timestamp,
+    pub(super) ended_at: Option<Timestamp>,
+    pub(super) applied: Option<u32>,
+    pub(super) recovered: Option<bool>,
 }
 
 /// What fell to this watcher, since another one is gone.

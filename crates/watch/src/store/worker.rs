@@ -3,6 +3,7 @@
 
 use super::backend::Backend;
 use super::entry::{Put, StoreError};
+use super::later::Later;
 use super::looks::Looks;
 use super::op::{Answer, Fell, Op};
 use crate::alerts::Entry;
@@ -86,6 +87,8 @@ pub(super) struct Worker {
     pub(super) board: Board,
     pub(super) clock: Clock,
     pub(super) backlog: Backlog,
+    /// The file that memory stands in for.
+    pub(super) later: Option<Later>,
     /// Nothing is tried before.
     pub(super) not_before: Option<Instant>,
     pub(super) failures: u32,
@@ -169,7 +172,8 @@ impl Worker {
         let (mut looks, mut prune, mut renew) = (now + LOOKS, now + LOOKS / 2, now + RENEW);
         let shared = Arc::clone(&self.shared);
         loop {
-            let due = looks.min(prune).min(renew).min(self.not_before.unwrap_or(looks));
+            let later = self.later.as_ref().map_or(looks, Later::due);
+            let due = looks.min(prune).min(renew).min(later).min(self.not_before.unwrap_or(looks));
             tokio::select! {
                 biased;
                 job = jobs.recv() => match job {
@@ -190,6 +194,9 @@ impl Worker {
                     if self.not_before.is_some_and(|at| at <= now) {
                         self.not_before = None;
                         self.flush().await;
+                    }
+                    if later <= now {
+                        self.try_later().await;
                     }
                     if looks <= now {
                         self.write_looks().await;

@@ -5,6 +5,7 @@
 //! at all: the store steps aside, to the same name with `.pgmedic` behind it. Either is said.
 
 mod glance;
+mod moved;
 mod prune;
 mod read;
 mod run;

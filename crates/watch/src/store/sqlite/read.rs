@@ -44,7 +44,7 @@ pub(super) fn read(db: &Connection, op: Op) -> Outcome<Answer> {
     }
 }
 
-fn all<T>(
+pub(super) fn all<T>(
     db: &Connection,
     sql: &str,
     with: impl Params,
@@ -57,7 +57,7 @@ fn number(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
-fn entry(row: &Row<'_>) -> Outcome<Entry> {
+pub(super) fn entry(row: &Row<'_>) -> Outcome<Entry> {
     Ok(Entry {
         id: row.get(0)?,
         receiver: row.get(1)?,
@@ -80,7 +80,7 @@ fn done(row: &Row<'_>) -> Outcome<Done> {
 }
 
 /// A row of body and report.
-fn incident(row: &Row<'_>) -> Outcome<Incident> {
+pub(super) fn incident(row: &Row<'_>) -> Outcome<Incident> {
     let (body, report): (String, Option<String>) = (row.get(0)?, row.get(1)?);
     put_together(&body, report.as_deref())
         .map_err(|e| Error::FromSqlConversionFailure(0, Type::Text, Box::new(e)))
@@ -115,7 +115,7 @@ fn find(db: &Connection, id: &str, whole: bool) -> Outcome<Found> {
     }
 }
 
-fn looked(row: &Row<'_>) -> Outcome<Looked> {
+pub(super) fn looked(row: &Row<'_>) -> Outcome<Looked> {
     let (kind, status, roots): (String, String, String) = (row.get(1)?, row.get(2)?, row.get(5)?);
     Ok(Looked {
         at: Timestamp(row.get(0)?),

@@ -17,7 +17,7 @@ pub(in crate::store) const fn what(op: &Op) -> &'static str {
         Op::Looks(_) => "keep looks",
         Op::Pending { .. } => "tell which alerts are to be sent",
         Op::Settle { .. } => "note what became of alerts",
-        Op::Begin(..) | Op::Ended { .. } => "note a fix",
+        Op::Begin(..) | Op::Ended { .. } | Op::Fixes(_) => "note a fix",
         Op::Done { .. } => "tell what was done",
         Op::Incidents(_) | Op::Find { .. } | Op::Restore(_) => "tell of incidents",
         Op::LooksOf { .. } => "tell of looks",
@@ -39,6 +39,7 @@ impl Book {
                 let sql = "update fix set ended_at = ?2, applied = ?3, recovered = ?4 where number = ?1";
                 db.execute(sql, params![number, at.0, applied, recovered]).map(|_| Answer::Nothing)
             }
+            Op::Fixes(fixes) => super::moved::put_fixes(db, &fixes).map(|()| Answer::Nothing),
             Op::Prune(now) => super::prune::prune(db, &self.keep, now).map(Answer::Size),
             // The file is this watcher's alone.
             Op::Leads(_) => Ok(Answer::Led(None)),

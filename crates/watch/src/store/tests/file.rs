@@ -5,10 +5,11 @@ use crate::board::Board;
 use crate::clock::Clock;
 use crate::incidents::scene::{Scene, at, critical};
 use crate::settings::StoreAt;
-use crate::store::{Keep, Put, Store, StoreError};
+use crate::store::{Begun, Keep, Outbox, Put, Store, StoreError};
 use pgmedic_model::Room;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 #[tokio::test]
 async fn a_second_watcher_is_told_whose_the_file_is() {
@@ -137,4 +138,49 @@ async fn the_file_stays_below_its_limit_and_what_lasts_stays_in_it() {
 async fn store_entries(store: &Store) -> usize {
     use crate::alerts::Outbox;
     store.pending(0, 100).await.unwrap().len()
+}
+
+#[tokio::test]
+async fn a_file_that_could_not_be_opened_is_tried_again_and_gone_on_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = file(folder.path());
+    let first = open(&place).await;
+    let before = incident("a", 1);
+    first.put(Arc::clone(&before), vec![entry(1, &before)], WITHIN).await;
+    first.close(WITHIN).await;
+    // ENXIO: what a device says that is gone.
+    let lock = folder.path().join("state/pgmedic.db.lock");
+    std::fs::remove_file(&lock).unwrap();
+    let gone = std::os::unix::net::UnixListener::bind(&lock).unwrap();
+    let store = open(&place).await;
+    let restored = store.restore().await.unwrap();
+    assert!(restored.incidents.is_empty() && restored.said[0].contains("it is tried again"), "{restored:?}");
+    let during = incident("b", 2);
+    assert_eq!(store.put(Arc::clone(&during), vec![entry(2, &during)], WITHIN).await, Put::Kept);
+    let begun =
+        Begun { service: "b".to_owned(), incident: "i".to_owned(), automatic: true, by: "policy".to_owned() };
+    let number = store.begin(begun).await.unwrap();
+    std::fs::remove_file(&lock).unwrap();
+    drop(gone);
+    let until = Instant::now() + Duration::from_secs(10);
+    let fell = loop {
+        let fell = store.taken_over();
+        if !fell.incidents.is_empty() {
+            break fell;
+        }
+        assert!(Instant::now() < until, "it was not opened");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert_eq!(fell.incidents[0].id, before.id, "what the file had is gone on with");
+    assert_eq!(fell.entries.iter().map(|e| e.id).collect::<Vec<_>>(), [1]);
+    assert!(fell.said[0].contains("is opened"), "{:?}", fell.said);
+    store.ended(number, 3, true).await.unwrap();
+    store.close(WITHIN).await;
+    let store = open(&place).await;
+    let mut kept: Vec<_> = store.restore().await.unwrap().incidents.into_iter().map(|i| i.id).collect();
+    kept.sort();
+    assert_eq!(kept, [before.id.clone(), during.id.clone()], "and so is what memory held");
+    let done = store.done("b", Duration::from_secs(3600)).await.unwrap();
+    assert_eq!((done.len(), done[0].applied), (1, Some(3)));
+    assert_eq!(store.pending(0, 9).await.unwrap().len(), 2);
 }
