@@ -135,3 +135,42 @@ fn what_cannot_be_watched_is_refused_before_anything_is_touched() {
     let ran = place.run(&["pause", "b"]);
     assert_eq!(ran.exit, Some(64), "{}", ran.all());
 }
+
+#[test]
+fn a_reload_that_changes_a_service_never_has_three_sessions_on_its_server() {
+    let shop = Shop::new();
+    let daemon = shop.watch();
+    // The server counts for itself, without a pause: what is there for a moment is seen.
+    let witness = "create function public.witness() returns text language plpgsql as $$
+        declare n int; most int := 0; looks int := 0; begin
+            while clock_timestamp() < statement_timestamp() + interval '6 s' loop
+                perform pg_stat_clear_snapshot(); looks := looks + 1;
+                select count(*) into n from pg_stat_activity where application_name = 'pgmedic';
+                most := greatest(most, n);
+            end loop; return most || ' of ' || looks; end $$";
+    shop.lab.postgres().sql(witness).unwrap();
+    let standing =
+        "select pid from pg_stat_activity where application_name = 'pgmedic' order by backend_start limit 1";
+    let before = shop.lab.postgres().value(standing).unwrap();
+    let seen = std::thread::scope(|scope| {
+        let witness = scope.spawn(|| shop.lab.postgres().value("select public.witness()").unwrap());
+        for n in 1..40 {
+            // It walks all the time, so that each reload comes in the midst of a walk.
+            shop.configure("", &format!("max_terminations = {n}"), "");
+            let path = shop.place.path().join("pgmedic.toml");
+            let text = std::fs::read_to_string(&path).unwrap();
+            let text = text.replace("\"250ms\"\nwalk = \"1s\"", "\"100ms\"\nwalk = \"100ms\"");
+            std::fs::write(path, text).unwrap();
+            daemon.signal(Signal::HUP);
+            let reloaded = || daemon.lines().iter().filter(|line| line["event"] == "reloaded").count() >= n;
+            wait::until_true("the reload", Duration::from_secs(10), reloaded).unwrap();
+            std::thread::sleep(Duration::from_millis(13 * u64::try_from(n % 7).unwrap()));
+        }
+        witness.join().unwrap()
+    });
+    let (most, looks) = seen.split_once(" of ").unwrap();
+    assert!(looks.parse::<u32>().unwrap() > 2000, "the witness looked {looks} times");
+    assert_eq!(most, "2", "in {looks} looks");
+    let after = shop.lab.postgres().value(standing).unwrap();
+    assert_eq!(before, after, "where the way is the same the session stays");
+}

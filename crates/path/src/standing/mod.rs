@@ -47,7 +47,7 @@ pub struct Standing {
     /// Who uses the session: one at a time.
     turn: tokio::sync::Mutex<()>,
     /// Who has the one other session.
-    second: tokio::sync::Mutex<()>,
+    second: Arc<tokio::sync::Mutex<()>>,
     /// What the warm looks remember of each other.
     calm: Mutex<calm::Calm>,
 }
@@ -84,6 +84,13 @@ impl Standing {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// One in the place of another, of the same service by another way: whoever has the one other session, as a remedy that
+    /// was begun under the one before, has that of both.
+    #[must_use]
+    pub fn after(before: &Self) -> Self {
+        Self { second: Arc::clone(&before.second), ..Self::default() }
     }
 
     /// True while it is open, as far as is known.

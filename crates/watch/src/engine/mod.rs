@@ -251,11 +251,26 @@ impl Engine {
     fn begin_service(&mut self, planned: Planned) {
         let Planned { watched, mark } = planned;
         let name: Arc<str> = watched.service.name.as_str().into();
-        let sight = Arc::new(Sight::of(watched.service.clone(), watched.standing, self.settings.timeout));
+        let (service, timeout) = (watched.service.clone(), self.settings.timeout);
+        let before = self.services.get(&name).map(|tended| Arc::clone(&tended.sight));
+        let (sight, kept) = match &before {
+            Some(before) => Sight::after(before, service, watched.standing, timeout),
+            None => (Sight::of(service, watched.standing, timeout), false),
+        };
+        let sight = Arc::new(sight);
         let patient = Patient { labels: watched.labels.clone(), ..Patient::default() };
         self.board.state().services.entry(Arc::clone(&name)).or_insert(patient).labels =
             watched.labels.clone();
-        self.schedule.begin(&name, Arc::clone(&sight) as _, self.rounds());
+        match before {
+            Some(before) => {
+                self.schedule.replace(&name, Arc::clone(&sight) as _, self.rounds(), async move {
+                    if !kept {
+                        before.close().await;
+                    }
+                })
+            }
+            None => self.schedule.begin(&name, Arc::clone(&sight) as _, self.rounds()),
+        }
         let tended = Tended {
             remembered: watched.service.expected.is_some(),
             watched: Arc::new(watched),

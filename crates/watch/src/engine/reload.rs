@@ -108,12 +108,10 @@ impl Engine {
         for planned in services {
             match self.services.get(planned.watched.service.name.as_str()) {
                 Some(tended) if tended.mark == planned.mark && !all => continue,
-                Some(tended) => {
+                Some(_) => {
                     changed += 1;
                     // What was allowed under the policy before may not be any more: no further step of it.
                     self.mender.stop(Some(&planned.watched.service.name));
-                    let sight = Arc::clone(&tended.sight);
-                    tokio::spawn(async move { sight.close().await });
                 }
                 None => added += 1,
             }

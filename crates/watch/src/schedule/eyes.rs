@@ -48,6 +48,22 @@ impl Sight {
         Self { service: Mutex::new(Arc::new(service)), standing, timeout, last: Mutex::new(None) }
     }
 
+    /// The same in place of another one, with its session where the way to it is the same. True where it has.
+    #[must_use]
+    pub fn after(before: &Self, mut service: Service, standing: bool, timeout: Duration) -> (Self, bool) {
+        let (was, old) = (before.service(), before.standing.as_ref());
+        let same = (&was.target, &was.direct, &was.nameservers, was.resolve_here)
+            == (&service.target, &service.direct, &service.nameservers, service.resolve_here);
+        let standing = standing.then(|| match old {
+            Some(old) if same => Arc::clone(old),
+            Some(old) => Arc::new(Standing::after(old)),
+            None => Arc::new(Standing::new()),
+        });
+        service.standing.clone_from(&standing);
+        let kept = standing.is_some() && old.is_some() && same;
+        (Self { service: Mutex::new(Arc::new(service)), standing, timeout, last: Mutex::new(None) }, kept)
+    }
+
     /// The service as it is known by now: with the server that is expected behind its name, once one was met.
     #[must_use]
     pub fn service(&self) -> Arc<Service> {

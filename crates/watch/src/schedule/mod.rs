@@ -18,7 +18,9 @@ use crate::clock::Clock;
 use crate::seen::Seen;
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
@@ -40,13 +42,27 @@ pub struct Rounds {
 /// A service's task, and how it is woken.
 #[derive(Debug)]
 struct Post {
-    task: JoinHandle<()>,
+    task: Option<JoinHandle<()>>,
     wake: Arc<Notify>,
+    stop: Arc<Notify>,
+}
+
+impl Post {
+    /// Lets it end with the look that it has in hand: one that is cut off leaves a session behind for a moment.
+    async fn finish(mut self, within: Duration) {
+        self.stop.notify_one();
+        let Some(task) = &mut self.task else { return };
+        if tokio::time::timeout(within, task).await.is_ok() {
+            self.task = None;
+        }
+    }
 }
 
 impl Drop for Post {
     fn drop(&mut self) {
-        self.task.abort();
+        if let Some(task) = &self.task {
+            task.abort();
+        }
     }
 }
 
@@ -66,15 +82,44 @@ impl Schedule {
         Self { board, clock, out, posts: BTreeMap::new() }
     }
 
-    /// Begins with a service, or with another version of it. Its first walk is due within one interval. To be called within
-    /// a `LocalSet`: a walk stays on its thread.
+    /// Begins with a service. Its first walk is due within one interval. To be called within a `LocalSet`: a walk stays on its
+    /// thread.
     pub fn begin(&mut self, service: &Arc<str>, eyes: Arc<dyn Eyes>, rounds: Rounds) {
-        let wake = Arc::new(Notify::new());
+        self.start(service, eyes, rounds, None);
+    }
+
+    /// Begins with another version of a service, once the one before has ended with the look that it has in hand, and `then`
+    /// what it leaves has: the two never look at the same time.
+    pub fn replace(
+        &mut self,
+        service: &Arc<str>,
+        eyes: Arc<dyn Eyes>,
+        rounds: Rounds,
+        then: impl Future<Output = ()> + 'static,
+    ) {
+        let before = self.posts.remove(service);
+        let ended = async move {
+            if let Some(post) = before {
+                post.finish(rounds.timeout + ward::SLACK).await;
+            }
+            then.await;
+        };
+        self.start(service, eyes, rounds, Some(Box::pin(ended)));
+    }
+
+    fn start(
+        &mut self,
+        service: &Arc<str>,
+        eyes: Arc<dyn Eyes>,
+        rounds: Rounds,
+        before: Option<Pin<Box<dyn Future<Output = ()>>>>,
+    ) {
+        let (wake, stop) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         if let Some(patient) = self.board.state().services.get_mut(service) {
             patient.blind = false;
         }
         let first = Instant::now() + share(service, "first", rounds.interval);
-        let ward = Ward {
+        let mut ward = Ward {
             name: Arc::clone(service),
             eyes,
             rounds,
@@ -82,6 +127,7 @@ impl Schedule {
             clock: self.clock,
             out: self.out.clone(),
             wake: Arc::clone(&wake),
+            stop: Arc::clone(&stop),
             due: first,
             // So many services that begin together do not walk together for ever.
             walk_due: first + share(service, "walk", rounds.walk),
@@ -89,8 +135,14 @@ impl Schedule {
             broken: Cell::new((0, first)),
         };
         // A walk holds what no other thread may touch.
-        let task = tokio::task::spawn_local(ward.watch());
-        self.posts.insert(Arc::clone(service), Post { task, wake });
+        let task = tokio::task::spawn_local(async move {
+            if let Some(before) = before {
+                before.await;
+                ward.put_off(Instant::now());
+            }
+            ward.watch().await;
+        });
+        self.posts.insert(Arc::clone(service), Post { task: Some(task), wake, stop });
     }
 
     /// Ends with a service. What it was at is dropped.

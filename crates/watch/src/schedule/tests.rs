@@ -348,3 +348,36 @@ fn two_walks_that_break_down_leave_a_service_as_known_as_it_was() {
     let (_, board) = watched(vec![Eye::new("shop", breaks)], secs(17));
     assert!(board.state().own.panics == 2 && !board.state().services["shop"].blind);
 }
+
+#[test]
+fn another_version_of_a_service_looks_once_the_one_before_has_ended_with_what_it_had_in_hand() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.unwrap().block_on(LocalSet::new().run_until(async {
+        let (see, mut seen) = mpsc::channel(16);
+        let mut schedule = Schedule::new(Board::default(), Clock::System, see);
+        let name: Arc<str> = "shop".into();
+        let slow = |kind, _| if kind == Kind::Walk { Does::Well(3000) } else { Does::Nothing };
+        schedule.begin(&name, Eye::new("shop", slow) as _, ROUNDS);
+        tokio::time::sleep(secs(2)).await;
+        let after = Eye::new("shop", |_, _| Does::Well(1));
+        let (left, mut gone) = tokio::sync::oneshot::channel();
+        schedule.replace(&name, Arc::clone(&after) as _, ROUNDS, async move {
+            left.send(Instant::now()).unwrap();
+        });
+        // It began within the first second, and takes three.
+        tokio::time::sleep(Duration::from_millis(900)).await;
+        assert_eq!(*after.looks.lock().unwrap(), (0, 0), "the next is not begun before");
+        let first = seen.recv().await.unwrap();
+        assert_eq!(first.evidence.elapsed_ms.0, 3000.0, "the walk in hand came to its end");
+        let second = seen.recv().await.unwrap();
+        assert_eq!(second.evidence.elapsed_ms.0, 1.0);
+        assert!(gone.try_recv().unwrap() <= Instant::now(), "what was left is gone");
+        // One that hangs is not waited for without end.
+        schedule.replace(&name, Eye::new("shop", |_, _| Does::Hangs) as _, ROUNDS, std::future::ready(()));
+        tokio::time::sleep(secs(2)).await;
+        schedule.replace(&name, Eye::new("shop", |_, _| Does::Well(7)) as _, ROUNDS, std::future::ready(()));
+        let begun = Instant::now();
+        while seen.recv().await.unwrap().evidence.elapsed_ms.0 < 7.0 {}
+        assert!(begun.elapsed() < secs(8), "{:?}", begun.elapsed());
+    }));
+}

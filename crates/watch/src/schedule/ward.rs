@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 /// How much longer than its timeout, and that of whoever has the service's other session, a look may take before it is cut
 /// off: it ends by itself, unless it is broken.
-const SLACK: Duration = Duration::from_secs(1);
+pub(super) const SLACK: Duration = Duration::from_secs(1);
 /// Walks that are made at once in one interval; what wants more waits for the next.
 const AT_ONCE: u32 = 3;
 
@@ -35,6 +35,8 @@ pub(super) struct Ward {
     pub(super) clock: Clock,
     pub(super) out: mpsc::Sender<Seen>,
     pub(super) wake: Arc<Notify>,
+    /// It is to end, with the look that it has in hand.
+    pub(super) stop: Arc<Notify>,
     /// When the next look is due.
     pub(super) due: Instant,
     /// When the next walk is due.
@@ -52,6 +54,11 @@ pub(super) struct Judged {
 }
 
 impl Ward {
+    /// Nothing is due before that time.
+    pub(super) fn put_off(&mut self, until: Instant) {
+        (self.due, self.walk_due) = (self.due.max(until), self.walk_due.max(until));
+    }
+
     /// Looks at every interval, until nobody listens any more.
     pub(super) async fn watch(mut self) {
         let (mut usual, mut at_once) = (Usual::default(), 0);
@@ -74,6 +81,7 @@ impl Ward {
         tokio::select! {
             biased;
             () = self.out.closed() => None,
+            () = self.stop.notified() => None,
             () = self.wake.notified(), if at_once => Some(true),
             () = self.eyes.ended(), if at_once => Some(true),
             () = tokio::time::sleep_until(self.due) => Some(false),
