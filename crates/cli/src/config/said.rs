@@ -51,7 +51,40 @@ pub(crate) enum SaidPlatform {
 impl Config {
     /// What is said of the service of that name; None where there is none.
     pub(crate) fn said(&self, name: &str) -> Option<Said> {
-        self.services.iter().find(|entry| entry.name.value == name).map(said)
+        self.services.iter().find(|entry| entry.name.value == name).map(|entry| self.as_written(entry))
+    }
+
+    fn as_written(&self, entry: &Entry) -> Said {
+        let value = |at: &Option<At<String>>| at.as_ref().map(|at| self.value(at));
+        let paths = match &entry.window {
+            Window::Host(paths) => paths.clone(),
+            Window::ByItself | Window::Off => HostPaths::default(),
+        };
+        Said {
+            name: entry.name.value.clone(),
+            database: self.value(&entry.database),
+            rescue: value(&entry.rescue),
+            direct: entry.direct.as_ref().map(|at| at.value.clone()),
+            pooler: value(&entry.pooler),
+            ready: value(&entry.ready),
+            metrics: value(&entry.metrics),
+            nameservers: entry.nameservers.clone(),
+            api_log: entry.api_log.clone(),
+            platform: platform(entry),
+            paths,
+            commands: entry.commands.clone(),
+            policy: entry.policy.clone(),
+            budget: entry.budget.clone(),
+        }
+    }
+
+    /// Where a value is; a file's path from the configuration's folder, as `fetched` goes.
+    fn value(&self, at: &At<String>) -> Value {
+        match (at.value.strip_prefix("env:"), at.value.strip_prefix("file:")) {
+            (Some(name), _) => Value::Variable(name.to_owned()),
+            (_, Some(path)) => Value::File(self.folder.join(path).display().to_string()),
+            _ => Value::Inline(Secret::new(at.value.clone())),
+        }
     }
 
     /// A connection string of that service that cannot be read, at its place.
@@ -66,30 +99,6 @@ impl Config {
             Some(at) => self.in_value(key, at, error),
             None => ConfigError::whole(&self.file, format!("{key}: {error}")),
         }
-    }
-}
-
-fn said(entry: &Entry) -> Said {
-    let value = |at: &Option<At<String>>| at.as_ref().map(Value::of);
-    let paths = match &entry.window {
-        Window::Host(paths) => paths.clone(),
-        Window::ByItself | Window::Off => HostPaths::default(),
-    };
-    Said {
-        name: entry.name.value.clone(),
-        database: Value::of(&entry.database),
-        rescue: value(&entry.rescue),
-        direct: entry.direct.as_ref().map(|at| at.value.clone()),
-        pooler: value(&entry.pooler),
-        ready: value(&entry.ready),
-        metrics: value(&entry.metrics),
-        nameservers: entry.nameservers.clone(),
-        api_log: entry.api_log.clone(),
-        platform: platform(entry),
-        paths,
-        commands: entry.commands.clone(),
-        policy: entry.policy.clone(),
-        budget: entry.budget.clone(),
     }
 }
 
@@ -124,14 +133,4 @@ fn kubernetes(keys: &KubernetesKeys) -> SaidPlatform {
     }
     let Names { api, db, proxy } = keys.names.clone();
     SaidPlatform::Kubernetes { api, db, proxy, options }
-}
-
-impl Value {
-    fn of(at: &At<String>) -> Self {
-        match (at.value.strip_prefix("env:"), at.value.strip_prefix("file:")) {
-            (Some(name), _) => Self::Variable(name.to_owned()),
-            (_, Some(path)) => Self::File(path.to_owned()),
-            _ => Self::Inline(Secret::new(at.value.clone())),
-        }
-    }
 }

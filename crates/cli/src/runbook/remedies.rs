@@ -61,7 +61,7 @@ fn slots(s: &Subject) -> String {
     out += &format!(
         "\nKill idle connections, if needed: those of one application, until {} of the ordinary slots are free, at most {}. It \
          leaves alone superusers, replication, advisory locks, dumps, migrations, exporters, pgmedic{}; and whoever has moved \
-         meanwhile. With the name as it stands it ends nobody. `t` says that a session was signalled, not that it is gone: count \
+         meanwhile. Who waits for a NOTIFY idles, too, and cannot be told apart: that is why the application is named. With the name as it stands it ends nobody. `t` says that a session was signalled, not that it is gone: count \
          again.\n\n",
         share(p.keep_free),
         p.max_terminations,

@@ -107,7 +107,7 @@ pub(super) fn preflight() -> String {
         "select 'pg_hba.conf' as what, error from pg_hba_file_rules where error is not null\n\
          union all select sourcefile, name || ': ' || error from pg_file_settings where error is not null\n\
          union all select 'waits for a restart', name from pg_settings where pending_restart\n\
-         union all select 'base backup', phase from pg_stat_progress_basebackup\n\
+         union all select 'base backup', application_name from pg_stat_replication where state = 'backup'\n\
          union all select 'prepared transaction', gid from pg_prepared_xacts;",
     )
 }

@@ -123,7 +123,7 @@ impl Subject {
         let psql = named.map_or_else(|| by_parts(&door), |name| format!("\"${name}\""));
         Self {
             name: target.database.clone(),
-            whom: named.map_or_else(|| argument(&target.display()), |name| format!("\"${name}\"")),
+            whom: named.map_or_else(|| argument(&connection_string(target)), |name| format!("\"${name}\"")),
             door: Some(door),
             psql,
             rescue: None,
@@ -166,6 +166,16 @@ impl Subject {
             Some(door) => (argument(door.host.to_string().trim_matches(['[', ']'])), door.port.to_string()),
             None => (self.host_name().map_or("HOST".to_owned(), |name| argument(&name)), "5432".to_owned()),
         }
+    }
+}
+
+/// A target as a connection string without its password.
+fn connection_string(target: &Target) -> String {
+    match &target.host {
+        Host::Socket(folder) => {
+            format!("host={folder} port={} user={} dbname={}", target.port, target.user, target.database)
+        }
+        Host::Name(_) | Host::Address(_) => target.display(),
     }
 }
 

@@ -188,18 +188,22 @@ fn a_bare_url_the_environment_and_another_file_do_as_well() {
     assert!(ran.stdout.contains("psql -h db.internal -p 5432 -U app -d orders"));
     assert!(ran.stdout.contains("pgmedic check postgres://app@db.internal:5432/orders "));
     assert!(ran.stdout.contains("not known (no `[service.platform]`)") && !ran.stdout.contains(SECRET));
+    let ran = place.run(&["runbook", "host=/run/pg user=app dbname=orders"]);
+    assert_eq!(ran.exit, Some(0), "{}", ran.stderr);
+    assert!(ran.stdout.contains("pgmedic check 'host=/run/pg port=5432 user=app dbname=orders' "));
     let ran = place.run_with(&[("DATABASE_URL", &url)], &["runbook"]);
     assert_eq!(ran.exit, Some(0));
     assert!(ran.stdout.contains("psql \"$DATABASE_URL\"") && !ran.stdout.contains(SECRET));
     place.write(
         "my services.toml",
-        "[[service]]\nname = \"shop\"\ndatabase = \"file:/nowhere/url\"\nrescue = \"env:NOT_SET\"\n",
+        "[[service]]\nname = \"shop\"\ndatabase = \"file:/nowhere/url\"\npooler = \"file:pool url\"\nrescue = \"env:NOT_SET\"\n",
     );
     let ran = place.run(&["runbook", "--config", "my services.toml", "--output", "r.md"]);
     assert_eq!((ran.exit, ran.all().as_str()), (Some(0), ""));
     let text = std::fs::read_to_string(place.path().join("r.md")).unwrap();
     for words in [
         "psql \"$(cat /nowhere/url)\"",
+        "psql \"$(cat 'pool url')\"",
         "psql \"$NOT_SET\"",
         "pgmedic check shop --config 'my services.toml'",
     ] {

@@ -2,7 +2,7 @@
 //! sessions beside sessions that must live on.
 
 use crate::{blocks, written};
-use pgmedic_lab::postgres::{DATABASE, PASSWORD};
+use pgmedic_lab::postgres::{DATABASE, PASSWORD, ROLE};
 use pgmedic_lab::sessions::{Login, Sessions};
 use pgmedic_lab::{Lab, Parts};
 use std::process::Command;
@@ -37,7 +37,9 @@ fn run(lab: &Lab, block: &str) -> String {
     let port = lab.postgres().port();
     let file = lab.folder().join("block.sql");
     std::fs::write(&file, block).unwrap();
-    let ran = Command::new(lab.postgres().program("psql").unwrap())
+    // Servers of other versions may come without psql: the one on the path speaks to all of them.
+    let psql = lab.postgres().program("psql").unwrap_or_else(|_| "psql".into());
+    let ran = Command::new(psql)
         .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-f"])
         .arg(file)
         .arg(format!("postgres://{role}:{PASSWORD}@127.0.0.1:{port}/{DATABASE}"))
@@ -108,8 +110,20 @@ fn the_statement_ends_the_longest_idle_of_one_application_and_nobody_else() {
 
     let named = block.replace("NAME-FROM-THE-LIST-ABOVE", "renderflow-api");
     for left in [2, 0] {
+        // Whose turn it is: the longest idle. Sessions were opened one after the other.
+        let oldest = format!(
+            "select pid from pg_stat_activity a where application_name = 'renderflow-api' and usename = '{ROLE}' and \
+             state = 'idle' and not exists (select from pg_locks l where l.pid = a.pid and locktype = 'advisory') \
+             order by state_change limit 3"
+        );
+        let oldest: Vec<String> =
+            postgres.sql(&oldest).unwrap().into_iter().map(|row| row[0].clone().unwrap()).collect();
         let ended = run(&lab, &named);
         assert!(ended.lines().all(|line| line.ends_with("|t")), "{ended}");
+        let mut pids: Vec<&str> = ended.lines().map(|line| line.split('|').next().unwrap()).collect();
+        assert!(oldest.iter().all(|pid| pids.contains(&pid.as_str())), "{oldest:?}: {ended}");
+        pids.retain(|pid| !oldest.iter().any(|old| old == pid));
+        assert!(pids.is_empty(), "{pids:?} had not idled for longest");
         assert_eq!(ended.lines().count(), if left == 2 { 3 } else { 2 }, "at most three at once: {ended}");
         let gone = format!(
             "select count(*) = {} from pg_stat_activity where backend_type = 'client backend' and {all}",
