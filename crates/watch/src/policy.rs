@@ -101,6 +101,9 @@ impl Held {
 /// An hour, in ms.
 const HOUR: i64 = 3_600_000;
 
+/// By how much the clocks of two watchers may differ, in ms.
+const AHEAD: i64 = 600_000;
+
 /// Whether something may be done now, and of which kinds.
 ///
 /// # Errors
@@ -157,7 +160,8 @@ fn in_time(ask: &Ask<'_>, automatic: &Automatic) -> Result<(), Held> {
     if let Some(end) = quiet_until(now, automatic) {
         return Err(Held::Quiet(end));
     }
-    let counted = || ask.done.iter().filter(|done| done.applied != Some(0));
+    // One from the time to come was written before the clock was set back: how long ago it was nobody knows.
+    let counted = || ask.done.iter().filter(|done| done.applied != Some(0) && done.at.0 <= now.0 + AHEAD);
     let cooldown = pgmedic_model::Ms(ask.watched.service.policy.cooldown_ms);
     let free = counted().map(|done| done.ended_at.unwrap_or(done.at).plus(cooldown)).max();
     if let Some(free) = free.filter(|free| *free > now) {

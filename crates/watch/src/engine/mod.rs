@@ -20,7 +20,7 @@ pub use plan::{Host, Met, News, Plan, Planned};
 
 use crate::alerts::{BadReceiver, Entry};
 use crate::board::{Board, Patient};
-use crate::clock::Clock;
+use crate::clock::{Clock, Steady};
 use crate::hold::{Hold, Holds};
 use crate::http::ListenError;
 use crate::incident::{Change, Incident};
@@ -36,7 +36,6 @@ use keep::{Keeper, Other};
 use outlets::Outlets;
 use past::Past;
 use pgmedic_model::{Ms, Role, Timestamp};
-use pgmedic_path::aside;
 use pgmedic_path::identity::of_the_front;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -135,6 +134,7 @@ struct Engine {
     met: Vec<Met>,
     past: Past,
     last_seen: Instant,
+    steady: Steady,
 }
 
 /// Where events come in.
@@ -238,6 +238,7 @@ impl Engine {
             met: Vec::new(),
             past,
             last_seen: Instant::now(),
+            steady: Steady::by(clock),
         };
         engine.put_on_board();
         for planned in services {
@@ -341,6 +342,7 @@ impl Engine {
     /// One look at a service.
     fn saw(&mut self, seen: &Seen) {
         self.last_seen = Instant::now();
+        self.heed_the_clock();
         // It has left the configuration meanwhile.
         let Some(tended) = self.services.get_mut(&seen.service) else { return };
         for root in seen.report.findings.iter().filter(|f| f.role == Role::Root) {
@@ -409,6 +411,7 @@ impl Engine {
     /// A second has passed.
     fn tick(&mut self) {
         self.board.beat();
+        self.heed_the_clock();
         let now = self.clock.now();
         let verdicts = self.incidents.tick(now);
         self.follow(verdicts);
@@ -440,25 +443,6 @@ impl Engine {
         let span = Ms::from(Incidents::SAME);
         let lately = |closed: Timestamp| closed.plus(span) > now;
         self.board.state().incidents.retain(|_, i| i.closed_at.is_none_or(lately));
-    }
-
-    /// Writes down which servers were met, those of a second at once.
-    fn remember(&mut self) {
-        if self.met.is_empty() {
-            return;
-        }
-        let (met, host) = (std::mem::take(&mut self.met), Arc::clone(&self.host));
-        tokio::spawn(async move {
-            let until = Instant::now() + Duration::from_secs(10);
-            let writes = Arc::clone(&host);
-            let written = aside::call("remember", until, move || writes.remember(&met)).await;
-            if let Some(why) = match written {
-                Ok(written) => written.err(),
-                Err(error) => Some(error.to_string()),
-            } {
-                host.tell(&News::Trouble(&format!("which servers were met is not remembered: {why}")));
-            }
-        });
     }
 
     /// The watchdog is told for as long as looks come in.

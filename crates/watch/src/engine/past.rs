@@ -1,13 +1,17 @@
 //! What is learnt late: what a store knew that was away at the start, what other watchers had before this one, what they leave
-//! to it, and which services cannot be seen. Not in here: asking the store (`store`), looking (`schedule`).
+//! to it, which services cannot be seen, which servers they have, and that the clock was set. Not in here: asking the store (`store`), looking (`schedule`).
 
 use super::keep::Other;
 use super::{Engine, Host, News};
 use crate::incident::{Change, Incident};
 use crate::store::{Restored, Store, StoreError};
+use pgmedic_model::Ms;
+use pgmedic_path::aside;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 /// A store that is asked what it knows.
 type Asked = oneshot::Receiver<Result<Restored, StoreError>>;
@@ -164,6 +168,41 @@ impl Engine {
         let alerts = self.outlets.told();
         alerts.take(alerts.entries(Change::Closed, &over));
         Some(Arc::new(over))
+    }
+
+    /// Writes down which servers were met, those of a second at once.
+    pub(super) fn remember(&mut self) {
+        if self.met.is_empty() {
+            return;
+        }
+        let (met, host) = (std::mem::take(&mut self.met), Arc::clone(&self.host));
+        tokio::spawn(async move {
+            let until = Instant::now() + Duration::from_secs(10);
+            let writes = Arc::clone(&host);
+            let written = aside::call("remember", until, move || writes.remember(&met)).await;
+            if let Some(why) = match written {
+                Ok(written) => written.err(),
+                Err(error) => Some(error.to_string()),
+            } {
+                host.tell(&News::Trouble(&format!("which servers were met is not remembered: {why}")));
+            }
+        });
+    }
+
+    /// Spans of time stay what they were where the wall clock is set: cooldowns, holds, and how long an incident has lasted.
+    pub(super) fn heed_the_clock(&mut self) {
+        let Some(by) = self.steady.set_by(self.clock) else { return };
+        self.incidents.shift(by);
+        for tended in self.services.values_mut() {
+            tended.roots_at.values_mut().chain(tended.retry.values_mut()).for_each(|at| *at = at.plus(by));
+        }
+        self.put_on_board();
+        let way = if by.0 < 0.0 { "back" } else { "forward" };
+        let words = format!(
+            "this host's clock was set {way} by {}: what has lasted a while has lasted no longer and no shorter",
+            Ms(by.0.abs())
+        );
+        self.host.tell(&News::Trouble(&words));
     }
 
     /// Says once of each service that nobody sees it, and once that it is seen again.

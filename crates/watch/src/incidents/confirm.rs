@@ -7,8 +7,9 @@
 //! 57P01 or 57P02, or was hung up on. A fault that comes and goes faster than it can be confirmed is confirmed by the third time in a minute.
 //! A warning is confirmed by three looks in a row. What a look only carries on from the last walk is no sighting.
 
+use super::shifted::moved;
 use crate::seen::{Kind, Seen};
-use pgmedic_model::{Finding, ServerError, SqlState, Status, Timestamp};
+use pgmedic_model::{Finding, Ms, ServerError, SqlState, Status, Timestamp};
 use pgmedic_path::Evidence;
 use pgmedic_path::evidence::{QueryOutcome, RouteEvidence};
 use pgmedic_path::rooms::dns::evidence::SystemOutcome;
@@ -108,6 +109,15 @@ impl Doubts {
     /// Nothing is in doubt: it need not be kept.
     pub(super) fn is_empty(&self) -> bool {
         self.odd.is_none() && self.times.is_empty() && self.told.is_none() && self.warned.is_empty()
+    }
+
+    /// The clock was set by so much.
+    pub(super) fn shift(&mut self, by: Ms) {
+        moved(&mut self.told, by);
+        self.times.iter_mut().for_each(|at| *at = at.plus(by));
+        if let Some(odd) = &mut self.odd {
+            odd.at = odd.at.plus(by);
+        }
     }
 
     /// Forgets what is long ago.

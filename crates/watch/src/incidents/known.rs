@@ -1,8 +1,9 @@
 //! An incident that is known, and what of it is still to be said: at once, soon, or some time. Pure.
 
 use super::Verdict;
+use super::shifted::{self, moved};
 use crate::incident::{Change, Incident, Named};
-use pgmedic_model::{Finding, Report, Timestamp};
+use pgmedic_model::{Finding, Ms, Report, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,6 +56,14 @@ impl Known {
             renamed: 0,
             flapped_at: None,
         }
+    }
+
+    /// The clock was set by so much.
+    pub(super) fn shift(&mut self, by: Ms) {
+        self.said_at = self.said_at.plus(by);
+        moved(&mut self.renamed_at, by);
+        moved(&mut self.flapped_at, by);
+        shifted::incident(self.edit(), by);
     }
 
     /// The incident, to be changed.

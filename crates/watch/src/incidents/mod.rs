@@ -23,6 +23,7 @@ mod open;
 mod places;
 #[cfg(test)]
 pub(crate) mod scene;
+mod shifted;
 #[cfg(test)]
 mod tests;
 

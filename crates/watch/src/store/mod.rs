@@ -32,9 +32,11 @@ use backend::Backend;
 use later::Later;
 use op::{Answer, Op};
 use pgmedic_model::{Ms, Timestamp};
-use std::sync::{Arc, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 use worker::{Backlog, Job, Shared, Worker};
 
 /// What a store keeps, and for how long.
@@ -50,6 +52,8 @@ pub struct Keep {
 
 /// The longest that a question to the store takes.
 const ANSWER: Duration = Duration::from_secs(5);
+/// For how long the fixes of this process are remembered at least.
+const REMEMBERED: Duration = Duration::from_secs(86_400);
 /// The most that is told to the store and not yet taken into its backlog.
 const JOBS: usize = 4096;
 /// So many looks are written before their time.
@@ -67,6 +71,17 @@ struct Inner {
     clock: Clock,
     board: Board,
     is_shared: bool,
+    /// Fixes that this process began, by their numbers.
+    own: Mutex<BTreeMap<i64, Own>>,
+}
+
+/// A fix that this process began.
+#[derive(Clone, Copy, Debug)]
+struct Own {
+    /// As it is kept.
+    at: Timestamp,
+    begun: Instant,
+    ended: Option<Instant>,
 }
 
 impl Store {
@@ -124,7 +139,7 @@ impl Store {
             failures: 0,
         };
         tokio::spawn(worker.run(to_do));
-        Ok(Self(Arc::new(Inner { jobs, shared, said, clock, board, is_shared })))
+        Ok(Self(Arc::new(Inner { jobs, shared, said, clock, board, is_shared, own: Mutex::default() })))
     }
 
     /// True where several watchers may have it.
@@ -175,8 +190,12 @@ impl Store {
     /// # Errors
     /// Where it cannot be written: then nothing may be begun.
     pub async fn begin(&self, begun: Begun) -> Result<i64, StoreError> {
-        match self.ask(Op::Begin(begun, self.0.clock.now())).await? {
-            Answer::Number(number) => Ok(number),
+        let at = self.0.clock.now();
+        match self.ask(Op::Begin(begun, at)).await? {
+            Answer::Number(number) => {
+                self.own().insert(number, Own { at, begun: Instant::now(), ended: None });
+                Ok(number)
+            }
             _ => Err(StoreError::Closed),
         }
     }
@@ -187,6 +206,9 @@ impl Store {
     /// Where it cannot be written.
     pub async fn ended(&self, number: i64, applied: u32, recovered: bool) -> Result<(), StoreError> {
         let at = self.0.clock.now();
+        if let Some(own) = self.own().get_mut(&number) {
+            own.ended = Some(Instant::now());
+        }
         self.ask(Op::Ended { number, applied, recovered, at }).await.map(|_| ())
     }
 
@@ -195,9 +217,24 @@ impl Store {
     /// # Errors
     /// Where the store cannot be read: then nothing may be begun.
     pub async fn done(&self, service: &str, within: Duration) -> Result<Vec<Done>, StoreError> {
-        let op = Op::Done { service: service.to_owned(), since: self.ago(within) };
+        // This daemon's own are told by how long ago they were, whatever the clock was set to meanwhile.
+        let own: BTreeMap<i64, Own> = {
+            let mut own = self.own();
+            own.retain(|_, fix| fix.begun.elapsed() < REMEMBERED.max(within));
+            own.iter().filter(|(_, fix)| fix.begun.elapsed() <= within).map(|(n, fix)| (*n, *fix)).collect()
+        };
+        let since = own.values().map(|fix| fix.at).chain([self.ago(within)]).min().unwrap_or_default();
+        let op = Op::Done { service: service.to_owned(), since };
         match self.ask(op).await? {
-            Answer::Done(done) => Ok(done),
+            Answer::Done(done) => {
+                let now = self.0.clock.now();
+                let ago = |at: Instant| now.plus(Ms(-Ms::from(at.elapsed()).0));
+                let told = done.into_iter().map(|(number, done)| match own.get(&number) {
+                    Some(fix) => Done { at: ago(fix.begun), ended_at: fix.ended.map(ago), ..done },
+                    None => done,
+                });
+                Ok(told.collect())
+            }
             _ => Err(StoreError::Closed),
         }
     }
@@ -245,6 +282,10 @@ impl Store {
         };
         // Closed already, or out of time: what is left is not known to be anything.
         tokio::time::timeout(within, closing).await.ok().flatten().unwrap_or(0)
+    }
+
+    fn own(&self) -> MutexGuard<'_, BTreeMap<i64, Own>> {
+        self.0.own.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn said(&self) -> Vec<String> {

@@ -75,7 +75,8 @@ pub(super) enum Answer {
     Put(Put),
     Entries(Vec<Entry>),
     Number(i64),
-    Done(Vec<Done>),
+    /// Fixes by their numbers.
+    Done(Vec<(i64, Done)>),
     /// Another watcher that speaks for a service, if it is not this one.
     Led(Option<String>),
     Incidents(Vec<Incident>),

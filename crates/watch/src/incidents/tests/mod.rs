@@ -474,3 +474,19 @@ fn an_incident_that_another_watcher_opened_is_gone_on_with_under_its_id() {
     assert_eq!(incidents.of("a").count(), 1);
     assert_eq!(Scene::walk("a").kind, Kind::Walk);
 }
+
+#[test]
+fn a_clock_that_is_set_closes_nothing_early_and_holds_nothing_open() {
+    for (by, set) in [(3_600_000, Ms(3_600_000.0)), (-3_600_000, Ms(-3_600_000.0))] {
+        let mut incidents = opened();
+        let before = only(&incidents);
+        assert!(tell(&mut incidents, &Scene::walk("a"), 1000).is_empty());
+        incidents.shift(set);
+        let after = only(&incidents);
+        assert_eq!(after.opened_at, before.opened_at.plus(set));
+        assert!(tell(&mut incidents, &Scene::walk("a"), by + 2000).is_empty(), "{set}: well for 1 s");
+        assert_eq!(tell(&mut incidents, &Scene::walk("a"), by + 6000), ["closed port-closed"], "{set}");
+        let closed = only(&incidents);
+        assert!((5000..7000).contains(&(closed.closed_at.unwrap().0 - closed.opened_at.0)), "{closed:?}");
+    }
+}

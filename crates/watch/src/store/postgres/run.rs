@@ -49,7 +49,7 @@ async fn read(store: &Shared, client: &Client, op: Op) -> Result<Answer, Trouble
             Ok(Answer::Entries(rows.iter().map(entry).collect()))
         }
         Op::Done { service, since } => {
-            let sql = "select at, ended_at, automatic, applied from pgmedic.fix where service = $1 and at >= $2 order by at";
+            let sql = "select at, ended_at, automatic, applied, number from pgmedic.fix where service = $1 and at >= $2 order by at";
             let rows = client.query(sql, &[&service, &since.0]).await?;
             Ok(Answer::Done(rows.iter().map(done).collect()))
         }
@@ -285,13 +285,14 @@ pub(super) fn entry(row: &Row) -> Entry {
     }
 }
 
-fn done(row: &Row) -> Done {
-    Done {
+fn done(row: &Row) -> (i64, Done) {
+    let done = Done {
         at: Timestamp(row.get(0)),
         ended_at: row.get::<_, Option<i64>>(1).map(Timestamp),
         automatic: row.get(2),
         applied: row.get::<_, Option<i32>>(3).map(|n| u32::try_from(n).unwrap_or(0)),
-    }
+    };
+    (row.get(4), done)
 }
 
 fn looked(row: &Row) -> Looked {

@@ -24,7 +24,7 @@ pub(super) fn read(db: &Connection, op: Op) -> Outcome<Answer> {
             all(db, sql, params![after, number(limit)], entry).map(Answer::Entries)
         }
         Op::Done { service, since } => {
-            let sql = "select at, ended_at, automatic, applied from fix where service = ?1 and at >= ?2 order by at";
+            let sql = "select at, ended_at, automatic, applied, number from fix where service = ?1 and at >= ?2 order by at";
             all(db, sql, params![service, since.0], done).map(Answer::Done)
         }
         Op::Incidents(filter) => incidents(db, &filter).map(Answer::Incidents),
@@ -69,14 +69,15 @@ pub(super) fn entry(row: &Row<'_>) -> Outcome<Entry> {
     })
 }
 
-fn done(row: &Row<'_>) -> Outcome<Done> {
+fn done(row: &Row<'_>) -> Outcome<(i64, Done)> {
     let ended: Option<i64> = row.get(1)?;
-    Ok(Done {
+    let done = Done {
         at: Timestamp(row.get(0)?),
         ended_at: ended.map(Timestamp),
         automatic: row.get(2)?,
         applied: row.get(3)?,
-    })
+    };
+    Ok((row.get(4)?, done))
 }
 
 /// A row of body and report.

@@ -13,6 +13,7 @@ use crate::incidents::scene::{Scene, at, critical};
 use crate::settings::StoreAt;
 use pgmedic_model::Room;
 use std::path::Path;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 pub(crate) const WITHIN: Duration = Duration::from_secs(5);
 
@@ -146,4 +147,22 @@ async fn memory_answers_under_a_paused_clock() {
         assert_eq!(store.put(Arc::clone(&i), vec![entry(n, &i)], WITHIN).await, Put::Kept);
     }
     assert_eq!(store.incidents(Filter::default()).await.unwrap().len(), 100);
+}
+
+#[tokio::test]
+async fn what_this_process_did_is_as_long_ago_as_it_is_though_the_clock_is_set() {
+    static WALL: AtomicI64 = AtomicI64::new(1_795_662_729_000);
+    let clock = Clock::Set(&WALL);
+    let store = Store::open(&StoreAt::Memory, keep(), "one", clock, Board::default()).await.unwrap();
+    let begun =
+        Begun { service: "a".to_owned(), incident: "i".to_owned(), automatic: true, by: "policy".to_owned() };
+    let number = store.begin(begun).await.unwrap();
+    store.ended(number, 1, true).await.unwrap();
+    for by in [3_600_000, -7_200_000] {
+        let now = WALL.fetch_add(by, Ordering::Relaxed) + by;
+        let done = store.done("a", Duration::from_secs(300)).await.unwrap();
+        assert_eq!(done.len(), 1, "the cooldown goes on");
+        let ended = done[0].ended_at.unwrap().0;
+        assert!((now - 5000..=now).contains(&ended), "{ended} at {now}");
+    }
 }
