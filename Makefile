@@ -23,7 +23,7 @@ lint:            ## formatting, clippy, the house's own demands, licences
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --quiet -- --deny warnings
 	cargo clippy --package pgmedic --package pgmedic-path --all-targets --features kubernetes --quiet -- --deny warnings
-	@if command -v c++ >/dev/null; then cargo check --quiet --manifest-path fuzz/Cargo.toml; \
+	@if command -v c++ >/dev/null; then cargo check --quiet --manifest-path fuzz/Cargo.toml --target-dir "$${CARGO_TARGET_DIR:-target}"; \
 	 else echo "no c++: whether the fuzz targets build is not checked (apt-get install g++)"; fi
 	cargo run --quiet --package xtask -- tidy
 	@if command -v cargo-deny >/dev/null; then cargo deny --log-level error check bans licenses sources; \
