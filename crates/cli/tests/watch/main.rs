@@ -13,6 +13,7 @@ mod incident;
 mod killed;
 mod life;
 mod monitors;
+mod promoted;
 mod receiver;
 mod runbook;
 mod scene;
