@@ -13,6 +13,7 @@ mod incident;
 mod killed;
 mod life;
 mod monitors;
+mod pair;
 mod promoted;
 mod receiver;
 mod runbook;
