@@ -2,17 +2,29 @@
 
 use crate::scene::{Scene, finding, found, undos};
 use pgmedic_lab::Parts;
+use pgmedic_lab::postgres::DATABASE;
 
-/// What the example's deployment is.
-const BUDGET: &str = "machines = 3\npool_max = 10\nworkers = 2\n";
+/// The example's own configuration, and its schema.
+const CONFIGURATION: &str = include_str!("../../../../examples/renderflow/pgmedic.toml");
+const SCHEMA: &str = include_str!("../../../../examples/renderflow/migrations/0001_render_jobs.sql");
 
-/// The example: its API is a superuser, as Fly's attach makes it; a replica has a slot.
+/// `[service.budget]` of the example: three machines at the pool's defaults; and two workers beside them.
+fn budget() -> String {
+    let (_, rest) = CONFIGURATION.split_once("[service.budget]").unwrap();
+    let (_, keys) = rest.split_once('\n').unwrap();
+    let (keys, _) = keys.split_once("\n[").unwrap();
+    assert!(keys.contains("machines = 3\n") && keys.contains("pool_max = 10\n"), "{keys}");
+    format!("{keys}\nworkers = 2\n")
+}
+
+/// The example: its schema, and its API a superuser, as Fly's attach makes it; a replica has a slot.
 fn example() -> Scene {
     let scene = Scene::new(Parts::default());
     scene.restart_with("max_connections = 25\n");
     scene.sql("alter role renderflow superuser");
+    scene.lab.postgres().sql_in(DATABASE, SCHEMA).unwrap();
     scene.sql("select pg_create_physical_replication_slot('replica', true)");
-    scene.configure("", "renderflow", BUDGET);
+    scene.configure("", "renderflow", &budget());
     scene
 }
 
@@ -61,6 +73,6 @@ fn a_person_who_takes_the_advised_pool_is_within_the_budget() {
     let size =
         finding(&scene.audit(&[]), "budget-overrun")["changes"][0]["advised"].as_str().unwrap().to_owned();
     let size = size.strip_prefix("max ").unwrap();
-    scene.configure("", "renderflow", &BUDGET.replace("10", size));
+    scene.configure("", "renderflow", &budget().replace("pool_max = 10", &format!("pool_max = {size}")));
     assert!(!found(&scene.audit(&[])).contains(&"budget-overrun"));
 }
