@@ -45,6 +45,8 @@ pub(crate) enum Verb {
     Rules(crate::commands::rules::Args),
     /// Write the runbook for people, with this service's names, thresholds and commands
     Runbook(crate::commands::runbook::Args),
+    /// Write a first pgmedic.toml from what is found here, without secrets
+    Init(crate::commands::init::Args),
     /// Write completions for a shell to stdout
     Completions(CompletionsArgs),
 }

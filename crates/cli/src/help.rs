@@ -236,6 +236,23 @@ Exit codes:
   0   written
   64 bad usage   78 bad configuration   70 a defect in pgmedic";
 
+pub(crate) const INIT: &str = "\
+Examples:
+  pgmedic init                       look here and on this host, and write
+  pgmedic init --print               show it, and write nothing
+  pgmedic init --dir deploy --no-host --force
+
+It reads DATABASE_URL and its like, libpq's variables, .env files, fly.toml,
+compose files, systemd units with their environment files, the configuration
+of HAProxy and PgBouncer, and where this host has a Postgres. It connects to
+nothing and runs nothing. Passwords are neither written nor shown: the file
+says env:NAME, and what has to be set is listed.
+
+Exit codes:
+  0   written (with --print: shown)
+  1   nothing was found: an empty form is written, for DATABASE_URL
+  64 bad usage, a pgmedic.toml that is there among it   70 a defect in pgmedic";
+
 pub(crate) const COMPLETIONS: &str = "\
 Examples:
   pgmedic completions bash > /etc/bash_completion.d/pgmedic

@@ -8,6 +8,7 @@ mod drills;
 mod failure;
 mod help;
 mod identity;
+mod init;
 mod output;
 mod render;
 mod rules;
@@ -53,6 +54,7 @@ fn run(arguments: &[OsString]) -> Result<i32, Failure> {
             Verb::Explain(args) => commands::explain::run(&args, cli.color),
             Verb::Rules(args) => commands::rules::run(&args),
             Verb::Runbook(args) => commands::runbook::run(&args),
+            Verb::Init(args) => commands::init::run(&args),
             Verb::Completions(args) => commands::completions::run(&args),
         },
     }

@@ -6,9 +6,6 @@ use clap::Parser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::ffi::OsString;
 
-/// Verbs of the contract that later versions bring.
-const NOT_BUILT: [&str; 1] = ["init"];
-
 /// What the command line asks for.
 pub(crate) enum Asked {
     /// A verb.
@@ -49,11 +46,6 @@ fn unknown_verb(error: &clap::Error) -> String {
         Some(ContextValue::String(verb)) => verb.as_str(),
         _ => "",
     };
-    if NOT_BUILT.contains(&verb) {
-        return format!(
-            "`pgmedic {verb}` is not built yet; this version has check, fix, audit, watch, pause, resume, incidents, drill, explain, rules, runbook and completions"
-        );
-    }
     if may_hold_a_secret(verb) {
         return "a verb comes first: pgmedic check URL".to_owned();
     }
@@ -130,10 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn verbs_to_come_say_so() {
-        for verb in NOT_BUILT {
-            assert!(refusal(&[verb]).contains("not built yet"), "{verb}");
-        }
+    fn a_verb_that_is_none_is_told_the_nearest() {
         assert!(refusal(&["chekc"]).contains("nearest: check"));
     }
 }

@@ -47,7 +47,8 @@ fn bad_usage_is_64_and_says_what_would_be_right() {
     for (arguments, said) in [
         (vec![], "a verb is missing"),
         (vec!["chekc"], "no verb \"chekc\"; nearest: check"),
-        (vec!["init"], "`pgmedic init` is not built yet"),
+        (vec!["init", "--print", "--force"], "cannot be used with"),
+        (vec!["init", "--dir", "/nowhere"], "--dir /nowhere is no folder"),
         (vec!["fix", "--allow", "resart"], "nearest: "),
         (vec!["fix", "postgres://h/d"], "nobody is there to be asked"),
         (vec!["fix", "postgres://h/d", "--yes", "--plan"], "cannot be used with"),

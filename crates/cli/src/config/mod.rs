@@ -97,7 +97,11 @@ impl Config {
         Self::parse(file, folder, text)
     }
 
-    fn parse(file: String, folder: PathBuf, text: String) -> Result<Self, ConfigError> {
+    /// Reads a text that stands for `file`; relative paths start from `folder`.
+    ///
+    /// # Errors
+    /// Where it is not TOML, or breaks the contract.
+    pub(crate) fn parse(file: String, folder: PathBuf, text: String) -> Result<Self, ConfigError> {
         let document = Document { file: &file, text: &text };
         let root = document.parse()?;
         let top = Section::new(document, "the file", root.get_ref(), 0..0, &["service", "watch"])?;
