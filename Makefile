@@ -50,5 +50,6 @@ fmt:             ## formats
 build:           ## the release binary
 	cargo build --release
 
-install: build   ## copies the binary to ~/.cargo/bin
+install: build   ## copies the binary to ~/.cargo/bin, and its manual pages to where man(1) looks for those of that folder
 	install -D -m 755 target/release/pgmedic $${CARGO_HOME:-$$HOME/.cargo}/bin/pgmedic
+	$${CARGO_HOME:-$$HOME/.cargo}/bin/pgmedic self man --output $${CARGO_HOME:-$$HOME/.cargo}/share/man/man1

@@ -49,6 +49,16 @@ pub(crate) enum Verb {
     Init(crate::commands::init::Args),
     /// Write completions for a shell to stdout
     Completions(CompletionsArgs),
+    /// What concerns pgmedic itself
+    #[command(name = "self", subcommand)]
+    Itself(SelfCommand),
+}
+
+/// `pgmedic self`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum SelfCommand {
+    /// Write the manual pages
+    Man(crate::commands::man::Args),
 }
 
 /// When to do something that suits terminals.

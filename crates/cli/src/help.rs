@@ -258,3 +258,11 @@ Examples:
   pgmedic completions bash > /etc/bash_completion.d/pgmedic
   pgmedic completions zsh > \"${fpath[1]}/_pgmedic\"
   pgmedic completions fish > ~/.config/fish/completions/pgmedic.fish";
+
+pub(crate) const MAN: &str = "\
+Examples:
+  pgmedic self man | man -l -              pgmedic's own page
+  pgmedic self man fix | man -l -          the page of a verb
+  pgmedic self man --output ~/.local/share/man/man1
+
+`make install` puts all of them beside the program.";

@@ -17,7 +17,7 @@ mod select;
 mod surroundings;
 mod usage;
 
-use args::Verb;
+use args::{SelfCommand, Verb};
 use failure::Failure;
 use std::ffi::OsString;
 use usage::Asked;
@@ -56,6 +56,7 @@ fn run(arguments: &[OsString]) -> Result<i32, Failure> {
             Verb::Runbook(args) => commands::runbook::run(&args),
             Verb::Init(args) => commands::init::run(&args),
             Verb::Completions(args) => commands::completions::run(&args),
+            Verb::Itself(SelfCommand::Man(args)) => commands::man::run(&args),
         },
     }
 }

@@ -46,6 +46,7 @@ fn bad_usage_is_64_and_says_what_would_be_right() {
     let place = Place::new();
     for (arguments, said) in [
         (vec![], "a verb is missing"),
+        (vec!["self", "man", "fxi"], "no verb \"fxi\" has a page; nearest: fix"),
         (vec!["chekc"], "no verb \"chekc\"; nearest: check"),
         (vec!["init", "--print", "--force"], "cannot be used with"),
         (vec!["init", "--dir", "/nowhere"], "--dir /nowhere is no folder"),
@@ -282,5 +283,42 @@ fn completions_hold_verbs_options_and_causes() {
                 ["elvish", "powershell"].contains(&shell) && ["nagios", "proxy-hung"].contains(&word);
             assert!(values || ran.stdout.contains(word), "{shell}: {word}");
         }
+    }
+}
+
+#[test]
+fn every_verb_has_a_manual_page_with_its_options_and_exit_codes() {
+    let place = Place::new();
+    let folder = place.path().join("man/man1");
+    let ran = place.run(&["self", "man", "--output", folder.to_str().unwrap()]);
+    assert_eq!((ran.exit, ran.all().as_str()), (Some(0), ""));
+    let page = |name: &str| std::fs::read_to_string(folder.join(format!("{name}.1"))).unwrap();
+    let top = page("pgmedic");
+    for holds in [".SH ENVIRONMENT", ".SH \"EXIT CODES\"", "PGSSLMODE", "130, 143"] {
+        assert!(top.contains(holds), "{holds}\n{top}");
+    }
+    // Whatever the first page names has a page, and none is left over.
+    let help = place.run(&["--help"]).stdout;
+    let (_, verbs) = help.split_once("Commands:\n").unwrap();
+    let verbs = verbs.lines().take_while(|line| !line.is_empty()).filter(|line| !line.starts_with("    "));
+    let mut count = 0;
+    for verb in verbs.map(|line| line.split_whitespace().next().unwrap()) {
+        count += 1;
+        assert!(top.contains(&format!("pgmedic\\-{verb}")), "{verb}");
+        assert!(page(&format!("pgmedic-{verb}")).starts_with(".TH"), "{verb}");
+    }
+    assert!(count > 10, "{help}");
+    assert!(page("pgmedic-check").contains("\\-\\-replay"));
+    assert!(page("pgmedic-incidents-show").contains("ID"));
+    assert_eq!(place.run(&["self", "man", "check"]).stdout, page("pgmedic-check"));
+    for file in std::fs::read_dir(&folder).unwrap() {
+        let path = file.unwrap().path();
+        // As man(1) does it, where it is there; what it warns of is a mistake in a page.
+        let Ok(ran) =
+            std::process::Command::new("groff").args(["-k", "-man", "-ww", "-z"]).arg(&path).output()
+        else {
+            continue;
+        };
+        assert!(ran.stderr.is_empty(), "{}: {}", path.display(), String::from_utf8_lossy(&ran.stderr));
     }
 }

@@ -8,6 +8,7 @@ pub(crate) mod explain;
 pub(crate) mod fix;
 pub(crate) mod incidents;
 pub(crate) mod init;
+pub(crate) mod man;
 pub(crate) mod pause;
 pub(crate) mod rules;
 pub(crate) mod runbook;
