@@ -37,7 +37,7 @@ impl Drop for Ends {
 fn api(runtime: &Runtime, database_url: &str) -> SocketAddr {
     let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
     let listen = listener.local_addr().unwrap();
-    let config = Config { database_url: database_url.to_owned(), listen };
+    let config = Config { database_url: database_url.to_owned(), listen, drill: false };
     runtime.spawn(renderflow::serve(config, listener, Log::to(std::io::sink()), std::future::pending()));
     listen
 }

@@ -85,6 +85,18 @@ impl Pool {
         self.0.snapshot()
     }
 
+    /// Renews the pool, after a failover or a move: what idles is closed at once, what is out when it comes back, and whoever asks
+    /// is given a new connection. Each counts as one that was old enough (`lifetime`).
+    pub fn renew(&self) {
+        let inner = &self.0;
+        let now = Instant::now();
+        let mut state = inner.state();
+        state.slots_mut().for_each(|slot| slot.expires = Some(now));
+        let idle = std::mem::take(&mut state.idle);
+        drop(state);
+        inner.discard_each(idle.into_iter().map(|idle| (idle.conn, Discard::Lifetime)).collect());
+    }
+
     /// Closes the pool: who waits is told so, what idles is closed, what is out is closed when it comes back, which is waited
     /// for until `within` is over.
     ///

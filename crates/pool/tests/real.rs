@@ -340,3 +340,23 @@ fn closing_waits_for_what_is_out_and_names_what_does_not_come_back() {
         closing.await.unwrap().expect("it came back");
     });
 }
+
+#[test]
+fn a_renewed_pool_hands_out_none_of_the_connections_that_it_had() {
+    with_lab(Parts::default(), async |lab| {
+        let pool = builder(lab).max(2).build().expect("a pool");
+        let (held, idle) = (pool.get().await.unwrap(), pool.get().await.unwrap());
+        let old = [held.backend(), idle.backend()];
+        drop(idle);
+        pool.renew();
+        // Who holds one may go on with it.
+        held.batch_execute("select 1").await.unwrap();
+        assert_eq!((pool.state().idle, pool.state().in_use), (0, 1));
+        let first = pool.get().await.unwrap();
+        drop(held);
+        let second = pool.get().await.unwrap();
+        for new in [first.backend(), second.backend()] {
+            assert!(!old.contains(&new), "{new} is one of {old:?}");
+        }
+    });
+}

@@ -28,11 +28,16 @@ pub struct Config {
     pub database_url: String,
     /// `HOST` (default 127.0.0.1; on Fly `::`) and `PORT` (default 3000).
     pub listen: SocketAddr,
+    /// `RENDERFLOW_DRILL=1`: it may be made to leak ([`crate::drill`]).
+    pub drill: bool,
 }
 
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Config").field("database_url", &"***").field("listen", &self.listen).finish()
+        f.debug_struct("Config")
+            .field("database_url", &"***")
+            .field("listen", &self.listen)
+            .finish_non_exhaustive()
     }
 }
 
@@ -60,7 +65,8 @@ impl Config {
                 wanted: "a port from 0 to 65535",
             })?,
         };
-        Ok(Self { database_url, listen: SocketAddr::new(host, port) })
+        let drill = given("RENDERFLOW_DRILL").is_some_and(|value| value == "1");
+        Ok(Self { database_url, listen: SocketAddr::new(host, port), drill })
     }
 }
 
@@ -77,6 +83,7 @@ mod tests {
     fn without_a_host_it_is_this_host_only() {
         let config = read(&[("DATABASE_URL", "postgres://u:hunter2@h/d")]).unwrap();
         assert_eq!(config.listen.to_string(), "127.0.0.1:3000");
+        assert!(!config.drill, "nobody can make it leak who was not asked for");
         assert!(!format!("{config:?}").contains("hunter2"));
         let fly = read(&[("DATABASE_URL", "postgres://h/d"), ("HOST", "::"), ("PORT", "8080")]).unwrap();
         assert_eq!(fly.listen.to_string(), "[::]:8080");

@@ -6,6 +6,8 @@ use crate::config::Config;
 use crate::log::Log;
 use pgmedic_pool::{Event, Pool};
 use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
 
 /// The pool. Nothing is connected yet.
 ///
@@ -29,4 +31,21 @@ pub fn pool(config: &Config, log: &Log) -> Result<Pool, ApiError> {
         })
         .build()?;
     Ok(pool)
+}
+
+/// On each SIGHUP the pool's connections are replaced by new ones: after a failover, or a move of the database, without a
+/// restart. It ends when it is aborted.
+///
+/// # Errors
+/// [`ApiError::Io`] where the signal cannot be heard.
+pub fn renew_on_hangup(pool: &Pool, log: &Log) -> Result<JoinHandle<()>, ApiError> {
+    let failed = |source| ApiError::Io { what: "SIGHUP".to_owned(), source };
+    let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
+    let (pool, log) = (pool.clone(), log.clone());
+    Ok(tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            pool.renew();
+            log.info("SIGHUP: the pool's connections are renewed");
+        }
+    }))
 }

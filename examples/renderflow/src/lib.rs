@@ -5,6 +5,7 @@
 
 pub mod config;
 pub mod connection;
+pub mod drill;
 pub mod jobs;
 pub mod log;
 pub mod migrations;
@@ -57,8 +58,13 @@ pub async fn serve(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ApiError> {
     let pool = connection::pool(&config, &log)?;
+    let renewing = connection::renew_on_hangup(&pool, &log)?;
     let cell = PoolCell::new();
-    let app = routes::router(&cell, &pool, log.clone());
+    let mut app = routes::router(&cell, &pool, log.clone());
+    if config.drill {
+        log.error("RENDERFLOW_DRILL is set: anybody who reaches this port can take its connections");
+        app = app.merge(drill::router(&cell));
+    }
     let initialising = tokio::spawn(initialise(cell, pool.clone(), log.clone()));
 
     // The signal starts the drain; what has not ended by `DRAIN` is cut off, or one slow client would hold the process.
@@ -77,6 +83,7 @@ pub async fn serve(
         }
     };
     initialising.abort();
+    renewing.abort();
     if let Err(still_out) = pool.close(CLOSE).await {
         log.error(still_out);
     }

@@ -29,11 +29,20 @@ fn it_serves_until_it_is_told_to_stop_and_then_ends_well() {
     assert!(first.ends_with(&format!("INFO listening on http://{at}\n")), "{first}");
     let ready = || request(at, "GET", "/api/v1/ready", None).status == 200;
     wait::until_true("readiness", Duration::from_secs(10), ready).unwrap();
+    // After a failover: the connections that it has are replaced, without a restart.
+    pgmedic_lab::process::send(child.id(), rustix::process::Signal::HUP).unwrap();
+    let renewed = || {
+        let page = request(at, "GET", "/metrics", None).body;
+        page.lines().any(|line| line == "pg_pool_discards_total{reason=\"lifetime\"} 1")
+    };
+    wait::until_true("a renewed pool", Duration::from_secs(10), renewed).unwrap();
+    wait::until_true("readiness", Duration::from_secs(10), ready).unwrap();
     pgmedic_lab::process::send(child.id(), rustix::process::Signal::TERM).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(0));
     let mut rest = String::new();
     log.read_to_string(&mut rest).unwrap();
     assert!(rest.contains("INFO Database initialised") && rest.contains("INFO stopping"), "{rest}");
+    assert!(rest.contains("INFO SIGHUP: the pool's connections are renewed"), "{rest}");
     assert!(!format!("{first}{rest}").contains(pgmedic_lab::postgres::PASSWORD), "{rest}");
 }
 

@@ -135,6 +135,8 @@ fn what_was_never_initialised_says_so_and_is_initialised_once_the_server_is_ther
     api.wait_logged("ERROR /api/v1/jobs: Database not initialised");
     // The process is well meanwhile, and tells its metrics.
     assert_eq!((api.get("/api/v1/health").status, api.metric("pg_pool_max")), (200, 10.0));
+    // Nobody can make it leak who has not said that it may be.
+    assert_eq!(api.post("/api/v1/drill/hold", &json!({})).status, 404);
 
     lab.postgres().up().unwrap();
     let took = api.wait_ready(200, SOON);

@@ -82,7 +82,8 @@ impl Api {
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let at = listener.local_addr().unwrap();
-        let (log, config) = (Kept::default(), Config { database_url: database_url.to_owned(), listen: at });
+        let (log, config) =
+            (Kept::default(), Config { database_url: database_url.to_owned(), listen: at, drill: false });
         let (stop, stopped) = oneshot::channel::<()>();
         let told = Log::to(log.clone());
         let served = runtime.spawn(renderflow::serve(config, listener, told, async { drop(stopped.await) }));
