@@ -179,3 +179,16 @@ fn main() {
     let lasts = argument.and_then(|text| text.parse().ok()).unwrap_or(1.0);
     runtime.block_on(measure(port, Duration::from_secs_f64(lasts)));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The adapters for sqlx, deadpool and bb8 and our own collector, each told exactly what its pool can tell.
+    #[test]
+    fn the_metrics_of_all_four_pools_are_scraped_by_a_real_prometheus() {
+        let lab = Lab::build(Parts::default()).expect("a lab with a Postgres");
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        assert_eq!(runtime.block_on(scrape::scrape(lab.postgres().port())), 0, "the table above shows which");
+    }
+}
