@@ -8,10 +8,12 @@ help:            ## this list
 demo:            ## breaks a real Postgres in the runbook's four ways, and finds and mends each before your eyes
 	@scripts/install-parts
 	@cargo build --release --quiet
+	@cargo build --release --quiet --package renderflow
 	@target/release/pgmedic drill --runbook
 
 watch-demo:      ## the same four faults on a running watch, with a real Prometheus and a real Alertmanager: told, mended, resolved
 	@scripts/install-parts
+	@cargo build --release --quiet --package renderflow
 	@cargo test --release --quiet --package pgmedic --test watch -- --nocapture each_fault_of_the_runbook
 
 test:            ## every test, on real parts; the last lines count what ran
@@ -29,16 +31,18 @@ lint:            ## formatting, clippy, the house's own demands, licences
 	@if command -v cargo-deny >/dev/null; then cargo deny --log-level error check bans licenses sources; \
 	 else echo "cargo-deny is not installed: licences and sources are not checked (cargo install --locked cargo-deny)"; fi
 
-bench:           ## a check against psql and the plugins, watch against the exporter, faults to alerts; writes docs/bench.md
-	@scripts/install-parts hyperfine time psql check_postgres haproxy prometheus-postgres-exporter
+bench:           ## a check against psql and the plugins, watch against the exporter, faults to alerts, pools; writes docs/bench.md, docs/bench-pool.md
+	@scripts/install-parts hyperfine time psql check_postgres haproxy prometheus-postgres-exporter promtool
 	@cargo build --release --quiet
 	@cargo build --release --quiet --package pgmedic-lab --example understudies
 	@scripts/bench
 	@scripts/bench-watch
+	@scripts/bench-pool
 
 accuracy:        ## every fault on Postgres 14 to 18, alone and in pairs, and 10,000 healthy checks; writes docs/accuracy.md
 	@scripts/install-parts
 	@cargo build --release --quiet
+	@cargo build --release --quiet --package renderflow
 	@PGMEDIC_PG_BINS=$$(scripts/fetch-postgres 14 15 16 17 18) cargo xtask accuracy
 
 fuzz:            ## every reader of bytes from outside, ten minutes each (needs nightly and cargo-fuzz)

@@ -45,6 +45,14 @@ fn every_drill_that_can_be_mended_is_and_no_other_is_touched() {
     for drill in drills.iter().filter(|d| !d["report"].is_null()) {
         support::obeys("report.schema.json", &drill["report"]);
     }
+    // The API is the one that ships, but where its defect is one that it has not; nothing else is a reason here.
+    let apis = || drills.iter().map(|d| &d["api"]).filter(|api| !api.is_null());
+    let hint = "cargo build --package renderflow";
+    for api in apis().filter(|api| api["is"] != "renderflow") {
+        assert_eq!(api["why"], "the API must do what renderflow does not", "{hint}");
+    }
+    let real = apis().filter(|api| api["is"] == "renderflow").count();
+    assert!(real > 60, "{real} drills on renderflow");
     let fixes = drills.iter().filter(|d| d["status"] == "passed").map(|d| &d["fix"]);
     let (mended, left): (Vec<_>, Vec<_>) = fixes.partition(|fix| fix["expected"] == "recovers");
     assert!(mended.iter().all(|fix| fix["recovered"] == true && fix["right"] == true), "{mended:#?}");
@@ -136,6 +144,25 @@ fn the_list_says_what_each_drill_needs() {
     assert_eq!(exit, Some(0));
     let disk = stdout.lines().find(|line| line.starts_with("disk-full ")).unwrap();
     assert!(disk.contains("root"), "{disk}");
+}
+
+/// An installed pgmedic has no renderflow beside it: it drills all the same, and says on what.
+#[test]
+fn without_renderflow_a_stand_in_is_drilled_on_and_that_is_said() {
+    let run = |format: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pgmedic"));
+        command.env("PGMEDIC_RENDERFLOW", "/nowhere/renderflow");
+        let output = command.args(["drill", "readiness-failing", "--format", format]).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (exit, json) = run("json");
+    let document: serde_json::Value = serde_json::from_str(&json).unwrap();
+    support::obeys("drill.schema.json", &document);
+    let api = &document["drills"][0]["api"];
+    assert_eq!((exit, &api["is"]), (Some(0), &"stand-in".into()), "{document:#}");
+    assert!(api["why"].as_str().unwrap().contains("PGMEDIC_RENDERFLOW"), "{api}");
+    let (_, human) = run("human");
+    assert!(human.lines().any(|line| line.starts_with("api ") && line.contains("stand-in: ")), "{human}");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 mod support;
 
-use pgmedic_lab::api::{Api, Place as Where};
+use pgmedic_lab::api::{Api, Kind, Place as Where};
 use pgmedic_lab::faults::{disk_full, server_down};
 use pgmedic_lab::fly::{
     ACTING_TOKEN, API_MACHINE, DB_MACHINE, Fly, Generation, Misbehaviour, SECOND_API_MACHINE, TOKEN, VOLUME,
@@ -28,7 +28,7 @@ fn configured(place: &Place, lab: &Lab, double: &Fly) {
 
 #[test]
 fn a_stopped_machine_is_found_and_the_token_is_nowhere() {
-    let lab = Lab::build(Parts { api: true, ..Parts::default() }).unwrap();
+    let lab = Lab::build(Parts { api: Some(Kind::Renderflow), ..Parts::default() }).unwrap();
     let double = Fly::start(&lab, Generation::Flex).unwrap();
     let place = Place::new();
     configured(&place, &lab, &double);
@@ -95,7 +95,8 @@ fn steps(document: &serde_json::Value) -> Vec<String> {
 
 #[test]
 fn needs_root_a_full_volume_is_grown_and_only_then_the_dead_postmaster_started() {
-    let lab = Lab::build(Parts { api: true, volume_mb: Some(120), ..Parts::default() }).unwrap();
+    let lab =
+        Lab::build(Parts { api: Some(Kind::Renderflow), volume_mb: Some(120), ..Parts::default() }).unwrap();
     let double = Fly::start(&lab, Generation::Flex).unwrap();
     let place = Place::new();
     mendable(&place, &lab, &double);
@@ -155,12 +156,13 @@ fn two_stale_machines(lab: &Lab, double: &Fly, place: &Place, runtime: &tokio::r
     let at = Where::At((std::net::Ipv4Addr::LOCALHOST, lab.postgres().port()).into());
     let folder = place.path().join("second");
     std::fs::create_dir(&folder).unwrap();
-    let second = Arc::new(Api::start(&folder, at, runtime.handle().clone()).unwrap());
+    let second = Arc::new(Api::start(Kind::StandIn, &folder, at, runtime.handle().clone()).unwrap());
     double.scale_api(Arc::clone(&second));
     for api in [lab.api().unwrap(), &second] {
-        api.use_once().unwrap();
-        api.trust_pool(true);
-        api.lose_sockets();
+        let stand_in = api.stand_in().unwrap();
+        stand_in.use_once().unwrap();
+        stand_in.trust_pool(true);
+        stand_in.lose_sockets();
         (0..6).for_each(|_| drop(api.is_ready()));
         assert!(api.is_ready().is_err());
     }
@@ -178,7 +180,7 @@ fn changes_of(double: &Fly) -> Vec<String> {
 #[test]
 fn api_machines_are_restarted_one_by_one_and_the_next_only_after_the_one_before() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let lab = Lab::build(Parts { api: true, ..Parts::default() }).unwrap();
+    let lab = Lab::build(Parts { api: Some(Kind::StandIn), ..Parts::default() }).unwrap();
     let double = Fly::start(&lab, Generation::Flex).unwrap();
     let place = Place::new();
     mendable(&place, &lab, &double);

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use support::{Place, Ran};
 
 const PROXIED: Parts =
-    Parts { proxy: Some(8), pooler: None, dns: false, api: false, tls: false, volume_mb: None };
+    Parts { proxy: Some(8), pooler: None, dns: false, api: None, tls: false, volume_mb: None };
 
 /// `pgmedic check` on the lab's front, as a role.
 fn check(place: &Place, lab: &Lab, role: &str, more: &[&str]) -> Ran {

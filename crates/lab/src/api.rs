@@ -1,37 +1,48 @@
-//! The runbook's API, as small as it can be: a pool of at most ten real connections, `/api/v1/ready`, `/metrics` and a
-//! log. It runs inside of this process and reaches its database as any API does: by name, through whatever is in
-//! between, with a password.
+//! The API of the lab: `renderflow`, the example that ships, as a process of its own; or a stand-in inside of this one,
+//! where a drill is about a defect that `renderflow` has not, and where `renderflow` is not here.
+//!
+//! Here is what both are asked for. What each is: `renderflow` and `stand_in`.
 
-mod connect;
-mod held;
+mod client;
+mod relay;
+mod renderflow;
+mod stand_in;
 
-use crate::error::{LabError, Tried as _};
+use crate::error::LabError;
+use crate::fault::Guard;
 use crate::sessions::Sockets;
-use connect::{connect, words};
-use held::Held;
-pub use held::{CheckedOut, Requests};
-use pgmedic_model::Timestamp;
-use std::io::Write as _;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::{Duration, SystemTime};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+pub use relay::Relay;
+use renderflow::Renderflow;
+pub use stand_in::{CheckedOut, StandIn};
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinHandle;
-use tokio_postgres::{Client, Statement};
 
 /// The pool's size, as the runbook's Prevention has it.
 pub(crate) const POOL_MAX: usize = 10;
-/// What one readiness request may take, from the pool's queue to the answer of `select 1`.
-const READY_WITHIN: Duration = Duration::from_secs(1);
-/// What a request may wait for a connection of the pool.
-const ACQUIRE_WITHIN: Duration = Duration::from_millis(800);
-/// The longest request that is read, in bytes.
-const LONGEST_REQUEST: usize = 8192;
+/// Until an API that was started is ready.
+const UP_WITHIN: Duration = Duration::from_secs(10);
+
+/// Which API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// `renderflow`, where it is here.
+    Renderflow,
+    /// The stand-in: for a defect that `renderflow` has not.
+    StandIn,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Renderflow => "renderflow",
+            Self::StandIn => "stand-in",
+        })
+    }
+}
 
 /// Where the API finds its database.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,127 +63,128 @@ pub enum Place {
 /// The API.
 #[derive(Debug)]
 pub struct Api {
-    address: SocketAddr,
-    log: PathBuf,
-    state: Arc<State>,
-    listening: Mutex<Option<JoinHandle<()>>>,
+    run: Run,
+    /// Why it is not the one that was asked for.
+    instead: Option<String>,
+    /// Sessions that are its own without being its pool's.
+    owned: Mutex<Vec<Sockets>>,
     runtime: Handle,
 }
 
 #[derive(Debug)]
-struct State {
-    /// Where its pool finds the database.
-    place: Mutex<Place>,
-    /// Where its settings say: what it finds when it starts.
-    configured: Mutex<Place>,
-    /// Connections that requests hold.
-    out: Mutex<Vec<Weak<Held>>>,
-    /// Sessions that are its own without being its pool's.
-    owned: Mutex<Vec<Sockets>>,
-    slots: Arc<Semaphore>,
-    idle: tokio::sync::Mutex<Vec<Pooled>>,
-    waiting: AtomicUsize,
-    trusting: AtomicBool,
-    lying: AtomicBool,
-    preparing: AtomicBool,
-    untested: AtomicBool,
-    log: Mutex<std::fs::File>,
-}
-
-/// A connection of the pool, with the statement that it was prepared for.
-#[derive(Debug)]
-struct Pooled {
-    client: Client,
-    /// What reads and writes its socket.
-    driver: JoinHandle<()>,
-    prepared: Option<Statement>,
-}
-
-impl Pooled {
-    fn ended(&self) -> bool {
-        self.client.is_closed()
-    }
-
-    /// `select 1`, by the prepared statement where there is one.
-    async fn ask(&self) -> Result<(), String> {
-        match &self.prepared {
-            Some(statement) => self.client.query(statement, &[]).await.map(drop),
-            None => self.client.simple_query("select 1").await.map(drop),
-        }
-        .map_err(|e| words(&e))
-    }
+enum Run {
+    Renderflow(Renderflow),
+    StandIn(StandIn),
 }
 
 impl Api {
-    /// Starts it.
+    /// Starts one, and waits until it serves; `renderflow` until it is ready. Where that does not come about, for whatever
+    /// reason, it is the stand-in, and [`Self::instead`] says why.
     ///
     /// # Errors
-    /// Where it cannot listen or write its log.
-    pub fn start(folder: &Path, place: Place, runtime: Handle) -> Result<Self, LabError> {
-        let log = folder.join("api.log");
-        let file = std::fs::OpenOptions::new().create(true).append(true).open(&log);
-        let state = State {
-            configured: Mutex::new(place.clone()),
-            place: Mutex::new(place),
-            out: Mutex::default(),
-            owned: Mutex::default(),
-            slots: Arc::new(Semaphore::new(POOL_MAX)),
-            idle: tokio::sync::Mutex::default(),
-            waiting: AtomicUsize::new(0),
-            trusting: AtomicBool::new(false),
-            lying: AtomicBool::new(false),
-            preparing: AtomicBool::new(false),
-            untested: AtomicBool::new(false),
-            log: Mutex::new(file.tried(|| log.display().to_string())?),
+    /// Where the stand-in cannot listen or write its log.
+    pub fn start(kind: Kind, folder: &Path, place: Place, runtime: Handle) -> Result<Self, LabError> {
+        let (run, instead) = match kind {
+            Kind::StandIn => (None, None),
+            Kind::Renderflow => match Renderflow::start(folder, place.clone(), runtime.clone()) {
+                Ok(renderflow) => (Some(Run::Renderflow(renderflow)), None),
+                Err(why) => (None, Some(why.to_string())),
+            },
         };
-        let address = (Ipv4Addr::LOCALHOST, crate::ports::free()?).into();
-        let api = Self { address, log, state: Arc::new(state), listening: Mutex::default(), runtime };
-        api.listen()?;
-        Ok(api)
+        let run = match run {
+            Some(run) => run,
+            None => Run::StandIn(StandIn::start(folder, place, runtime.clone())?),
+        };
+        Ok(Self { run, instead, owned: Mutex::default(), runtime })
     }
 
-    /// Listens (again).
+    /// Which it is.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        match self.run {
+            Run::Renderflow(_) => Kind::Renderflow,
+            Run::StandIn(_) => Kind::StandIn,
+        }
+    }
+
+    /// Why it is the stand-in where `renderflow` was asked for. None where it is what was asked for.
+    #[must_use]
+    pub fn instead(&self) -> Option<&str> {
+        self.instead.as_deref()
+    }
+
+    /// The stand-in, for its defects.
     ///
     /// # Errors
-    /// Where the port is taken.
-    pub fn listen(&self) -> Result<(), LabError> {
-        let listener = self.runtime.block_on(TcpListener::bind(self.address));
-        let listener = listener.tried(|| format!("the API's listener at {}", self.address))?;
-        let state = Arc::clone(&self.state);
-        let task = self.runtime.spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(Arc::clone(&state), stream));
-            }
-        });
-        *locked(&self.listening) = Some(task);
-        Ok(())
+    /// [`LabError::PartAbsent`] where it is `renderflow`.
+    pub const fn stand_in(&self) -> Result<&StandIn, LabError> {
+        match &self.run {
+            Run::StandIn(stand_in) => Ok(stand_in),
+            Run::Renderflow(_) => Err(LabError::PartAbsent("an API with defects")),
+        }
     }
 
-    /// Stops listening: the API is gone, as far as anybody can tell.
+    /// Listens again, after [`Self::stop`].
+    ///
+    /// # Errors
+    /// Where it does not come up.
+    pub fn listen(&self) -> Result<(), LabError> {
+        match &self.run {
+            Run::Renderflow(renderflow) => renderflow.start_anew(),
+            Run::StandIn(stand_in) => stand_in.listen(),
+        }
+    }
+
+    /// It is gone, as far as anybody can tell.
     pub fn stop(&self) {
-        if let Some(task) = locked(&self.listening).take() {
-            task.abort();
-            let _aborted = self.runtime.block_on(task);
+        match &self.run {
+            Run::Renderflow(renderflow) => renderflow.stop(),
+            Run::StandIn(stand_in) => stand_in.stop(),
         }
     }
 
     /// Gives it another place to find its database at, and takes its open connections away: a new `DATABASE_URL`
     /// and a restart.
-    pub fn redeploy(&self, place: Place) {
-        *locked(&self.state.configured) = place.clone();
-        *locked(&self.state.place) = place;
-        self.restart();
+    ///
+    /// # Errors
+    /// Where it does not come up.
+    pub fn redeploy(&self, place: Place) -> Result<(), LabError> {
+        match &self.run {
+            Run::Renderflow(renderflow) => renderflow.redeploy(place),
+            Run::StandIn(stand_in) => {
+                stand_in.redeploy(place);
+                Ok(())
+            }
+        }
     }
 
-    /// Takes its pool away: it runs on as one whose pool was never made, until it is started anew.
-    pub fn lose_pool(&self) {
-        *locked(&self.state.place) = Place::Uninitialised;
-        self.restart();
+    /// The same, and waits until it is ready there.
+    ///
+    /// # Errors
+    /// Where it does not come to be.
+    pub fn move_to(&self, place: Place) -> Result<(), LabError> {
+        self.redeploy(place)?;
+        crate::wait::until("an API that is ready", UP_WITHIN, || Ok(self.is_ready()))
+    }
+
+    /// It runs on as one whose pool was never made, until it is started anew: it was started with settings that lead
+    /// nowhere, and they have been put right since.
+    ///
+    /// # Errors
+    /// Where it does not come up.
+    pub fn lose_pool(&self) -> Result<(), LabError> {
+        match &self.run {
+            Run::Renderflow(renderflow) => renderflow.lose_pool(),
+            Run::StandIn(stand_in) => {
+                stand_in.lose_pool();
+                Ok(())
+            }
+        }
     }
 
     /// Says that these sessions end with its process.
-    pub(crate) fn owns(&self, sockets: Sockets) {
-        locked(&self.state.owned).push(sockets);
+    pub(crate) fn own(&self, sockets: Sockets) {
+        locked(&self.owned).push(sockets);
     }
 
     /// Ends its process and starts it anew: whatever it had is gone, its settings and its defects are not.
@@ -181,278 +193,111 @@ impl Api {
     /// Where it cannot listen again.
     pub fn start_anew(&self) -> Result<(), LabError> {
         self.stop();
-        let out: Vec<Weak<Held>> = std::mem::take(&mut *locked(&self.state.out));
-        for held in out.iter().filter_map(Weak::upgrade) {
-            for (pooled, _permit) in std::mem::take(&mut *locked(&held)) {
-                pooled.driver.abort();
-            }
+        std::mem::take(&mut *locked(&self.owned)).iter().for_each(Sockets::close);
+        match &self.run {
+            Run::Renderflow(renderflow) => renderflow.start_anew(),
+            Run::StandIn(stand_in) => stand_in.start_anew(),
         }
-        std::mem::take(&mut *locked(&self.state.owned)).iter().for_each(Sockets::close);
-        self.restart();
-        let configured = locked(&self.state.configured).clone();
-        *locked(&self.state.place) = configured;
-        self.listen()
     }
 
     /// Takes its open connections away; it finds its database where it did.
     pub fn restart(&self) {
-        self.runtime.block_on(async { self.state.idle.lock().await.clear() });
-    }
-
-    /// Whether its pool trusts what it keeps: then it hands out sessions that have ended, and never opens one anew.
-    pub fn trust_pool(&self, trust: bool) {
-        self.state.trusting.store(trust, Ordering::Relaxed);
-    }
-
-    /// Closes the sockets of the connections that it keeps, behind its pool's back.
-    pub fn lose_sockets(&self) {
-        self.runtime.block_on(async {
-            for pooled in self.state.idle.lock().await.iter_mut() {
-                pooled.driver.abort();
-                let _aborted = (&mut pooled.driver).await;
-            }
-        });
-    }
-
-    /// Whether its readiness says connected without having asked.
-    pub fn lie(&self, lie: bool) {
-        self.state.lying.store(lie, Ordering::Relaxed);
-    }
-
-    /// Whether it prepares its statement when it connects, as many drivers do by themselves.
-    pub fn prepare_statements(&self, prepare: bool) {
-        self.state.preparing.store(prepare, Ordering::Relaxed);
-    }
-
-    /// Has requests check out every connection of its pool.
-    ///
-    /// # Errors
-    /// Where one cannot be opened.
-    pub fn check_out_all(&self) -> Result<CheckedOut, LabError> {
-        self.check_out(POOL_MAX)
-    }
-
-    /// Has so many requests use its pool at once, which then keeps as many connections.
-    ///
-    /// # Errors
-    /// Where one cannot be opened.
-    pub fn warm(&self, connections: usize) -> Result<(), LabError> {
-        self.check_out(connections).map(drop)
-    }
-
-    fn check_out(&self, connections: usize) -> Result<CheckedOut, LabError> {
-        let held = Arc::<Held>::default();
-        locked(&self.state.out).push(Arc::downgrade(&held));
-        let out = CheckedOut { state: Arc::clone(&self.state), held, runtime: self.runtime.clone() };
-        for _ in 0..connections {
-            let taken = self.runtime.block_on(async {
-                let (pooled, permit) = self.state.check_out().await?;
-                pooled.ask().await.map(|()| (Arc::new(pooled), permit))
-            });
-            let statement = "a connection of the API's pool".to_owned();
-            locked(&out.held).push(taken.map_err(|said| LabError::Sql { statement, said, code: None })?);
+        match &self.run {
+            Run::Renderflow(renderflow) => renderflow.renew(),
+            Run::StandIn(stand_in) => stand_in.restart(),
         }
-        Ok(out)
     }
 
-    /// Has one request use a connection of its pool.
-    ///
-    /// # Errors
-    /// Where it fails.
-    pub fn use_once(&self) -> Result<(), LabError> {
-        let statement = "a request of the API's".to_owned();
-        let used = self.runtime.block_on(self.state.select_one());
-        used.map_err(|said| LabError::Sql { statement, said, code: None })
-    }
-
-    /// Whether it calls itself ready, with its reason where it does not. Its log tells as much.
+    /// Whether it calls itself ready, with its reason where it does not.
     ///
     /// # Errors
     /// Its reason.
     pub fn is_ready(&self) -> Result<(), String> {
-        self.runtime.block_on(self.state.ready())
+        match &self.run {
+            Run::Renderflow(renderflow) => renderflow.is_ready(),
+            Run::StandIn(stand_in) => stand_in.is_ready(),
+        }
+    }
+
+    /// Has requests check out every connection of its pool and never give one back.
+    ///
+    /// # Errors
+    /// Where they do not come to hold them all.
+    pub fn leak(&self) -> Result<Guard, LabError> {
+        match &self.run {
+            Run::Renderflow(renderflow) => renderflow.leak().map(Guard::holding),
+            Run::StandIn(stand_in) => stand_in.check_out_all().map(Guard::holding),
+        }
+    }
+
+    /// Has requests keep every connection of its pool at a statement that sleeps. Where they were `renderflow`'s, `slow`
+    /// has made its inserts so.
+    ///
+    /// # Errors
+    /// Where they cannot be begun.
+    pub fn work(&self, slow: impl FnOnce() -> Result<(), LabError>) -> Result<Guard, LabError> {
+        match &self.run {
+            Run::Renderflow(renderflow) => {
+                slow()?;
+                Ok(Guard::holding(renderflow.insert()))
+            }
+            Run::StandIn(stand_in) => {
+                let out = stand_in.check_out_all()?;
+                out.begin("select pg_sleep(600)");
+                Ok(Guard::holding(out))
+            }
+        }
     }
 
     /// So many requests at a time, each followed by another, and waits until as many wait for a connection.
     ///
     /// # Errors
     /// Where they do not come to wait.
-    pub fn keep_asking(&self, requests: usize) -> Result<Requests, LabError> {
-        let ask = || {
-            let state = Arc::clone(&self.state);
-            self.runtime.spawn(async move {
-                loop {
-                    drop(state.ready().await);
-                    tokio::task::yield_now().await;
-                }
-            })
-        };
-        let asking = Requests((0..requests).map(|_| ask()).collect());
-        crate::wait::until("requests that wait", READY_WITHIN * 5, || {
-            let waiting = self.state.waiting.load(Ordering::Relaxed);
-            Ok(if waiting >= requests { Ok(()) } else { Err(waiting.to_string()) })
-        })?;
-        Ok(asking)
+    pub fn keep_asking(&self, requests: usize) -> Result<Guard, LabError> {
+        match &self.run {
+            Run::Renderflow(renderflow) => renderflow.keep_asking(requests).map(Guard::holding),
+            Run::StandIn(stand_in) => stand_in.keep_asking(requests).map(Guard::holding),
+        }
     }
 
-    /// Whether its pool looks at a connection before it hands it out. One that does not drops it once it has failed.
-    pub fn test_on_checkout(&self, test: bool) {
-        self.state.untested.store(!test, Ordering::Relaxed);
+    fn address(&self) -> SocketAddr {
+        match &self.run {
+            Run::Renderflow(renderflow) => renderflow.address(),
+            Run::StandIn(stand_in) => stand_in.address(),
+        }
     }
 
     /// Its readiness endpoint.
     #[must_use]
     pub fn ready_url(&self) -> String {
-        format!("http://{}/api/v1/ready", self.address)
+        format!("http://{}/api/v1/ready", self.address())
     }
 
     /// Its metrics endpoint.
     #[must_use]
     pub fn metrics_url(&self) -> String {
-        format!("http://{}/metrics", self.address)
+        format!("http://{}/metrics", self.address())
     }
 
     /// Its log.
     #[must_use]
     pub fn log(&self) -> &Path {
-        &self.log
+        match &self.run {
+            Run::Renderflow(renderflow) => renderflow.log(),
+            Run::StandIn(stand_in) => stand_in.log(),
+        }
     }
-}
 
-impl Drop for Api {
-    fn drop(&mut self) {
-        self.stop();
+    /// A way of its own to a port of this host, which can be taken away.
+    ///
+    /// # Errors
+    /// Where no port is free.
+    pub fn way_to(&self, port: u16) -> Result<Relay, LabError> {
+        Relay::start(&self.runtime, port)
     }
 }
 
 /// What a mutex holds, also after a panic of whoever held it.
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Reads one request and answers it.
-async fn serve(state: Arc<State>, mut stream: TcpStream) {
-    let mut request = Vec::new();
-    while !request.windows(4).any(|w| w == b"\r\n\r\n") && request.len() < LONGEST_REQUEST {
-        match stream.read_buf(&mut request).await {
-            Ok(1..) => {}
-            _ => return,
-        }
-    }
-    let head = String::from_utf8_lossy(&request);
-    let path = head.split_whitespace().nth(1).unwrap_or_default();
-    let (status, kind, body) = match path {
-        "/api/v1/ready" => match state.ready().await {
-            Ok(()) => ("200 OK", "application/json", r#"{"status":"ready","db":"connected"}"#.to_owned()),
-            Err(reason) => {
-                let body =
-                    serde_json::json!({ "status": "not_ready", "db": "disconnected", "reason": reason });
-                ("503 Service Unavailable", "application/json", body.to_string())
-            }
-        },
-        "/metrics" => ("200 OK", "text/plain; version=0.0.4", state.metrics().await),
-        _ => ("404 Not Found", "text/plain", String::new()),
-    };
-    let length = body.len();
-    let answer = format!(
-        "HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
-    );
-    // A client that is gone by now has its reasons.
-    drop(stream.write_all(answer.as_bytes()).await);
-    drop(stream.shutdown().await);
-}
-
-impl State {
-    /// `select 1` on a connection of the pool.
-    async fn ready(&self) -> Result<(), String> {
-        if self.lying.load(Ordering::Relaxed) {
-            return Ok(());
-        }
-        let outcome = tokio::time::timeout(READY_WITHIN, self.select_one()).await;
-        let outcome = outcome.unwrap_or_else(|_| Err("connection timeout: no answer within 1 s".to_owned()));
-        match &outcome {
-            Ok(()) => self.write("INFO database connected"),
-            Err(reason) => self.write(&format!("ERROR database query failed: {reason}")),
-        }
-        outcome
-    }
-
-    async fn select_one(&self) -> Result<(), String> {
-        let (pooled, _permit) = self.check_out().await?;
-        let answer = pooled.ask().await;
-        if self.trusting.load(Ordering::Relaxed) || answer.is_ok() {
-            self.idle.lock().await.push(pooled);
-        }
-        answer
-    }
-
-    /// A connection of the pool and the right to it: one that is kept, else a new one.
-    async fn check_out(&self) -> Result<(Pooled, OwnedSemaphorePermit), String> {
-        let place = locked(&self.place).clone();
-        let permit = {
-            let _waiting = Waiting::begin(&self.waiting);
-            let acquired =
-                tokio::time::timeout(ACQUIRE_WITHIN, Arc::clone(&self.slots).acquire_owned()).await;
-            // sqlx's words.
-            let late = |_| "pool timed out while waiting for an open connection".to_owned();
-            acquired.map_err(late)?.map_err(|e| e.to_string())?
-        };
-        let trusting = self.trusting.load(Ordering::Relaxed);
-        let as_it_is = trusting || self.untested.load(Ordering::Relaxed);
-        let kept = {
-            let mut idle = self.idle.lock().await;
-            std::iter::from_fn(|| idle.pop()).find(|pooled| as_it_is || !pooled.ended())
-        };
-        let pooled = match kept {
-            Some(pooled) => pooled,
-            None => {
-                let (client, driver) = connect(place).await?;
-                let prepared = match self.preparing.load(Ordering::Relaxed) {
-                    true => Some(client.prepare("select 1").await.map_err(|e| words(&e))?),
-                    false => None,
-                };
-                Pooled { client, driver, prepared }
-            }
-        };
-        Ok((pooled, permit))
-    }
-
-    /// The pool's gauges in Prometheus' text format.
-    async fn metrics(&self) -> String {
-        let idle = self.idle.lock().await.len();
-        let in_use = POOL_MAX - self.slots.available_permits();
-        let waiting = self.waiting.load(Ordering::Relaxed);
-        let gauges = [
-            ("max", POOL_MAX),
-            ("size", idle + in_use),
-            ("idle", idle),
-            ("in_use", in_use),
-            ("waiting", waiting),
-        ];
-        gauges.map(|(name, n)| format!("# TYPE pg_pool_{name} gauge\npg_pool_{name} {n}\n")).concat()
-    }
-
-    /// Writes a line to the log.
-    fn write(&self, line: &str) {
-        let now = Timestamp::from_system(SystemTime::now());
-        let mut log = locked(&self.log);
-        // An API whose log cannot be written serves on.
-        drop(writeln!(log, "{now} {line}"));
-    }
-}
-
-/// A request that waits for a connection, for as long as it is there.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl<'a> Waiting<'a> {
-    fn begin(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }

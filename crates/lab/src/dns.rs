@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use simple_dns::rdata::RData;
 use simple_dns::{CLASS, Name, Packet, QCLASS, QTYPE, Question, RCODE, TYPE};
 use std::ffi::OsString;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -51,7 +51,7 @@ pub struct Dns {
     program: PathBuf,
     account: Option<Account>,
     folder: PathBuf,
-    port: u16,
+    address: SocketAddr,
     server: Mutex<Option<Server>>,
 }
 
@@ -65,7 +65,7 @@ impl Dns {
             program: programs::find("dnsmasq")?,
             account: Account::for_servers()?,
             folder: folder.to_owned(),
-            port: ports::free()?,
+            address: address()?,
             server: Mutex::new(None),
         };
         dns.serve(zone)?;
@@ -74,8 +74,8 @@ impl Dns {
 
     /// Its address.
     #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        (Ipv4Addr::LOCALHOST, self.port).into()
+    pub const fn address(&self) -> SocketAddr {
+        self.address
     }
 
     fn running(&self) -> MutexGuard<'_, Option<Server>> {
@@ -98,8 +98,12 @@ impl Dns {
         ]
         .map(OsString::from)
         .to_vec();
-        arguments.extend(["--listen-address=127.0.0.1", "--pid-file="].map(OsString::from));
-        arguments.push(format!("--port={}", self.port).into());
+        arguments.push("--pid-file=".into());
+        arguments.push(format!("--listen-address={}", self.address.ip()).into());
+        arguments.push(format!("--port={}", self.address.port()).into());
+        if self.address.port() == 53 {
+            arguments.push("--user=root".into());
+        }
         arguments.extend(zone.options().into_iter().map(OsString::from));
         let log = self.folder.join("dnsmasq.log");
         let launch = Launch {
@@ -108,7 +112,8 @@ impl Dns {
             arguments,
             folder: &self.folder,
             log: &log,
-            account: self.account.as_ref(),
+            // Who may have port 53 keeps its own account, and the parent-death signal with it, which a change of account loses.
+            account: self.account.as_ref().filter(|_| self.address.port() != 53),
             end: Signal::TERM,
         };
         let mut server = launch.start()?;
@@ -127,6 +132,16 @@ impl Dns {
     pub fn signal(&self, signal: Signal) -> Result<(), LabError> {
         self.running().as_ref().ok_or(LabError::PartAbsent("a running DNS server"))?.signal(signal)
     }
+}
+
+/// Where a DNS server may listen: at port 53 of a loopback address that nobody else uses, so that a program can be given it by
+/// resolv.conf(5), which knows no other port. Who may not have port 53 takes a free one of 127.0.0.1.
+fn address() -> Result<SocketAddr, LabError> {
+    let port = ports::free()?;
+    let [high, low] = port.to_be_bytes();
+    let own: SocketAddr = (Ipv4Addr::new(127, 53, high, low), 53).into();
+    let free = UdpSocket::bind(own).is_ok() && TcpListener::bind(own).is_ok();
+    Ok(if free { own } else { (Ipv4Addr::LOCALHOST, port).into() })
 }
 
 /// Asks a nameserver for a name's IPv4 addresses, once: the resolver of the lab's API.

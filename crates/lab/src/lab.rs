@@ -1,6 +1,6 @@
 //! One lab: the parts that were asked for, in one folder, wired to each other.
 
-use crate::api::{Api, Place};
+use crate::api::{Api, Kind, Place};
 use crate::certificates::Authority;
 use crate::dns::{Dns, Zone};
 use crate::error::{LabError, Tried as _};
@@ -26,8 +26,8 @@ pub struct Parts {
     pub pooler: Option<PoolerSize>,
     /// A DNS server that knows the database's name.
     pub dns: bool,
-    /// The API.
-    pub api: bool,
+    /// The API, and which.
+    pub api: Option<Kind>,
     /// TLS, with a certificate by an authority of the lab's own.
     pub tls: bool,
     /// The data directory on a volume of its own, of so many MB. Needs root.
@@ -64,7 +64,7 @@ impl Parts {
             proxy: either(self.proxy, other.proxy, u32::min),
             pooler: either(self.pooler, other.pooler, pooler),
             dns: self.dns || other.dns,
-            api: self.api || other.api,
+            api: either(self.api, other.api, Kind::max),
             tls: self.tls || other.tls,
             volume_mb: either(self.volume_mb, other.volume_mb, u32::min),
         };
@@ -169,9 +169,9 @@ impl Lab {
         if let Some(room) = parts.proxy {
             self.proxy = Some(Arc::new(Haproxy::start(folder, self.behind_proxy(), room, false)?));
         }
-        if parts.api {
+        if let Some(kind) = parts.api {
             let runtime = self.runtime.handle().clone();
-            self.api = Some(Arc::new(Api::start(folder, self.place(), runtime)?));
+            self.api = Some(Arc::new(Api::start(kind, folder, self.place(), runtime)?));
         }
         Ok(())
     }
@@ -246,7 +246,7 @@ impl Lab {
     /// nothing.
     pub fn api_owns(&self, sessions: &Sessions) {
         if let Some(api) = &self.api {
-            api.owns(sessions.sockets());
+            api.own(sessions.sockets());
         }
     }
 

@@ -81,7 +81,7 @@ pub struct Launch<'a> {
 
 impl Launch<'_> {
     /// The command line under setpriv(1), which sets the parent-death signal and drops root for us.
-    fn command(&self, wrapper: &[OsString]) -> Result<Command, LabError> {
+    fn command(&self, wrapper: &[OsString], environment: &[(&str, String)]) -> Result<Command, LabError> {
         let setpriv = programs::find("setpriv")?;
         let mut command = match wrapper {
             [] => Command::new(setpriv),
@@ -97,6 +97,7 @@ impl Launch<'_> {
         let log = log.tried(|| self.log.display().to_string())?;
         let second = log.try_clone().tried(|| self.log.display().to_string())?;
         command.current_dir(self.folder).stdin(Stdio::null()).stdout(log).stderr(second);
+        command.envs(environment.iter().map(|(name, value)| (name, value)));
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         Ok(command)
     }
@@ -114,7 +115,19 @@ impl Launch<'_> {
     /// # Errors
     /// Where it, setpriv or the program cannot be run.
     pub(crate) fn start_by(self, wrapper: &[OsString]) -> Result<Server, LabError> {
-        let child = spawn(self.command(wrapper)?).tried(|| self.name.to_owned())?;
+        self.start_in(wrapper, &[])
+    }
+
+    /// The same with more environment variables.
+    ///
+    /// # Errors
+    /// Where it, setpriv or the program cannot be run.
+    pub(crate) fn start_in(
+        self,
+        wrapper: &[OsString],
+        environment: &[(&str, String)],
+    ) -> Result<Server, LabError> {
+        let child = spawn(self.command(wrapper, environment)?).tried(|| self.name.to_owned())?;
         Ok(Server { name: self.name, log: self.log.to_owned(), end: self.end, child })
     }
 }

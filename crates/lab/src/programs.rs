@@ -52,6 +52,21 @@ pub fn versions() -> BTreeMap<&'static str, String> {
         .collect()
 }
 
+/// The environment variable that names `renderflow`. Where it names no program, there is none.
+pub const RENDERFLOW: &str = "PGMEDIC_RENDERFLOW";
+
+/// Finds the example API, `renderflow`: where [`RENDERFLOW`] says, else beside our own program (or above it, where cargo
+/// keeps its tests), else on PATH. It is no Debian package, and a lab does without it where it is not here.
+#[must_use]
+pub fn renderflow() -> Option<PathBuf> {
+    if let Some(named) = std::env::var_os(RENDERFLOW) {
+        return Some(PathBuf::from(named)).filter(|path| path.is_file());
+    }
+    let own = std::env::current_exe().ok()?;
+    let beside = own.ancestors().skip(1).take(2).map(Path::to_path_buf);
+    beside.chain(folders()).map(|folder| folder.join("renderflow")).find(|path| path.is_file())
+}
+
 /// The folders of PATH, and after them those of the system's daemons.
 fn folders() -> impl Iterator<Item = PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();

@@ -1,7 +1,7 @@
 //! Each fault as a bare client meets it, without pgmedic: what the wire says while it lasts, and that it is gone when
 //! its guard is.
 
-use pgmedic_lab::api::Api;
+use pgmedic_lab::api::{Api, Kind};
 use pgmedic_lab::dns;
 use pgmedic_lab::process::is_root;
 use pgmedic_lab::sessions::{Login, Sessions};
@@ -54,7 +54,7 @@ fn meets(parts: Parts, inject: Inject, expected: &str) {
     .expect("in again");
 }
 
-const PLAIN: Parts = Parts { proxy: None, pooler: None, dns: false, api: false, tls: false, volume_mb: None };
+const PLAIN: Parts = Parts { proxy: None, pooler: None, dns: false, api: None, tls: false, volume_mb: None };
 const PROXY: Parts = Parts { proxy: Some(8), ..PLAIN };
 const POOLER: Parts = Parts { pooler: Some(PoolerSize { pool: 2, clients: 8 }), ..PLAIN };
 
@@ -226,19 +226,40 @@ fn ready(api: &Api) -> String {
     let address = url.trim_start_matches("http://").split('/').next().unwrap_or_default();
     let Ok(mut stream) = TcpStream::connect(address) else { return "refused".to_owned() };
     let mut answer = String::new();
-    let said = stream.write_all(b"GET /api/v1/ready HTTP/1.1\r\nhost: lab\r\n\r\n");
+    let said = stream.write_all(b"GET /api/v1/ready HTTP/1.1\r\nhost: lab\r\nconnection: close\r\n\r\n");
     said.and_then(|()| stream.read_to_string(&mut answer)).expect("an answer");
     answer.split(' ').nth(1).unwrap_or_default().to_owned()
 }
 
+/// Breaks one API in these ways, one after another: what its readiness says meanwhile. It is ready before and after each.
+fn readiness(kind: Kind, cases: &[(Inject, &str)]) {
+    let lab = Lab::build(Parts { api: Some(kind), ..PLAIN }).expect("a lab");
+    let api = lab.api().expect("an API");
+    assert_eq!(api.instead(), None, "cargo build --package renderflow");
+    let well = || {
+        let look = || Ok(Some(ready(api)).filter(|said| said == "200").ok_or("not ready"));
+        wait::until("an API that is ready", Duration::from_secs(5), look).expect("an API that is ready");
+    };
+    for (inject, expected) in cases {
+        well();
+        let guard = inject(&lab).expect("a fault");
+        assert_eq!(ready(api), *expected);
+        guard.remove().expect("a fault that goes away");
+    }
+    well();
+    let log = std::fs::read_to_string(api.log()).expect("a log");
+    assert!(log.contains("Database not initialised"), "{log}");
+}
+
+const STARVED: Inject = |lab| faults::pool_starved::inject(lab, SHORT);
+const LEAK: Inject = |lab| faults::pool_leak::inject(lab, SHORT);
+
 #[test]
-fn readiness() {
-    let lab = Lab::build(Parts { api: true, ..PLAIN }).unwrap();
-    let api = lab.api().unwrap();
+fn readiness_of_a_stand_in() {
     let cases: [(Inject, &str); 9] = [
         (faults::backend_crashed::inject, "503"),
-        (|lab| faults::pool_starved::inject(lab, SHORT), "503"),
-        (|lab| faults::pool_leak::inject(lab, SHORT), "503"),
+        (STARVED, "503"),
+        (LEAK, "503"),
         (faults::api_holds_stale_state::inject, "503"),
         (faults::readiness_lies::inject, "200"),
         (faults::readiness_failing::inject, "503"),
@@ -246,13 +267,29 @@ fn readiness() {
         (faults::api_unreachable::inject, "refused"),
         (faults::slots_exhausted::inject, "503"),
     ];
-    for (inject, expected) in cases {
-        assert_eq!(ready(api), "200");
-        let guard = inject(&lab).unwrap();
-        assert_eq!(ready(api), expected);
-        guard.remove().unwrap();
-    }
-    assert_eq!(ready(api), "200");
-    let log = std::fs::read_to_string(api.log()).unwrap();
-    assert!(log.contains("Database not initialised"), "{log}");
+    readiness(Kind::StandIn, &cases);
+}
+
+/// A full pool over a healthy database is ready: that is not what readiness is about.
+#[test]
+fn readiness_of_renderflow() {
+    let cases: [(Inject, &str); 7] = [
+        (STARVED, "200"),
+        (LEAK, "200"),
+        (faults::readiness_failing::inject, "503"),
+        (faults::api_not_initialised::inject, "503"),
+        (faults::api_unreachable::inject, "refused"),
+        (faults::slots_exhausted::inject, "503"),
+        (faults::server_down::inject, "503"),
+    ];
+    readiness(Kind::Renderflow, &cases);
+}
+
+/// What only the stand-in has is not asked of the other.
+#[test]
+fn a_defect_that_renderflow_has_not_is_refused() {
+    let lab = Lab::build(Parts { api: Some(Kind::Renderflow), ..PLAIN }).unwrap();
+    assert_eq!(lab.api().unwrap().instead(), None, "cargo build --package renderflow");
+    let refused = faults::readiness_lies::inject(&lab).unwrap_err();
+    assert!(matches!(refused, LabError::PartAbsent("an API with defects")), "{refused}");
 }

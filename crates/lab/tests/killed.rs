@@ -1,6 +1,7 @@
 //! A lab whose process is killed with SIGKILL leaves nothing behind: no process (not even a stopped one), no mount, no
 //! firewall rule, no folder.
 
+use pgmedic_lab::api::Kind;
 use pgmedic_lab::process::{self, is_root};
 use pgmedic_lab::{Lab, Parts, faults, wait};
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -16,7 +17,7 @@ fn be_the_victim() -> ! {
     let parts = Parts {
         proxy: Some(8),
         dns: true,
-        api: true,
+        api: Some(Kind::Renderflow),
         volume_mb: is_root().then_some(64),
         ..Parts::default()
     };

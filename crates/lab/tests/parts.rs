@@ -1,5 +1,6 @@
 //! The lab itself: it comes up, it is wired, and nothing of it is left when it is gone.
 
+use pgmedic_lab::api::Kind;
 use pgmedic_lab::sessions::{Login, Sessions};
 use pgmedic_lab::{Lab, Parts, PoolerSize};
 use std::net::Ipv4Addr;
@@ -19,7 +20,7 @@ fn everything_comes_up_and_nothing_is_left() {
         proxy: Some(50),
         pooler: Some(PoolerSize { pool: 2, clients: 20 }),
         dns: true,
-        api: true,
+        api: Some(Kind::Renderflow),
         tls: true,
         volume_mb: None,
     };
@@ -47,7 +48,7 @@ fn everything_comes_up_and_nothing_is_left() {
 fn a_plain_lab_is_quick() {
     drop(Lab::build(Parts::default()).unwrap());
     let from = Instant::now();
-    let lab = Lab::build(Parts { api: true, ..Parts::default() }).unwrap();
+    let lab = Lab::build(Parts { api: Some(Kind::Renderflow), ..Parts::default() }).unwrap();
     println!("built in {:?}", from.elapsed());
     assert!(from.elapsed() < Duration::from_secs(5));
     assert_eq!(

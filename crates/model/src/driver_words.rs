@@ -78,6 +78,7 @@ pub const TABLE: &[Row] = rows! {
     PreparedStatementLost: "prepared statement name is already in use", "PgBouncer", "1.21 to 1.25", "src/prepare.c", "FATAL: prepared statement name is already in use (08P01)";
     PreparedStatementLost: "bind message supplies" & "parameters, but prepared statement \"", "Postgres (08P01)", "12 to 18", "src/backend/tcop/postgres.c", "error: bind message supplies 2 parameters, but prepared statement \"\" requires 1";
 
+    PoolTimeout: "no connection within" & ": queue; pool: ", "pgmedic-pool", "0.1", "crates/pool/src/error.rs", "ERROR /api/v1/jobs: no connection within 10.0 s: queue; pool: 10 of 10 open: 10 in use, 0 idle; 0 opening, 12 waiting";
     PoolTimeout: "pool timed out while waiting for an open connection", "sqlx", "0.5 to 0.8", "sqlx-core/src/error.rs", "PoolTimedOut: pool timed out while waiting for an open connection";
     PoolTimeout: "timeout occurred while waiting for a slot to become available", "deadpool", "0.9 to 0.13", "deadpool/src/managed/errors.rs", "Timeout occurred while waiting for a slot to become available";
     PoolTimeout: "timed out waiting for connection", "r2d2 (Diesel)", "0.8", "r2d2/src/lib.rs", "Error(None): timed out waiting for connection";
@@ -97,6 +98,7 @@ pub const TABLE: &[Row] = rows! {
     PoolTimeout: "timed out because it queued and checked out the connection for longer than", "Ecto (db_connection)", "2", "db_connection/lib/db_connection/holder.ex", "Postgrex.Protocol (#PID<0.201.0>) disconnected: ** (DBConnection.ConnectionError) client #PID<0.411.0> timed out because it queued and checked out the connection for longer than 15000ms";
     PoolTimeout: "the connection pool has been exhausted, either raise", "Npgsql", "3 to 10", "Npgsql/PoolingDataSource.cs", "Npgsql.NpgsqlException (0x80004005): The connection pool has been exhausted, either raise 'Max Pool Size' (currently 100) or 'Timeout' (currently 15 seconds) in your connection string.";
 
+    NameResolution: ": dns: the name does not resolve: ", "pgmedic-pool", "0.1", "crates/pool/src/reason.rs", "ERROR database down: renderflow-db.internal:5432: dns: the name does not resolve: failed to lookup address information: Name or service not known";
     NameResolution: "could not translate host name", "libpq", "9 to 18", "recorded on 18", "psycopg2.OperationalError: could not translate host name \"nosuch.invalid\" to address: Name or service not known";
     NameResolution: "failed to resolve host '", "psycopg", "3", "recorded on 3.3.9", "psycopg.OperationalError: failed to resolve host 'nosuch.invalid': [Errno -2] Name or service not known";
     NameResolution: "failed to connect to `" & "hostname resolving error", "pgx", "4 and 5", "pgx/pgconn/pgconn.go", "failed to connect to `host=db.internal user=app database=app`: hostname resolving error (lookup db.internal on 10.0.0.2:53: no such host)";
@@ -110,6 +112,7 @@ pub const TABLE: &[Row] = rows! {
     NameResolution [common]: "unknownhostexception", "Java (pgJDBC)", "8 to 25", "recorded on pgJDBC 42.5.5", "Caused by: java.net.UnknownHostException: renderflow-db.internal";
     NameResolution [common]: "dial tcp: lookup" & "no such host", "Go net (lib/pq, database/sql)", "1", "net/dnsclient_unix.go", "dial tcp: lookup renderflow-db.internal on 10.0.0.2:53: no such host";
 
+    Refused: ": connect: econnrefused 111: ", "pgmedic-pool", "0.1", "crates/pool/src/reason.rs", "ERROR database down: 127.0.0.1:5432: connect: ECONNREFUSED 111: nothing listens there";
     Refused: "connection to server" & "failed: connection refused", "libpq", "14 to 18", "recorded on 18", "psycopg2.OperationalError: connection to server at \"127.0.0.1\", port 21599 failed: Connection refused";
     Refused: "could not connect to server: connection refused", "libpq", "9 to 13", "src/interfaces/libpq/fe-connect.c", "could not connect to server: Connection refused";
     Refused: "error connecting to server: connection refused", "tokio-postgres", "0.7", "tokio-postgres/src/error/mod.rs", "error connecting to server: Connection refused (os error 111)";
@@ -124,6 +127,8 @@ pub const TABLE: &[Row] = rows! {
     Refused [common]: "connect call failed (", "Python asyncio (asyncpg)", "3.7 to 3.14", "recorded on asyncpg 0.32.0", "ConnectionRefusedError: [Errno 111] Connect call failed ('127.0.0.1', 21599) while opening asyncpg pool";
     Refused [common]: "connection refused", "strerror(ECONNREFUSED)", "any", "errno(3)", "OSError: [Errno 111] Connection refused while connecting to postgres";
 
+    ConnectTimeout: ": connect: no answer within ", "pgmedic-pool", "0.1", "crates/pool/src/reason.rs", "ERROR database down: 10.0.0.7:5432: connect: no answer within 10.0 s";
+    ConnectTimeout: ": startup: no answer within ", "pgmedic-pool", "0.1", "crates/pool/src/reason.rs", "ERROR database down: 10.0.0.7:5432: startup: no answer within 10.0 s";
     ConnectTimeout: "connect_timeout" & "write", "postgres.js", "3", "recorded on 3.4.9", "Error: write CONNECT_TIMEOUT 127.0.0.1:21598";
     ConnectTimeout: "connection terminated due to connection timeout", "node-postgres (pg-pool)", "3", "recorded on 3.14.0", "Error: Connection terminated due to connection timeout";
     ConnectTimeout: "sequelizeconnectionerror" & "timeout expired", "Sequelize", "5 and 6", "recorded on 6.37.8", "SequelizeConnectionError: timeout expired";

@@ -9,7 +9,7 @@ use pgmedic_path::platform::host::{self, Endpoint, HostQuestion};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-const PLAIN: Parts = Parts { proxy: None, pooler: None, dns: false, api: false, tls: false, volume_mb: None };
+const PLAIN: Parts = Parts { proxy: None, pooler: None, dns: false, api: None, tls: false, volume_mb: None };
 const PROXY: Parts = Parts { proxy: Some(6), ..PLAIN };
 const PATIENCE: Duration = Duration::from_secs(10);
 

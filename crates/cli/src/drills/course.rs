@@ -3,6 +3,7 @@
 use super::child;
 use super::mending::{self, Broken};
 use super::{Drill, Found, service};
+use pgmedic_lab::api::Kind;
 use pgmedic_lab::bystanders::Bystanders;
 use pgmedic_lab::{Lab, LabError, wait};
 use pgmedic_model::{Ms, Report, Role, Status};
@@ -53,16 +54,40 @@ pub(crate) struct Record {
     pub(crate) elapsed_ms: Ms,
     /// The walk and the diagnosis of the broken service.
     pub(crate) check_ms: Option<Ms>,
+    /// The API that was there. None where there was none.
+    pub(crate) api: Option<ApiThere>,
     /// What came of the fix, where one was made.
     pub(crate) fix: Option<mending::Record>,
     /// What went wrong, or is missing.
     pub(crate) detail: Option<String>,
 }
 
+/// The API that a drill had.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct ApiThere {
+    /// `renderflow` or `stand-in`.
+    pub(crate) is: String,
+    /// Why it is the stand-in.
+    pub(crate) why: Option<String>,
+}
+
+impl ApiThere {
+    /// That of a lab.
+    pub(super) fn of(lab: &Lab) -> Option<Self> {
+        let api = lab.api().ok()?;
+        let why = match (api.kind(), api.instead()) {
+            (Kind::Renderflow, _) => None,
+            (Kind::StandIn, Some(why)) => Some(why.to_owned()),
+            (Kind::StandIn, None) => Some("the API must do what renderflow does not".to_owned()),
+        };
+        Some(Self { is: api.kind().to_string(), why })
+    }
+}
+
 /// What an onlooker is told while a drill runs.
 pub(crate) enum Step<'a> {
     /// The lab is up and its service well.
-    Healthy(&'a Report),
+    Healthy(&'a Report, Option<&'a ApiThere>),
     /// The fault is in.
     Broken,
     /// The broken service's report.
@@ -92,6 +117,7 @@ pub(crate) fn run(drill: &Drill, fix: bool, told: Told<'_>) -> Record {
         report: None,
         elapsed_ms: Ms::default(),
         check_ms: None,
+        api: None,
         fix: None,
         detail: None,
     };
@@ -154,7 +180,8 @@ fn go(drill: &Drill, fix: bool, record: &mut Record, told: Told<'_>) -> Result<(
         service = mending::handed(service, &lab);
     }
     let healthy = expect_well(&service, purpose)?;
-    told(Step::Healthy(&healthy));
+    record.api = ApiThere::of(&lab);
+    told(Step::Healthy(&healthy, record.api.as_ref()));
     let beside = if fix { Some(Bystanders::open(lab.postgres())?) } else { None };
     let guard = (drill.inject)(&lab)?;
     told(Step::Broken);

@@ -13,6 +13,7 @@ pub(crate) mod steady;
 pub(crate) mod table;
 pub(crate) mod verdict;
 
+use pgmedic_lab::api::Kind;
 use pgmedic_lab::{Guard, Lab, LabError, Parts};
 use pgmedic_model::{Role, Room};
 use pgmedic_path::Service;
@@ -66,6 +67,11 @@ impl Drill {
     /// The same, which these remedies mend.
     pub(crate) const fn mended_by(self, mends: &'static [&'static str]) -> Self {
         Self { mends, ..self }
+    }
+
+    /// The same with a stand-in for the API: it breaks what `renderflow` does well.
+    pub(crate) const fn on_a_stand_in(self) -> Self {
+        Self { parts: Parts { api: Some(Kind::StandIn), ..self.parts }, ..self }
     }
 
     /// The room in which its own cause is.

@@ -1,7 +1,7 @@
 //! The course of two faults at once: one lab with the parts of both, the one fault and then the other, one walk, the
 //! verdict, both away, healthy again.
 
-use super::course::{self, Outcome, Trouble};
+use super::course::{self, ApiThere, Outcome, Trouble};
 use super::verdict::{self, Fate};
 use super::{Drill, apart, service};
 use pgmedic_lab::{Guard, Lab, Parts};
@@ -33,6 +33,8 @@ pub(crate) struct Record {
     pub(crate) elapsed_ms: Ms,
     /// The walk and the diagnosis of the broken service.
     pub(crate) check_ms: Option<Ms>,
+    /// The API that was there. None where there was none.
+    pub(crate) api: Option<ApiThere>,
     /// What went wrong, is missing, or keeps the two apart.
     pub(crate) detail: Option<String>,
 }
@@ -72,6 +74,7 @@ pub(crate) fn run(pair: [&'static Drill; 2], proofs: &mut Proofs) -> Record {
         report: None,
         elapsed_ms: Ms::default(),
         check_ms: None,
+        api: None,
         detail: None,
     };
     let outcome = match (apart::apart(pair[0], pair[1]), unmet(pair)) {
@@ -99,12 +102,13 @@ struct Broken {
     service: Service,
     purpose: Purpose,
     /// Ends after its guards.
-    _lab: Lab,
+    lab: Lab,
 }
 
 fn go(pair: [&'static Drill; 2], record: &mut Record, proofs: &mut Proofs) -> Result<(), Trouble> {
     let parts = pair[0].parts.united(pair[1].parts).map_err(|why| Trouble::Apart(why.to_owned()))?;
     let (order, broken) = broken(pair, parts)?;
+    record.api = ApiThere::of(&broken.lab);
     record.order = Some(order.map(|drill| drill.name));
     let from = Instant::now();
     let (evidence, report) = course::walked(&broken.service, broken.purpose)?;
@@ -149,7 +153,7 @@ fn brought_about(order: [&'static Drill; 2], parts: Parts) -> Result<Broken, Tro
     course::expect_well(&service, purpose)?;
     let first = (order[0].inject)(&lab)?;
     let second = (order[1].inject)(&lab)?;
-    Ok(Broken { guards: vec![second, first], service, purpose, _lab: lab })
+    Ok(Broken { guards: vec![second, first], service, purpose, lab })
 }
 
 /// Takes both faults away, each however the other's end went, and waits for a service that is well.

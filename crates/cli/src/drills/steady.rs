@@ -2,6 +2,7 @@
 //! and diagnosis as `check`, in this process, one after another.
 
 use super::{course, service};
+use pgmedic_lab::api::Kind;
 use pgmedic_lab::load::{Done, Load};
 use pgmedic_lab::{Lab, Parts, PoolerSize};
 use pgmedic_model::{Ms, Report};
@@ -15,7 +16,8 @@ struct Layout {
     parts: Parts,
 }
 
-const NAMED: Parts = Parts { proxy: None, pooler: None, dns: true, api: true, tls: false, volume_mb: None };
+const NAMED: Parts =
+    Parts { proxy: None, pooler: None, dns: true, api: Some(Kind::Renderflow), tls: false, volume_mb: None };
 const POOLER: Option<PoolerSize> = Some(PoolerSize { pool: 20, clients: 200 });
 
 const LAYOUTS: [Layout; 4] = [
@@ -87,6 +89,8 @@ pub(crate) struct Record {
     check_ms: Spans,
     load: Option<Worked>,
     elapsed_ms: Ms,
+    /// The API that was there.
+    api: Option<course::ApiThere>,
     /// Why not all checks were made, where that is so.
     pub(crate) detail: Option<String>,
 }
@@ -119,6 +123,7 @@ fn row(layout: &Layout, checks: usize) -> Record {
         check_ms: Spans::default(),
         load: None,
         elapsed_ms: Ms::default(),
+        api: None,
         detail: None,
     };
     record.detail = go(layout, checks, &mut record).err().map(|trouble| trouble.to_string());
@@ -129,6 +134,7 @@ fn row(layout: &Layout, checks: usize) -> Record {
 fn go(layout: &Layout, checks: usize, record: &mut Record) -> Result<(), course::Trouble> {
     let lab = Lab::build(layout.parts)?;
     let service = service::of(&lab, &[])?;
+    record.api = course::ApiThere::of(&lab);
     let load = Load::start(&lab)?;
     let mut spans = Vec::with_capacity(checks);
     for check in 1..=checks {

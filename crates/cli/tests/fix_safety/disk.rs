@@ -11,7 +11,7 @@ use std::time::Duration;
 
 const ALL: &str = "sessions,settings,storage,app-restart,proxy-restart,db-restart";
 const VOLUME: Parts =
-    Parts { proxy: None, pooler: None, dns: false, api: false, tls: false, volume_mb: Some(64) };
+    Parts { proxy: None, pooler: None, dns: false, api: None, tls: false, volume_mb: Some(64) };
 
 /// Commands for every deed; those of the server's volume as given.
 fn commands(api: &Api, extend: &str, start: &str) -> String {

@@ -3,6 +3,7 @@
 
 use crate::stage::{Settings, Stage};
 use crate::web::until;
+use pgmedic_lab::api::Kind;
 use pgmedic_lab::postgres::{PASSWORD, Postgres};
 use pgmedic_lab::sessions::{Login, Sessions};
 use pgmedic_lab::{Guard, Lab, LabError, Parts, faults};
@@ -12,7 +13,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-const PARTS: Parts = Parts { proxy: None, pooler: None, dns: false, api: true, tls: false, volume_mb: None };
+const PARTS: Parts =
+    Parts { proxy: None, pooler: None, dns: false, api: Some(Kind::Renderflow), tls: false, volume_mb: None };
 
 /// Counts pgmedic's sessions many times a second, from a session of its own that was there before the slots were taken.
 struct Sampler {

@@ -5,11 +5,18 @@ use crate::full::take_all;
 use crate::monitors::promtool_takes;
 use crate::stage::{Settings, Stage};
 use crate::web::get;
+use pgmedic_lab::api::Kind;
 use pgmedic_lab::{Guard, Lab, LabError, Parts, faults};
 use std::time::Instant;
 
-const PARTS: Parts =
-    Parts { proxy: Some(200), pooler: None, dns: true, api: true, tls: false, volume_mb: Some(64) };
+const PARTS: Parts = Parts {
+    proxy: Some(200),
+    pooler: None,
+    dns: true,
+    api: Some(Kind::Renderflow),
+    tls: false,
+    volume_mb: Some(64),
+};
 
 /// One of the runbook's remediations.
 struct Fault {

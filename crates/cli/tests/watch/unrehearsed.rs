@@ -3,12 +3,14 @@
 
 use crate::full::take_all;
 use crate::stage::{Settings, Stage};
+use pgmedic_lab::api::Kind;
 use pgmedic_lab::postgres::Stop;
 use pgmedic_lab::{Parts, faults};
 use rustix::process::Signal;
 use std::time::Duration;
 
-const PLAIN: Parts = Parts { proxy: None, pooler: None, dns: false, api: true, tls: false, volume_mb: None };
+const PLAIN: Parts =
+    Parts { proxy: None, pooler: None, dns: false, api: Some(Kind::Renderflow), tls: false, volume_mb: None };
 const PROXIED: Parts = Parts { proxy: Some(200), ..PLAIN };
 
 /// Everything by which the runbook's faults are mended without a person.

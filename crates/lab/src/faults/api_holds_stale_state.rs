@@ -12,15 +12,16 @@ const REQUESTS: usize = 6;
 /// Where the lab cannot.
 pub fn inject(lab: &Lab) -> Result<Guard, LabError> {
     let api = Arc::clone(lab.api()?);
-    api.use_once()?;
-    api.trust_pool(true);
-    api.lose_sockets();
+    let stand_in = api.stand_in()?;
+    stand_in.use_once()?;
+    stand_in.trust_pool(true);
+    stand_in.lose_sockets();
     // A pool that let go of what is dead would be well after the first of them.
     for _ in 0..REQUESTS {
         let _refused = api.is_ready();
     }
     Ok(Guard::undone_by(move || {
-        api.trust_pool(false);
+        api.stand_in()?.trust_pool(false);
         api.restart();
         Ok(())
     }))

@@ -1,4 +1,5 @@
-//! The API serves, and never made its pool: `Database not initialised`.
+//! The API serves, and never made its pool: `Database not initialised`. It was started with settings that led nowhere;
+//! they have been put right since, and whoever starts it anew has it well.
 
 use crate::{Guard, Lab, LabError};
 use std::sync::Arc;
@@ -9,9 +10,6 @@ use std::sync::Arc;
 /// Where the lab cannot.
 pub fn inject(lab: &Lab) -> Result<Guard, LabError> {
     let (api, place) = (Arc::clone(lab.api()?), lab.place());
-    api.lose_pool();
-    Ok(Guard::undone_by(move || {
-        api.redeploy(place);
-        Ok(())
-    }))
+    api.lose_pool()?;
+    Ok(Guard::undone_by(move || api.redeploy(place)))
 }

@@ -16,14 +16,13 @@ pub fn inject(lab: &Lab) -> Result<Guard, LabError> {
     let pid = postgres.value("select pid::text from pg_stat_activity where application_name = 'victim'")?;
     // A session in its pool, for the crash to end.
     let _refused = api.is_ready();
-    api.trust_pool(true);
+    api.stand_in()?.trust_pool(true);
     process::send(pid.parse().unwrap_or_default(), Signal::KILL)?;
     postgres.wait_recovered()?;
     let place = lab.place();
     let guard = Guard::undone_by(move || {
-        api.trust_pool(false);
-        api.redeploy(place);
-        Ok(())
+        api.stand_in()?.trust_pool(false);
+        api.redeploy(place)
     });
     Ok(guard.and_holding(victim))
 }

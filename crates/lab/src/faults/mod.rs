@@ -128,7 +128,7 @@ fn serve_zone(lab: &Lab, zone: &Zone) -> Result<Guard, LabError> {
 /// each request takes another of them, so that what is wrong with them lasts.
 fn pooled_flows(lab: &Lab) -> Result<String, LabError> {
     lab.restart_api();
-    lab.api()?.warm(crate::api::POOL_MAX)?;
+    lab.api()?.stand_in()?.warm(crate::api::POOL_MAX)?;
     let of_api = format!(
         "select string_agg(client_port::text, ',') from (select client_port from pg_stat_activity \
          where application_name = 'renderflow-api' and state = 'idle' order by backend_start desc limit {}) pool",

@@ -12,7 +12,7 @@ pub(super) const WAITING: usize = 12;
 /// Where the lab cannot.
 pub fn inject(lab: &Lab, age: Duration) -> Result<Guard, LabError> {
     let api = lab.api()?;
-    let out = api.check_out_all()?;
+    let out = api.leak()?;
     let old = format!(
         "select bool_and(state_change < now() - interval '{} ms') from pg_stat_activity \
          where application_name = 'renderflow-api'",

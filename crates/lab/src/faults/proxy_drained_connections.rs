@@ -17,11 +17,11 @@ pub fn inject(lab: &Lab) -> Result<Guard, LabError> {
     let (proxy, api) = (Arc::clone(lab.proxy()?), Arc::clone(lab.api()?));
     proxy.restart(DRAINED)?;
     lab.restart_api();
-    api.test_on_checkout(false);
-    api.warm(POOLED)?;
+    api.stand_in()?.test_on_checkout(false);
+    api.stand_in()?.warm(POOLED)?;
     proxy.reload(DRAINED)?;
     Ok(Guard::undone_by(move || {
-        api.test_on_checkout(true);
+        api.stand_in()?.test_on_checkout(true);
         proxy.restart(Tuning::CALM)
     }))
 }

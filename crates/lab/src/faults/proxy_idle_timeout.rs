@@ -14,11 +14,11 @@ pub fn inject(lab: &Lab) -> Result<Guard, LabError> {
     let (proxy, api) = (Arc::clone(lab.proxy()?), Arc::clone(lab.api()?));
     proxy.restart(SHORT)?;
     lab.restart_api();
-    api.test_on_checkout(false);
-    api.use_once()?;
+    api.stand_in()?.test_on_checkout(false);
+    api.stand_in()?.use_once()?;
     proxy.wait_sessions(0)?;
     Ok(Guard::undone_by(move || {
-        api.test_on_checkout(true);
+        api.stand_in()?.test_on_checkout(true);
         proxy.restart(Tuning::CALM)
     }))
 }

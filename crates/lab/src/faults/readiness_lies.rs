@@ -9,13 +9,13 @@ use std::sync::Arc;
 /// Where the lab cannot.
 pub fn inject(lab: &Lab) -> Result<Guard, LabError> {
     let api = Arc::clone(lab.api()?);
-    api.lie(true);
+    api.stand_in()?.lie(true);
     let down = super::server_down::inject(lab);
     if down.is_err() {
-        api.lie(false);
+        api.stand_in()?.lie(false);
     }
     Ok(down?.and_undone_by(move || {
-        api.lie(false);
+        api.stand_in()?.lie(false);
         Ok(())
     }))
 }

@@ -3,6 +3,7 @@
 use super::{double, real, window};
 use double::{Generation, Misbehaviour};
 use pgmedic_lab::Parts;
+use pgmedic_lab::api::Kind;
 use pgmedic_lab::faults::server_down;
 use pgmedic_path::platform::fly::{Fly, FlyPlaces};
 use pgmedic_path::platform::told::{CheckLogin, CheckStatus, InstanceState, MemberRole};
@@ -23,7 +24,7 @@ fn started(parts: Parts, generation: Generation) -> (Server, double::Fly) {
 
 #[test]
 fn machines_volumes_and_logs_are_told_as_they_are() {
-    let (server, double) = started(Parts { api: true, ..Parts::default() }, Generation::Flex);
+    let (server, double) = started(Parts { api: Some(Kind::StandIn), ..Parts::default() }, Generation::Flex);
     let fly = window(&double, Some(double::TOKEN));
     let (db, api, volumes, log) = server.run(async {
         tokio::join!(

@@ -2,6 +2,7 @@
 
 use super::{double, real, window};
 use double::Generation;
+use pgmedic_lab::api::Kind;
 use pgmedic_lab::faults::{all_slots_exhausted, disk_full, server_down};
 use pgmedic_lab::postgres::ROLE;
 use pgmedic_lab::{Guard, Parts};
@@ -63,7 +64,8 @@ impl Seen {
     }
 }
 
-const API: Parts = Parts { proxy: None, pooler: None, dns: false, api: true, tls: false, volume_mb: None };
+const API: Parts =
+    Parts { proxy: None, pooler: None, dns: false, api: Some(Kind::StandIn), tls: false, volume_mb: None };
 
 fn cites(finding: &Finding, words: &str) -> bool {
     finding.evidence.iter().any(|fact| fact.fact.contains(words))

@@ -1,6 +1,7 @@
 //! Fly, by the double that real processes and volumes stand behind: the contract.
 
 use crate::contract::{AMPLE, Case, Double, holds, run, within};
+use pgmedic_lab::api::Kind;
 use pgmedic_lab::fly as lab_fly;
 use pgmedic_lab::{Lab, Parts};
 use pgmedic_model::Secret;
@@ -44,7 +45,7 @@ impl Behind {
 }
 
 pub(crate) const PARTS: Parts =
-    Parts { proxy: Some(8), pooler: None, dns: false, api: true, tls: false, volume_mb: None };
+    Parts { proxy: Some(8), pooler: None, dns: false, api: Some(Kind::StandIn), tls: false, volume_mb: None };
 
 fn double(case: Case) -> Double {
     let parts = Parts { volume_mb: Some(200), ..PARTS };

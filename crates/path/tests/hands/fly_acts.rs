@@ -3,6 +3,7 @@
 use crate::contract::{AMPLE, run, within};
 use crate::fly::{Behind, PARTS};
 use pgmedic_lab::Parts;
+use pgmedic_lab::api::Kind;
 use pgmedic_lab::faults::{proxy_hung, server_cannot_start, server_down, server_hung};
 use pgmedic_lab::fly::{
     ACTING_TOKEN, API_MACHINE, Asked, DB_MACHINE, FOREIGN_TOKEN, Generation, Misbehaviour, TOKEN, VOLUME,
@@ -13,7 +14,7 @@ use pgmedic_path::platform::Part;
 use pgmedic_path::platform::told::InstanceState;
 use std::time::{Duration, Instant as Clock};
 
-const BARE: Parts = Parts { proxy: None, pooler: None, dns: false, api: false, tls: false, volume_mb: None };
+const BARE: Parts = Parts { proxy: None, pooler: None, dns: false, api: None, tls: false, volume_mb: None };
 
 fn target(id: &str) -> Target {
     Target { id: id.to_owned(), name: id.to_owned(), size_gb: None }
@@ -150,7 +151,7 @@ fn an_api_of_fly_that_is_silent_from_the_beginning_has_changed_nothing() {
 
 #[test]
 fn five_restarts_in_a_row_meet_no_429() {
-    let behind = Behind::start(Parts { api: true, ..BARE }, Generation::Flex);
+    let behind = Behind::start(Parts { api: Some(Kind::StandIn), ..BARE }, Generation::Flex);
     let hands = behind.hands(Some(ACTING_TOKEN));
     for round in 0..5 {
         let done = run(hands.act(&Order::Restart(Part::Api, target(API_MACHINE)), within(AMPLE)));

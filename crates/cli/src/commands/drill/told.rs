@@ -1,7 +1,7 @@
 //! How drills are told to a person: what is well, what is broken, what was found, whether it is well again.
 
 use crate::args::ReportFormat;
-use crate::drills::course::{self, Outcome, Record, Step};
+use crate::drills::course::{self, ApiThere, Outcome, Record, Step};
 use crate::drills::mending::{self, Expected};
 use crate::drills::pair::{self, Proofs};
 use crate::drills::verdict::{CameOut, Fate};
@@ -9,6 +9,7 @@ use crate::drills::{Drill, steady, table};
 use crate::output::stdout;
 use crate::render::style::{Look, Paint};
 use crate::render::{self, text};
+use pgmedic_lab::api::Kind;
 use pgmedic_model::{Ms, Role};
 use pgmedic_path::fix::News;
 use pgmedic_path::journal::incidents::incidents;
@@ -133,6 +134,19 @@ fn came_of(fix: &mending::Record) -> String {
     }
 }
 
+/// On which API the drills were run, and why where one that could be real was not. Nothing where all had what they are
+/// made for.
+fn understudied(document: &Document) -> String {
+    let why = |record: &Record| record.api.as_ref().filter(|api| api.is != "renderflow")?.why.clone();
+    let wanted = |record: &&Record| {
+        table::find(record.drill).is_some_and(|drill| drill.parts.api == Some(Kind::Renderflow))
+    };
+    let missed: Vec<String> = document.drills.iter().filter(wanted).filter_map(why).collect();
+    missed.first().map_or(String::new(), |first| {
+        format!("{} of them on a stand-in for the API: {}\n", missed.len(), text::visible(first))
+    })
+}
+
 /// The counts.
 fn sum(document: &Document, elapsed: Ms, look: &Look) -> String {
     let Document { passed, failed, needs_root, missing, apart, skipped, drills, pairs, healthy, .. } =
@@ -144,7 +158,7 @@ fn sum(document: &Document, elapsed: Ms, look: &Look) -> String {
         drills.len() + pairs.len() + healthy.len()
     );
     let paint = if *failed > 0 { Paint::Bad } else { Paint::Strong };
-    format!("\n{}\n", look.paint(paint, &counts))
+    format!("\n{}\n{}", look.paint(paint, &counts), understudied(document))
 }
 
 /// One drill with its whole report.
@@ -174,12 +188,19 @@ fn margin(look: &Look, paint: Paint, word: &str, said: &str) -> String {
     format!("{}  {said}\n", look.paint(paint, &format!("{word:<8}")))
 }
 
+/// The API that is drilled on, and why where it is a stand-in.
+fn named(api: &ApiThere) -> String {
+    let why = api.why.as_ref().map_or(String::new(), |why| format!(": {}", text::visible(why)));
+    format!("{}{why}", api.is)
+}
+
 /// A step as it happens.
 fn show(drill: &Drill, step: &Step<'_>, look: &Look) -> String {
     match step {
-        Step::Healthy(report) => {
+        Step::Healthy(report, there) => {
             let said = format!("every room that can be seen is well; checked in {}", report.elapsed_ms);
-            margin(look, Paint::Good, "healthy", &said)
+            let api = there.map_or(String::new(), |api| margin(look, Paint::Dim, "api", &named(api)));
+            format!("{api}{}", margin(look, Paint::Good, "healthy", &said))
         }
         Step::Broken => margin(look, Paint::Bad, "broken", drill.does),
         Step::Found(report) => format!("\n{}\n", render::report(report, ReportFormat::Human, look)),

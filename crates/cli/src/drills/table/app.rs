@@ -28,6 +28,7 @@ pub(super) const DRILLS: &[Drill] = &[
             "The connection that the API's pool keeps is ended behind its back.",
             faults::stale_pooled_sockets::inject,
         )
+        .on_a_stand_in()
         .mended_by(&["recycle-api-pool"])
     },
     drill(API, "api-unreachable", "Nothing listens on the API's port.", faults::api_unreachable::inject),
@@ -51,6 +52,7 @@ pub(super) const DRILLS: &[Drill] = &[
         "The API's pool goes on handing out sockets that are gone; a new one would come about.",
         faults::api_holds_stale_state::inject,
     )
+    .on_a_stand_in()
     .mended_by(&["recycle-api-pool"]),
     Drill {
         found: Found::Beside("server-down"),
@@ -60,6 +62,7 @@ pub(super) const DRILLS: &[Drill] = &[
             "The server is down, and the API's readiness says connected without having asked.",
             faults::readiness_lies::inject,
         )
+        .on_a_stand_in()
         .mended_by(&["start-database"])
     },
     drill(

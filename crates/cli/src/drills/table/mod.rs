@@ -12,13 +12,14 @@ mod storage;
 mod tls;
 
 use super::{Drill, Found};
+use pgmedic_lab::api::Kind;
 use pgmedic_lab::{Guard, Lab, LabError, Parts, PoolerSize};
 use pgmedic_model::target::{Host, SslMode};
 use pgmedic_path::Service;
 use std::time::Duration;
 
-const PLAIN: Parts = Parts { proxy: None, pooler: None, dns: false, api: false, tls: false, volume_mb: None };
-const API: Parts = Parts { api: true, ..PLAIN };
+const PLAIN: Parts = Parts { proxy: None, pooler: None, dns: false, api: None, tls: false, volume_mb: None };
+const API: Parts = Parts { api: Some(Kind::Renderflow), ..PLAIN };
 const NAMED: Parts = Parts { dns: true, ..API };
 const PROXY: Parts = Parts { proxy: Some(8), ..API };
 const POOLER: Parts = Parts { pooler: Some(PoolerSize { pool: 2, clients: 8 }), ..API };

@@ -76,13 +76,15 @@ pub(super) const DRILLS: &[Drill] = &[
         "A firewall has forgotten the connection that the API's pool keeps.",
         faults::idle_flow_forgotten::inject,
     )
+    .on_a_stand_in()
     .mended_by(&["recycle-api-pool"]),
     drill(
         NAMED,
         "address-family-mismatch",
         "The name has an IPv6 address alone, and the API asks for IPv4.",
         faults::address_family_mismatch::inject,
-    ),
+    )
+    .on_a_stand_in(),
     Drill {
         root: Some("a network namespace of its own has no local port to give"),
         programs: &["unshare", "ip"],

@@ -38,7 +38,8 @@ pub(super) const DRILLS: &[Drill] = &[
         "proxy-idle-timeout",
         "The proxy closes what idles for a second, and the API's pool keeps it.",
         faults::proxy_idle_timeout::inject,
-    ),
+    )
+    .on_a_stand_in(),
     drill(
         PROXY,
         "proxy-check-flaps",
@@ -51,6 +52,7 @@ pub(super) const DRILLS: &[Drill] = &[
         "The proxy is reloaded, and its old process cuts what the API's pool still keeps.",
         faults::proxy_drained_connections::inject,
     )
+    .on_a_stand_in()
     .mended_by(&["recycle-api-pool"]),
     drill(
         POOLER,
@@ -106,7 +108,8 @@ pub(super) const DRILLS: &[Drill] = &[
         "pooler-breaks-prepared-statements",
         "The API prepared a statement on a server connection that the pooler then gave to somebody else.",
         faults::pooler_breaks_prepared_statements::inject,
-    ),
+    )
+    .on_a_stand_in(),
     Drill {
         configure: knows_its_server,
         ..drill(

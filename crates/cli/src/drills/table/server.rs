@@ -96,6 +96,7 @@ pub(super) const DRILLS: &[Drill] = &[
         "A backend was killed; the server is well again, and the API's pool keeps dead sessions.",
         faults::backend_crashed::inject,
     )
+    .on_a_stand_in()
     .mended_by(&["recycle-api-pool"]),
     Drill {
         programs: &["prlimit"],
@@ -128,6 +129,7 @@ pub(super) const DRILLS: &[Drill] = &[
             "The server's /dev/shm is full, and the API's query is parallel.",
             faults::shared_memory_full::inject,
         )
+        .on_a_stand_in()
     },
     drill(
         API,

@@ -1,6 +1,7 @@
 //! Requests under way: the connections that they hold, and those who keep asking.
 
-use super::{Pooled, State, locked};
+use super::{Pooled, State};
+use crate::api::locked;
 use std::sync::{Arc, Mutex};
 use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
@@ -58,7 +59,7 @@ impl Drop for CheckedOut {
 
 /// Requests that keep coming. Dropped, no more come.
 #[derive(Debug)]
-pub struct Requests(pub(super) Vec<JoinHandle<()>>);
+pub(in crate::api) struct Requests(pub(super) Vec<JoinHandle<()>>);
 
 impl Drop for Requests {
     fn drop(&mut self) {

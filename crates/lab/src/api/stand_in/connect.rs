@@ -1,6 +1,7 @@
 //! How the API reaches its database: by name or address, with a password, as any driver does.
 
-use super::{Place, READY_WITHIN};
+use super::READY_WITHIN;
+use crate::api::Place;
 use crate::dns;
 use crate::postgres::{DATABASE, PASSWORD, ROLE};
 use std::net::{IpAddr, SocketAddr};
