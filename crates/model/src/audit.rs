@@ -264,10 +264,16 @@ pub struct Forecast {
     pub limit: Option<f64>,
     /// Growth in units a second over the looks. None of one look.
     pub per_second: Option<f64>,
-    /// How many looks it is from.
+    /// How many looks the rate is from.
     pub looks: u64,
-    /// From the first look to the last.
+    /// How many of them are from the daemon's history.
+    #[serde(default)]
+    pub watch_looks: u64,
+    /// From the first of these looks to the last.
     pub over_ms: Ms,
+    /// What it rests on, in words: `3.0 days of watch's history, 214 looks, and this one`.
+    #[serde(default)]
+    pub rests_on: String,
     /// When it ends at this rate. None where it does not grow, or within a year does not end, or that cannot be said.
     pub ends_at: Option<Timestamp>,
     /// Between when and when, by how unevenly it grew.

@@ -1,7 +1,7 @@
 //! The evidence of one walk: a serialisable value that `--record` writes, `--replay` diagnoses and tests are built on.
 
 use crate::audit::facts::AuditFacts;
-use crate::audit::growth::Look;
+use crate::audit::growth::{Look, Series};
 use crate::identity::Expected;
 use crate::platform::evidence::HostEvidence;
 use crate::platform::told::PlatformEvidence;
@@ -98,6 +98,9 @@ pub struct Evidence {
     /// Earlier looks at what grows, the oldest first; this walk's own is not among them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub earlier: Vec<Look>,
+    /// What the daemon saw of what grows before these looks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<Series>,
     /// What could be done for the service by whoever has hands for it. Nothing of it is asked for by a walk.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub offers: Vec<Deed>,

@@ -1,7 +1,12 @@
 //! Where a quantity that grows is going: a line through looks at it, when that line ends, and how sure that is. Pure, and
 //! of no particular quantity: an audit asks with its looks, the daemon with its history.
 
+mod regime;
+
+pub use regime::{Outlook, times_as_high};
+
 use pgmedic_model::{Confidence, Forecast, Ms, Timestamp};
+use regime::{Regime, regime, span_ms};
 
 /// One look at a quantity.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -89,12 +94,11 @@ fn slope(points: &[Point]) -> Option<f64> {
     (!slopes.is_empty()).then(|| *slopes.select_nth_unstable_by(middle, f64::total_cmp).1)
 }
 
-/// The forecast of looks in the order of their times. None without any look.
+/// The forecast of looks in the order of their times, from all of them or from the last, where growth has changed. None
+/// without any look. What the looks are (`watch_looks`, `rests_on`) is whoever asks to say.
 #[must_use]
 pub fn forecast(subject: Subject<'_>, points: &[Point]) -> Option<Forecast> {
-    let (first, last) = (points.first()?, points.last()?);
-    #[expect(clippy::cast_precision_loss, reason = "milliseconds between looks")]
-    let over = (last.at.0 - first.at.0) as f64;
+    let last = points.last()?;
     let mut told = Forecast {
         subject: subject.name.to_owned(),
         unit: subject.unit.to_owned(),
@@ -102,26 +106,40 @@ pub fn forecast(subject: Subject<'_>, points: &[Point]) -> Option<Forecast> {
         limit: subject.limit,
         per_second: None,
         looks: points.len() as u64,
-        over_ms: Ms(over),
+        watch_looks: 0,
+        over_ms: Ms(span_ms(points)),
+        rests_on: String::new(),
         ends_at: None,
         between: None,
         confidence: None,
         says: "one look tells no rate".to_owned(),
     };
-    let Some(rate) = slope(points) else { return Some(told) };
-    let interval = growth(points);
-    told.per_second = Some(rate);
-    told.says = if rate <= 0.0 {
-        format!("did not grow in {}", Ms(over))
-    } else if interval.is_some_and(|growth| growth.low <= 0.0) {
-        format!("grew too unevenly in {} for a rate", Ms(over))
+    let left = subject.limit.map_or(f64::INFINITY, |limit| limit - last.value);
+    let Some(regime) = regime(points, left) else { return Some(told) };
+    told.per_second = Some(regime.slope);
+    told.looks = regime.points.len() as u64;
+    told.over_ms = Ms(span_ms(regime.points));
+    told.says = if regime.slope <= 0.0 {
+        format!("did not grow in {}", told.over_ms)
+    } else if regime.growth.is_some_and(|growth| growth.low <= 0.0) {
+        format!("grew too unevenly in {} for a rate", told.over_ms)
+    } else if subject.limit.is_none() {
+        let only = only(&regime, points);
+        format!("grows {}{only}; where that ends is not seen", pace(subject.unit, regime.slope))
     } else {
-        match subject.limit {
-            None => format!("grows {}; where that ends is not seen", pace(subject.unit, rate)),
-            Some(limit) => ends(&mut told, subject, limit - last.value, last.at, rate, interval),
-        }
+        ends(&mut told, subject, left, &regime, points)
     };
     Some(told)
+}
+
+/// That it grew so only of late, where it did.
+fn only(regime: &Regime<'_>, points: &[Point]) -> String {
+    if regime.points.len() == points.len() {
+        return String::new();
+    }
+    let (late, all) = (Ms(span_ms(regime.points)), Ms(span_ms(points)));
+    let before = if regime.as_high > 0 { "; it was as much before, and came down" } else { "" };
+    format!(", so only in the last {late} of {all}{before}")
 }
 
 /// When it ends at this rate, in words; fills in the rest. `left` is what is left of it.
@@ -129,12 +147,13 @@ fn ends(
     told: &mut Forecast,
     subject: Subject<'_>,
     left: f64,
-    now: Timestamp,
-    rate: f64,
-    interval: Option<Growth>,
+    regime: &Regime<'_>,
+    points: &[Point],
 ) -> String {
+    let now = points.last().map_or_else(Timestamp::default, |point| point.at);
     let ends = |rate: f64| (left / rate * 1000.0).max(0.0);
-    let (in_ms, pace) = (ends(rate), pace(subject.unit, rate));
+    let (in_ms, interval) = (ends(regime.slope), regime.growth);
+    let pace = pace(subject.unit, regime.slope) + &only(regime, points);
     if in_ms > YEAR_MS {
         return format!("not {} within a year at this rate ({pace})", subject.end);
     }
@@ -143,13 +162,16 @@ fn ends(
     told.between = interval.map(|g| (now.plus(Ms(ends(g.high))), now.plus(Ms(ends(g.low).min(YEAR_MS)))));
     let steady = interval.is_some_and(|growth| growth.high - growth.low < growth.slope / 2.0);
     let far = in_ms > told.over_ms.0 * REACH;
-    told.confidence = Some(if steady && !far { Confidence::Likely } else { Confidence::Possible });
-    let doubt = match (interval, steady, far) {
-        (_, _, true) => format!("; {} of looking says little of so long a time", told.over_ms),
-        (None, ..) => format!("; by {} looks only", told.looks),
-        (Some(_), false, false) => "; it grew unevenly".to_owned(),
-        (Some(_), true, false) => String::new(),
+    let doubt = match (interval, regime.still_ms) {
+        _ if far => format!("; {} of looking says little of so long a time", told.over_ms),
+        (_, Some(still)) => format!("; in the last {} it hardly grew", Ms(still)),
+        (None, _) if points.len() < FEWEST => format!("; by {} looks only", told.looks),
+        (None, _) => "; its looks are few and far between".to_owned(),
+        (Some(_), None) if !steady => "; it grew unevenly".to_owned(),
+        (Some(_), None) => String::new(),
     };
+    let is_likely = doubt.is_empty() && regime.as_high == 0;
+    told.confidence = Some(if is_likely { Confidence::Likely } else { Confidence::Possible });
     format!("{} {} at this rate ({pace}{doubt})", subject.end, when(now, then))
 }
 

@@ -116,6 +116,7 @@ pub async fn walk_for(
         audit: seen.audit,
         budget: service.budget.clone(),
         earlier: Vec::new(),
+        history: Vec::new(),
         offers: service.hands.as_ref().map(|hands| hands.offers()).unwrap_or_default(),
     }
 }

@@ -94,6 +94,7 @@ pub(crate) fn evidence(service: &str, facts: Option<SqlFacts>) -> Evidence {
         audit: unseen(),
         budget: Default::default(),
         earlier: Vec::new(),
+        history: Vec::new(),
         offers: Vec::new(),
         standing: unseen(),
     }

@@ -4,10 +4,11 @@
 //! The slope is Theil and Sen's: the median of the slopes between all pairs of samples, which a third of wild samples does not
 //! move (`pgmedic_path::forecast`, as in an audit); how sure it is follows from Sen's interval at 95 % (Sen 1968, by Kendall's variance). Two windows are kept, of the
 //! last minutes and of up to two days. The short one sees a runaway at once; what it says counts only in new territory, above
-//! everything that the long one saw before it: WAL that grows to its usual height and is recycled there is breathing.
+//! everything that the long one saw before it: WAL that grows to its usual height and is recycled there is breathing
+//! (`pgmedic_path::forecast::regime`, likewise).
 
 use pgmedic_model::Timestamp;
-use pgmedic_path::forecast::{Growth, Point, REACH, growth};
+use pgmedic_path::forecast::{Growth, Point, growth, times_as_high};
 use std::collections::VecDeque;
 
 /// Samples of each window.
@@ -17,18 +18,8 @@ const SHORT_MS: i64 = 5_000;
 /// From sample to sample of the long window at the most: two days in all.
 const LONG_MS: i64 = 2_560_000;
 
-/// What is to be expected of a volume.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Forecast {
-    /// Growth in bytes a second; negative where it shrinks.
-    pub slope: f64,
-    /// Seconds until it is full, at that growth; infinite where it is sure not to grow.
-    pub full_s: f64,
-    /// The same at the greatest growth that the samples allow for, at 95 %.
-    pub soonest_s: f64,
-    /// The same at the least.
-    pub latest_s: f64,
-}
+/// What is to be expected of a volume, in bytes and seconds.
+pub use pgmedic_path::forecast::Outlook as Forecast;
 
 /// One volume's samples.
 #[derive(Clone, Debug)]
@@ -71,10 +62,10 @@ impl Track {
 
     /// More is used than at any time that the long window saw before the short one begins.
     fn is_new_territory(&self) -> bool {
-        let (Some(first), Some(last)) = (self.short.samples.front(), self.short.samples.back()) else {
+        let (Some(first), Some(last)) = (self.short.samples.front(), self.short.points().last()) else {
             return false;
         };
-        self.long.samples.iter().filter(|s| s.at < first.at).all(|s| s.used < last.used)
+        times_as_high(self.long.points().filter(|p| p.at < first.at).map(|p| p.value), last.value) == 0
     }
 }
 
@@ -128,26 +119,18 @@ impl Window {
         self.growth = self.measure();
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "a rate of growth needs no more than 52 bits")]
     fn measure(&self) -> Option<Growth> {
-        let points = self.samples.iter().map(|s| Point { at: s.at, value: s.used as f64 });
-        growth(&points.collect::<Vec<_>>())
+        growth(&self.points().collect::<Vec<_>>())
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a rate of growth needs no more than 52 bits")]
+    fn points(&self) -> impl Iterator<Item = Point> + '_ {
+        self.samples.iter().map(|s| Point { at: s.at, value: s.used as f64 })
     }
 
     #[expect(clippy::cast_precision_loss, reason = "a time to full needs no more than 52 bits")]
     fn forecast(&self, free: u64) -> Option<Forecast> {
-        let Growth { low, slope, high } = self.growth?;
-        if low <= 0.0 && high > 0.0 {
-            return None;
-        }
-        let full = |growth: f64| if growth > 0.0 { free as f64 / growth } else { f64::INFINITY };
-        let (full_s, seen_s) = (full(slope), self.span_ms() as f64 / 1000.0);
-        (full_s.is_infinite() || full_s <= seen_s * REACH).then(|| Forecast {
-            slope,
-            full_s,
-            soonest_s: full(high),
-            latest_s: full(low),
-        })
+        Forecast::of(self.growth?, free as f64, self.span_ms() as f64 / 1000.0)
     }
 }
 

@@ -61,6 +61,7 @@ pub(crate) fn healthy() -> Evidence {
         audit: unseen(),
         budget: BudgetPlan::default(),
         earlier: Vec::new(),
+        history: Vec::new(),
         offers: Vec::new(),
         named: false,
     }

@@ -200,6 +200,7 @@ fn evidence(scene: &Scene, at: Timestamp) -> Evidence {
         audit: unseen(),
         budget: Default::default(),
         earlier: Vec::new(),
+        history: Vec::new(),
         offers: Vec::new(),
         standing: unseen(),
     }

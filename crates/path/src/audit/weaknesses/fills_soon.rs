@@ -18,8 +18,8 @@ weakness! {
     /// Every write, and with WAL on the same volume the server. Fly's Postgres turns read-only at 90 %.
     ///
     /// ## What proves it
-    /// Several looks (`pgmedic audit --watch-for 1m`), a rate, and how evenly it grew. A look is no forecast: without the option
-    /// there is none.
+    /// Several looks, a rate, and how evenly it grew: what `pgmedic watch` saw before, where it watches the service, and those
+    /// of `pgmedic audit --watch-for 1m`. One look is no forecast.
     ///
     /// ## What mends it
     /// See what grows (`pgmedic audit` names it; `pgmedic explain disk-filling`), and extend the volume before it hurts.
@@ -43,7 +43,7 @@ fn find(e: &Evidence) -> Option<AuditFinding> {
     let (at, first) = *soon.first()?;
     let fact = |f: &Forecast| {
         let rate = f.per_second.unwrap_or_default();
-        let text = format!("{}: {:.0} bytes, {rate:.0} bytes/s over {} looks", f.subject, f.value, f.looks);
+        let text = format!("{}: {:.0} bytes, {rate:.0} bytes/s; from {}", f.subject, f.value, f.rests_on);
         let source = if f.subject.contains("volume") { Source::Host } else { Source::Sql };
         Fact::new(source, now, f.subject.as_str(), text).value(rate)
     };
