@@ -156,7 +156,7 @@ pub(crate) struct Names<const N: usize>(Vec<(Box<str>, Timestamp)>);
 
 impl<const N: usize> Names<N> {
     /// Takes in the names of one look, those that matter most first.
-    fn take<'n>(&mut self, at: Timestamp, names: impl Iterator<Item = &'n str>) {
+    pub(crate) fn take<'n>(&mut self, at: Timestamp, names: impl Iterator<Item = &'n str>) {
         self.0.retain(|(_, last)| at.0 - last.0 < KEPT_MS);
         for name in names.filter(|n| !n.is_empty()) {
             let room = self.0.len() < N;
@@ -168,9 +168,14 @@ impl<const N: usize> Names<N> {
         }
     }
 
+    /// True where it is one of the names.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(known, _)| **known == *name)
+    }
+
     /// The name's label. No name is one too.
     pub(crate) fn label<'n>(&self, name: &'n str) -> &'n str {
-        match name.is_empty() || self.0.iter().any(|(known, _)| **known == *name) {
+        match name.is_empty() || self.has(name) {
             true => name,
             false => Self::REST,
         }

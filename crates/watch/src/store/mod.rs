@@ -11,6 +11,7 @@ mod looks;
 mod op;
 mod postgres;
 pub mod reader;
+mod samples;
 mod sqlite;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -178,8 +179,10 @@ impl Store {
         }
     }
 
-    /// Keeps that a service was looked at. Returns at once; looks like the one before are thinned.
+    /// Keeps that a service was looked at, and once a minute what a walk saw of what grows. Returns at once; looks like the one
+    /// before are thinned.
     pub fn looked(&self, seen: &Seen) {
+        self.0.shared.samples().take(seen);
         if self.0.shared.looks().take(seen) >= MANY_LOOKS {
             self.0.shared.many_looks.notify_one();
         }

@@ -1,11 +1,13 @@
 //! What the handle asks of a store's backend, and what that answers. Values only.
 
 use super::entry::{Begun, Found, Put};
+use super::samples::Sample;
 use crate::alerts::Entry;
 use crate::http::{Filter, Looked};
 use crate::incident::Incident;
 use crate::policy::Done;
 use pgmedic_model::Timestamp;
+use pgmedic_path::audit::growth::Series;
 use std::sync::Arc;
 
 /// One thing to do.
@@ -15,6 +17,8 @@ pub(super) enum Op {
     Put(Option<Arc<Incident>>, Vec<Entry>),
     /// Keep looks, each with its service.
     Looks(Vec<(Arc<str>, Looked)>),
+    /// Keep samples of what grows.
+    Samples(Vec<Sample>),
     /// Alerts that are not delivered, by id.
     Pending { after: i64, limit: usize },
     /// Alerts that were delivered, and those that were tried in vain: id, tries, due.
@@ -33,6 +37,8 @@ pub(super) enum Op {
     Find { id: String, whole: bool },
     /// Looks of a service.
     LooksOf { service: String, since: Timestamp, limit: usize },
+    /// Samples of a service on that server; of all that it was on, where that is empty.
+    SamplesOf { service: String, server: String, now: Timestamp },
     /// Incidents that are open, or were closed since then.
     Restore(Timestamp),
     /// Drop what is too old, or too much.
@@ -41,6 +47,16 @@ pub(super) enum Op {
     Leads(String),
     /// Keep what this watcher speaks for, and take over what nobody does any more.
     Renew,
+}
+
+impl Op {
+    /// The version of the schema that it needs.
+    pub(super) const fn since(&self) -> usize {
+        match self {
+            Self::Samples(_) | Self::SamplesOf { .. } => 2,
+            _ => 1,
+        }
+    }
 }
 
 /// A fix as it is kept.
@@ -82,6 +98,7 @@ pub(super) enum Answer {
     Incidents(Vec<Incident>),
     Found(Found),
     Looks(Vec<Looked>),
+    Samples(Vec<Series>),
     /// Bytes that the store takes.
     Size(u64),
     /// What fell to this watcher.

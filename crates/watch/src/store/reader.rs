@@ -7,6 +7,8 @@ use super::{postgres, sqlite};
 use crate::http::Filter;
 use crate::incident::Incident;
 use crate::settings::StoreAt;
+use pgmedic_model::Timestamp;
+use pgmedic_path::audit::growth::Series;
 use std::path::PathBuf;
 
 /// A store, to be read.
@@ -54,6 +56,25 @@ impl Reader {
     pub async fn find(&mut self, id: &str) -> Result<Found, StoreError> {
         match self.ask(Op::Find { id: id.to_owned(), whole: false }).await? {
             Answer::Found(found) => Ok(found),
+            _ => Err(StoreError::Closed),
+        }
+    }
+
+    /// What the daemon saw of what grows of a service, of each subject at most 200 points, the oldest first, the latest the
+    /// densest. Only what was seen of the server with that `system_identifier`, where it is known: another configuration's
+    /// service of the same name may be in the same store.
+    ///
+    /// # Errors
+    /// As [`Reader::incidents`]; and where `pgmedic watch` has not brought the store to this version yet.
+    pub async fn history(
+        &mut self,
+        service: &str,
+        server: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Vec<Series>, StoreError> {
+        let (service, server) = (service.to_owned(), server.unwrap_or_default().to_owned());
+        match self.ask(Op::SamplesOf { service, server, now }).await? {
+            Answer::Samples(series) => Ok(series),
             _ => Err(StoreError::Closed),
         }
     }

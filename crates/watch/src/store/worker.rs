@@ -6,6 +6,7 @@ use super::entry::{Put, StoreError};
 use super::later::Later;
 use super::looks::Looks;
 use super::op::{Answer, Fell, Op};
+use super::samples::Samples;
 use crate::alerts::Entry;
 use crate::board::Board;
 use crate::clock::Clock;
@@ -52,6 +53,7 @@ pub(super) enum Job {
 pub(super) struct Shared {
     pub(super) looks: Mutex<Looks>,
     pub(super) many_looks: Notify,
+    samples: Mutex<Samples>,
     pub(super) fell: Mutex<Fell>,
     /// Incidents that turned out to be another watcher's when nobody waited for that any more, by the id that they had here.
     late: Mutex<BTreeMap<String, Box<Incident>>>,
@@ -60,6 +62,10 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn looks(&self) -> MutexGuard<'_, Looks> {
         self.looks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn samples(&self) -> MutexGuard<'_, Samples> {
+        self.samples.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What came of a put, with nobody who waits for it.
@@ -312,6 +318,7 @@ impl Worker {
     }
 
     async fn write_looks(&mut self) {
+        self.write_samples().await;
         let rows = self.shared.looks().drain(self.clock.now());
         if rows.is_empty() {
             return;
@@ -323,6 +330,21 @@ impl Worker {
             }
         }
         let lost = std::mem::take(&mut self.shared.looks().lost);
+        self.count(lost);
+    }
+
+    async fn write_samples(&mut self) {
+        let rows = self.shared.samples().drain(self.clock.now());
+        if rows.is_empty() {
+            return;
+        }
+        if self.not_before.is_some() || self.backend.run(Op::Samples(rows.clone())).await.is_err() {
+            self.shared.samples().put_back(rows);
+            if self.not_before.is_none() {
+                self.failed();
+            }
+        }
+        let lost = std::mem::take(&mut self.shared.samples().lost);
         self.count(lost);
     }
 

@@ -42,10 +42,10 @@ impl Glance {
             None => {
                 let link = link(&self.target, NAME).await?;
                 link.client.batch_execute(READ_ONLY).await?;
-                schema::is_known(&link.client).await?;
                 link
             }
         };
+        schema::is_known(&link.client, op.since()).await?;
         let answer = run::look_up(&link.client, op).await?;
         self.link = Some(link);
         Ok(answer)

@@ -12,6 +12,7 @@
 mod glance;
 mod lease;
 mod run;
+mod samples;
 mod schema;
 mod tls;
 

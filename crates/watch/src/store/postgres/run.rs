@@ -1,6 +1,6 @@
 //! What is done with the schema.
 
-use super::{Shared, Trouble, lease, schema};
+use super::{Shared, Trouble, lease, samples, schema};
 use crate::alerts::Entry;
 use crate::http::{Filter, Looked};
 use crate::incident::Incident;
@@ -19,6 +19,7 @@ pub(super) async fn run(store: &mut Shared, client: &mut Client, op: Op) -> Resu
     match op {
         Op::Put(incident, entries) => put(store, client, incident.as_deref(), &entries).await,
         Op::Looks(rows) => looks(client, &rows).await,
+        Op::Samples(rows) => samples::keep(client, &rows).await,
         Op::Settle { delivered, tried } => settle(store, client, &delivered, &tried).await,
         Op::Leads(service) => led(store, client, service).await.map(Answer::Led),
         Op::Renew => lease::renew(store, client).await,
@@ -74,6 +75,7 @@ async fn read(store: &Shared, client: &Client, op: Op) -> Result<Answer, Trouble
 pub(super) async fn look_up(client: &Client, op: Op) -> Result<Answer, Trouble> {
     match op {
         Op::Incidents(filter) => incidents(client, &filter).await.map(Answer::Incidents),
+        Op::SamplesOf { service, server, now } => samples::of(client, &service, &server, now).await,
         Op::Find { id, whole } => find(client, &id, whole).await.map(Answer::Found),
         _ => Ok(Answer::Nothing),
     }
@@ -207,7 +209,8 @@ async fn settle(
     Ok(Answer::Nothing)
 }
 
-/// Drops what is too old, and beyond what the limit holds: half of it for looks of 256 bytes, half for incidents of 32 kB. Rows
+/// Drops what is too old, and beyond what the limit holds: half of it for looks of 256 bytes, half for incidents of 32 kB, and
+/// a quarter more for samples of 128 bytes. Rows
 /// are counted, not bytes: what a delete frees is used again after a vacuum, and does not make a table smaller.
 async fn prune(store: &Shared, client: &mut Client, now: Timestamp) -> Result<u64, Trouble> {
     let before = |span: std::time::Duration| now.0 - i64::try_from(span.as_millis()).unwrap_or(i64::MAX / 2);
@@ -228,6 +231,7 @@ async fn prune(store: &Shared, client: &mut Client, now: Timestamp) -> Result<u6
                        where closed_at is not null order by closed_at desc offset $1 limit 1)";
         turn.execute(sql, &[&most(32 << 10)]).await?;
         turn.execute("delete from pgmedic.fix where at < $1", &[&incidents]).await?;
+        samples::prune(&turn, now, most(256)).await?;
         turn.execute("delete from pgmedic.lease where until < clock_timestamp() - interval '1 day'", &[])
             .await?;
     }

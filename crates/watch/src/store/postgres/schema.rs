@@ -3,7 +3,9 @@
 use tokio_postgres::{GenericClient, Transaction};
 
 /// The version that this pgmedic knows.
-const VERSION: i32 = 1;
+const VERSION: usize = STEPS.len();
+/// One step each. A step is never changed once it was released.
+const STEPS: [&str; 2] = [FIRST, SECOND];
 /// Who brings the schema up, keeps an incident or drops what is old does it alone: `pgmedic` in ASCII.
 pub(super) const TURN: i64 = 0x0070_676d_6564_6963;
 /// Who drops what is old.
@@ -38,35 +40,50 @@ create index on pgmedic.fix (service, at);
 create table pgmedic.lease (service text primary key, watcher text not null, until timestamptz not null);
 ";
 
+const SECOND: &str = "
+create table pgmedic.subject (
+    id bigint generated always as identity primary key, service text not null, server text not null, name text not null,
+    unit text not null, last bigint not null, unique (service, server, name));
+create table pgmedic.sample (
+    step bigint, slot bigint, subject bigint, at bigint not null, value double precision not null,
+    primary key (step, slot, subject));
+update pgmedic.version set version = 2;
+";
+
 /// Brings the schema to this version.
 ///
 /// # Errors
 /// Where the server refuses; in words, where a later pgmedic made it.
 pub(super) async fn bring_up(turn: &Transaction<'_>) -> Result<(), super::Trouble> {
     turn.execute("select pg_advisory_xact_lock($1)", &[&TURN]).await?;
-    match version(turn).await? {
-        None => Ok(turn.batch_execute(FIRST).await?),
-        Some(_) => Ok(()),
+    for step in STEPS.iter().skip(version(turn).await?.unwrap_or(0)) {
+        turn.batch_execute(step).await?;
     }
+    Ok(())
 }
 
-/// Sees that the schema is of this version, and changes nothing.
+/// Sees that the schema is of a version that is known and has what is `needed`, and changes nothing.
 ///
 /// # Errors
-/// As [`bring_up`]; in words, where there is none.
-pub(super) async fn is_known(client: &impl GenericClient) -> Result<(), super::Trouble> {
-    let none = || super::Trouble::Words("it has no schema pgmedic: pgmedic watch makes it".to_owned());
-    version(client).await?.map(|_| ()).ok_or_else(none)
+/// As [`bring_up`]; in words, where there is none, or not yet.
+pub(super) async fn is_known(client: &impl GenericClient, needed: usize) -> Result<(), super::Trouble> {
+    let words = match version(client).await? {
+        Some(version) if version >= needed => return Ok(()),
+        Some(_) => "pgmedic watch has not brought it to this version yet",
+        None => "it has no schema pgmedic: pgmedic watch makes it",
+    };
+    Err(super::Trouble::Words(words.to_owned()))
 }
 
 /// The version that is there. None where there is none.
-async fn version(client: &impl GenericClient) -> Result<Option<i32>, super::Trouble> {
+async fn version(client: &impl GenericClient) -> Result<Option<usize>, super::Trouble> {
     let there: bool =
         client.query_one("select to_regclass('pgmedic.version') is not null", &[]).await?.get(0);
     if !there {
         return Ok(None);
     }
     let version: i32 = client.query_one("select max(version) from pgmedic.version", &[]).await?.get(0);
+    let version = usize::try_from(version).unwrap_or(0);
     if version > VERSION {
         return Err(super::Trouble::Words(format!(
             "its schema pgmedic is of a later pgmedic (version {version}, this one knows {VERSION})"

@@ -1,4 +1,4 @@
-//! The file as it is read by somebody who is not its watcher (`pgmedic incidents`), whether a watcher has it or not. Nothing is
+//! The file as it is read by somebody who is not its watcher (`pgmedic incidents`, `pgmedic audit`), whether a watcher has it or not. Nothing is
 //! made, changed, or set aside; the watcher's lock is not asked for.
 //!
 //! While a watcher has it, or where one was killed, the log beside the file holds the latest: it is read with the file, and
@@ -45,7 +45,7 @@ fn once(path: &Path, alone: bool, op: Op) -> Result<Answer, String> {
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(uri, flags).map_err(words)?;
     db.busy_timeout(super::BUSY).map_err(words)?;
-    schema::is_known(&db)?;
+    schema::is_known(&db, op.since())?;
     read(&db, op).map_err(words)
 }
 

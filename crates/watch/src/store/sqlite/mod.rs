@@ -9,6 +9,7 @@ mod moved;
 mod prune;
 mod read;
 mod run;
+mod samples;
 mod schema;
 
 use super::Keep;

@@ -42,6 +42,7 @@ impl Book {
         let sql = "select at, kind, status, elapsed_ms, lag_ms, roots, service from look order by at";
         let look = |row: &Row<'_>| Ok((Arc::from(row.get::<_, String>(6)?), looked(row)?));
         ops.push(Op::Looks(all(db, sql, params![], look)?));
+        ops.insert(0, Op::Samples(super::samples::all_of_them(db)?));
         Ok(ops)
     }
 }

@@ -9,10 +9,12 @@ type Outcome<T> = Result<T, Error>;
 
 /// The most rows of one kind that go at once: nothing waits for a prune.
 const AT_ONCE: i64 = 5000;
-/// What goes for room, the least worth first: looks that found nothing, looks that found something, closed incidents,
-/// fixes. Open incidents and what is still to be told stay.
-const FOR_ROOM: [&str; 4] = [
+/// What goes for room, the least worth first: looks that found nothing, the oldest samples of the coarsest tier that has any,
+/// looks that found something, closed incidents, fixes. Open incidents and what is still to be told stay.
+const FOR_ROOM: [&str; 5] = [
     "delete from look where rowid in (select rowid from look where not failed order by at limit 2000)",
+    "delete from sample where (step, slot, subject) in (select step, slot, subject from sample
+         where step = (select max(step) from sample) order by slot limit 2000)",
     "delete from look where rowid in (select rowid from look where failed order by at limit 2000)",
     "delete from incident where id in (select id from incident where closed_at is not null order by closed_at limit 50)",
     "delete from fix where number in (select number from fix where ended_at is not null order by number limit 500)",
@@ -34,6 +36,7 @@ pub(super) fn prune(db: &mut Connection, keep: &Keep, now: Timestamp) -> Outcome
         turn.execute(ORPHANS, [])?;
     }
     turn.execute("delete from fix where at < ?1", [incidents])?;
+    super::samples::prune(&turn, now, AT_ONCE)?;
     turn.commit()?;
     let limit = keep.limit.saturating_sub(super::WAL).max(super::LEAST);
     let mut rounds = 0;

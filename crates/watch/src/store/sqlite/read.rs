@@ -35,6 +35,7 @@ pub(super) fn read(db: &Connection, op: Op) -> Outcome<Answer> {
                        order by at desc limit ?3";
             all(db, sql, params![service, since.0, number(limit)], looked).map(Answer::Looks)
         }
+        Op::SamplesOf { service, server, now } => super::samples::of(db, &service, &server, now),
         Op::Restore(since) => {
             let sql =
                 "select body, report from incident where closed_at is null or closed_at >= ?1 order by id";

@@ -15,6 +15,8 @@ pub(in crate::store) const fn what(op: &Op) -> &'static str {
     match op {
         Op::Put(..) => "keep an incident and its alerts",
         Op::Looks(_) => "keep looks",
+        Op::Samples(_) => "keep samples of what grows",
+        Op::SamplesOf { .. } => "tell what was seen of what grows",
         Op::Pending { .. } => "tell which alerts are to be sent",
         Op::Settle { .. } => "note what became of alerts",
         Op::Begin(..) | Op::Ended { .. } | Op::Fixes(_) => "note a fix",
@@ -33,6 +35,7 @@ impl Book {
         match op {
             Op::Put(incident, entries) => put(db, incident.as_deref(), &entries),
             Op::Looks(rows) => looks(db, &rows),
+            Op::Samples(rows) => super::samples::keep(db, &rows),
             Op::Settle { delivered, tried } => settle(db, &delivered, &tried),
             Op::Begin(begun, at) => begin(db, &begun, at),
             Op::Ended { number, applied, recovered, at } => {

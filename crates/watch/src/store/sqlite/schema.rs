@@ -10,7 +10,7 @@ use std::path::Path;
 const APPLICATION: i32 = 0x7067_6d64;
 
 /// One step of the schema each; `user_version` counts those that were done. A step is never changed once it was released.
-const STEPS: [&str; 1] = ["
+const STEPS: [&str; 2] = ["
 create table incident (
     id text primary key, service text not null, cause text not null, opened_at integer not null,
     updated_at integer not null, closed_at integer, body text not null, report text);
@@ -30,6 +30,13 @@ create table fix (
     number integer primary key autoincrement, service text not null, incident text not null, automatic integer not null,
     by_whom text not null, at integer not null, ended_at integer, applied integer, recovered integer);
 create index fix_by_service on fix (service, at);
+","
+create table subject (
+    id integer primary key autoincrement, service text not null, server text not null, name text not null,
+    unit text not null, last integer not null, unique (service, server, name));
+create table sample (
+    step integer not null, slot integer not null, subject integer not null, at integer not null, value real not null,
+    primary key (step, slot, subject)) without rowid;
 "];
 
 /// Whose a file is.
@@ -80,15 +87,15 @@ pub(super) fn bring_up(db: &mut Connection) -> Result<(), Trouble> {
     Ok(())
 }
 
-/// Sees that a file is of this version, and changes nothing.
+/// Sees that a file is of a version that is known and has what is `needed`, and changes nothing.
 ///
 /// # Errors
 /// In words, where it is not.
-pub(super) fn is_known(db: &Connection) -> Result<(), String> {
+pub(super) fn is_known(db: &Connection, needed: usize) -> Result<(), String> {
     let version: i64 =
         db.query_row("pragma user_version", [], |row| row.get(0)).map_err(|error| error.to_string())?;
     match usize::try_from(version).unwrap_or(usize::MAX) {
-        version if version == STEPS.len() => Ok(()),
+        version if (needed..=STEPS.len()).contains(&version) => Ok(()),
         version if version > STEPS.len() => {
             Err(format!("a later pgmedic made it: its schema is {version}, this one knows {}", STEPS.len()))
         }

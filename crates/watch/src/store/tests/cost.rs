@@ -4,6 +4,7 @@ use super::{entry, file, incident, keep, open};
 use crate::incidents::scene::{Scene, at};
 use crate::store::looks::Looks;
 use crate::store::op::Op;
+use crate::store::samples::Sample;
 use crate::store::sqlite::Book;
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -54,6 +55,7 @@ async fn what_the_file_costs() {
     )
     .unwrap();
     writeln!(said, "(of {whole:.1} s in all, making the looks included)").unwrap();
+    writeln!(said, "{}", of_samples(folder.path())).unwrap();
     let mut took = Vec::new();
     for n in 0..200 {
         let i = incident("a", n);
@@ -67,4 +69,38 @@ async fn what_the_file_costs() {
     writeln!(said, "after all of it: {} kB more than at the start", kb("RssAnon").saturating_sub(before))
         .unwrap();
     std::io::stdout().write_all(said.as_bytes()).unwrap();
+}
+
+/// A thousand services with three subjects each, for three hours: all rows of the finest tier.
+fn of_samples(folder: &std::path::Path) -> String {
+    let path = folder.join("samples.db");
+    let mut book = Book::open(Some(path.clone()), keep(), Arc::default()).unwrap();
+    let (mut spent, mut rows) = (0.0, 0);
+    for minute in 0..180 {
+        let of = |n: i64| Sample {
+            service: format!("service-{:04}", n / 3).into(),
+            server: "7300000000000000001".into(),
+            subject: format!("data volume at /var/lib/postgresql/15/main{}", n % 3),
+            unit: "bytes".to_owned(),
+            at: at(minute * 60_000 + n),
+            value: (minute * 1000 + n) as f64,
+        };
+        let batch: Vec<Sample> = (0..3000).map(of).collect();
+        rows += batch.len();
+        let from = Instant::now();
+        book.run(Op::Samples(batch)).unwrap();
+        book.run(Op::Prune(at(minute * 60_000))).unwrap();
+        spent += from.elapsed().as_secs_f64();
+    }
+    drop(book);
+    let db = rusqlite::Connection::open(&path).unwrap();
+    let kept: u64 =
+        db.query_row("select count(*) from sample", [], |row| row.get::<_, i64>(0)).unwrap().unsigned_abs();
+    let bytes = std::fs::metadata(&path).unwrap().len();
+    format!(
+        "{rows} samples of 3,000 subjects: {:.1} us each, {:.1} ms a minute; {kept} rows, {} bytes each with their subjects",
+        spent * 1e6 / rows as f64,
+        spent * 1e3 / 180.0,
+        bytes / kept
+    )
 }

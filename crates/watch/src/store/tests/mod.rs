@@ -5,6 +5,7 @@ mod day;
 mod file;
 mod killed;
 mod reader;
+mod samples;
 pub(crate) mod shared;
 
 use super::*;
