@@ -1,10 +1,14 @@
-//! `pgmedic audit`: walk once, or again and again for a rate, and say what will break, nearest first. Changes nothing.
+//! `pgmedic audit`: walk once, or again and again for a rate, take what the daemon has seen before, and say what will break,
+//! nearest first. Changes nothing. Not in here: the daemon's history (`history`).
+
+mod history;
 
 use crate::args::{AuditArgs, When};
 use crate::commands::check::{begun, piped_log, recording, until_a_signal};
 use crate::failure::Failure;
 use crate::output;
-use crate::render::{self, style::Look};
+use crate::render::{self, style::Look, text::visible};
+use history::History;
 use pgmedic_model::Status;
 use pgmedic_path::audit::{audit, growth};
 use pgmedic_path::events::Observer;
@@ -47,7 +51,16 @@ fn live(args: &AuditArgs) -> Result<Evidence, Failure> {
     let (mut service, mut memory) = begun(args.into(), false)?;
     let recording = args.record.as_deref().map(Recording::begin).transpose()?;
     piped_log(&args.sides, args.timeout, &mut service);
-    let walked = until_a_signal(async |tell| looked(&service, args, tell).await)?;
+    let (walked, unread) = until_a_signal(async |tell| {
+        let mut walked = looked(&service, args, tell).await;
+        let read = History::of(args.into()).read(&walked).await;
+        let unread = read.map(|series| walked.history = series).err();
+        (walked, unread)
+    })?;
+    if let Some(why) = unread {
+        let line = format!("{why}; the forecast is without watch's history");
+        output::stderr(&format!("pgmedic: {}\n", visible(&line)));
+    }
     let evidence = veiled(walked, &service);
     memory.take_note(&evidence);
     match recording {

@@ -166,6 +166,15 @@ pub(super) fn amount(f: &Forecast) -> String {
     }
 }
 
+/// What a forecast rests on. Of one look it says so itself.
+fn rested(f: &Forecast) -> String {
+    if f.rests_on.is_empty() || f.per_second.is_none() {
+        String::new()
+    } else {
+        format!("; from {}", f.rests_on)
+    }
+}
+
 fn forecasts(page: &mut Page, all: &[Forecast]) {
     if all.is_empty() {
         return;
@@ -175,7 +184,8 @@ fn forecasts(page: &mut Page, all: &[Forecast]) {
     page.line(&heading);
     for f in all {
         let sure = f.confidence.map(|c| format!(" ({})", confidence(c))).unwrap_or_default();
-        page.paragraph("  ", "    ", &format!("{}: {}; {}{sure}", f.subject, amount(f), f.says), 3);
+        let text = format!("{}: {}; {}{sure}{}", f.subject, amount(f), f.says, rested(f));
+        page.paragraph("  ", "    ", &text, 4);
     }
 }
 

@@ -8,6 +8,7 @@
 mod support;
 
 mod forecast;
+mod history;
 mod reference;
 mod scene;
 mod scenes;

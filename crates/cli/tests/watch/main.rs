@@ -9,6 +9,7 @@ mod support;
 
 mod folder;
 mod full;
+mod history;
 mod incident;
 mod killed;
 mod life;

@@ -1,6 +1,6 @@
 //! An audit for a chat or an issue. What servers said stands in code spans or escaped.
 
-use super::{amount, change_line};
+use super::{amount, change_line, rested};
 use crate::render::markdown::{code, escaped};
 use crate::render::text::visible;
 use pgmedic_model::{AuditReport, By};
@@ -59,7 +59,8 @@ pub(super) fn page(report: &AuditReport) -> String {
     if !report.forecast.is_empty() {
         out.push_str("### Forecast\n\n");
         for f in &report.forecast {
-            out.push_str(&format!("- {}: {}; {}\n", escaped(&f.subject), amount(f), escaped(&f.says)));
+            let says = escaped(&format!("{}{}", f.says, rested(f)));
+            out.push_str(&format!("- {}: {}; {says}\n", escaped(&f.subject), amount(f)));
         }
         out.push('\n');
     }
