@@ -57,6 +57,8 @@ pub(crate) enum Verb {
 /// `pgmedic self`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum SelfCommand {
+    /// Say what pgmedic lacks to see and do what the configuration promises, with the lines that grant it
+    Doctor(Box<DoctorArgs>),
     /// Write the manual pages
     Man(crate::commands::man::Args),
 }
@@ -189,6 +191,33 @@ pub(crate) struct FixArgs {
     pub(crate) config: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) sides: Sides,
+}
+
+/// `pgmedic self doctor`.
+#[derive(Debug, Args)]
+#[command(after_help = crate::help::DOCTOR)]
+pub(crate) struct DoctorArgs {
+    /// A service of pgmedic.toml, or a connection string; without it every service there
+    #[arg(value_name = "SERVICE|URL")]
+    pub(crate) what: Option<String>,
+    /// How it is written
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub(crate) format: DoctorFormat,
+    /// The longest that the look at each service may take; as long again for its rescue role
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = timeout)]
+    pub(crate) timeout: Duration,
+    /// The configuration instead of ./pgmedic.toml
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// How a doctor's account is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DoctorFormat {
+    /// For a person
+    Human,
+    /// One document, schema pgmedic.doctor/1
+    Json,
 }
 
 /// How a fix is written.

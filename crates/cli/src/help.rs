@@ -20,6 +20,7 @@ Exit codes:
   check   0 ok   1 warning   2 critical   3 unknown   (audit likewise)
   fix     0 well, and proved so   1 not well, and nothing more is allowed
           2 tried, and not well
+  self doctor   0 all is there   1 something lacks   2 no server reached
   watch   0 told to end
   drill   0 every fault was found   1 one was not
   all     64 bad usage   78 bad configuration   70 a defect in pgmedic
@@ -252,6 +253,27 @@ Exit codes:
   0   written (with --print: shown)
   1   nothing was found: an empty form is written, for DATABASE_URL
   64 bad usage, a pgmedic.toml that is there among it   70 a defect in pgmedic";
+
+pub(crate) const DOCTOR: &str = "\
+Examples:
+  pgmedic self doctor                       every service of ./pgmedic.toml
+  pgmedic self doctor shop
+  pgmedic self doctor --format json | jq -r '.services[].checks[].grants[]
+      | select(.by == \"sql\").line' > grants.sql     read it, then:
+  psql -X -f grants.sql postgres://postgres@db/shop
+
+It looks at everything that the configuration names, once, and says of each
+right whether it is there, what pgmedic cannot do without it, and the line
+that grants it: roles, ways in, console, readiness, metrics, logs, the
+platform's token, this host, commands, state folder, alert receivers. It
+changes nothing, runs no command and sends no test alert. What can be found
+out only by acting is said to be not seen, and does not count.
+
+Exit codes:
+  0   all that is promised is there
+  1   something lacks
+  2   no way in led to a service's server
+  64 bad usage   78 bad configuration   70 a defect in pgmedic";
 
 pub(crate) const COMPLETIONS: &str = "\
 Examples:

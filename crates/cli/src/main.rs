@@ -4,6 +4,7 @@ mod args;
 mod arguments;
 mod commands;
 mod config;
+mod doctor;
 mod drills;
 mod failure;
 mod help;
@@ -55,6 +56,7 @@ fn run(arguments: &[OsString]) -> Result<i32, Failure> {
             Verb::Rules(args) => commands::rules::run(&args),
             Verb::Runbook(args) => commands::runbook::run(&args),
             Verb::Init(args) => commands::init::run(&args),
+            Verb::Itself(SelfCommand::Doctor(args)) => commands::doctor::run(&args, cli.color),
             Verb::Completions(args) => commands::completions::run(&args),
             Verb::Itself(SelfCommand::Man(args)) => commands::man::run(&args),
         },

@@ -1,6 +1,6 @@
 //! Which service is meant: by name, by URL, the only one configured, `DATABASE_URL`, or libpq's environment.
 
-use crate::args::{AuditArgs, CheckArgs, FixArgs, Sides};
+use crate::args::{AuditArgs, CheckArgs, DoctorArgs, FixArgs, Sides};
 use crate::config::Config;
 use crate::config::{http_url, nameserver};
 use crate::failure::Failure;
@@ -42,6 +42,31 @@ impl<'a> From<&'a AuditArgs> for Whom<'a> {
 
 /// The configuration that is read where none is named.
 pub(crate) const DEFAULT: &str = "pgmedic.toml";
+
+/// Every service that the command line of `self doctor` means, and the configuration that they stand in, where they stand in
+/// one: the one that is named, else all of the configuration, else what the environment names.
+///
+/// # Errors
+/// Where none is meant, or what is meant cannot be read.
+pub(crate) fn every(
+    args: &DoctorArgs,
+    around: &mut Surroundings,
+) -> Result<(Option<Config>, Vec<Service>), Failure> {
+    let sides = Sides::default();
+    let whom = Whom { what: args.what.as_deref(), config: args.config.as_deref(), sides: &sides };
+    if whom.what.is_some_and(is_connection_string) {
+        return Ok((None, vec![service(whom, around)?]));
+    }
+    let Some(config) = configured(whom)? else { return Ok((None, vec![service(whom, around)?])) };
+    let services = match whom.what {
+        Some(_) => vec![service(whom, around)?],
+        None => {
+            let named = |name| config.service(name, around).transpose();
+            config.names().map(named).filter_map(Result::transpose).collect::<Result<_, _>>()?
+        }
+    };
+    Ok((Some(config), services))
+}
 
 /// The service that the command line means, its side doors included.
 ///

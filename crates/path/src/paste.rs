@@ -23,7 +23,8 @@ pub fn literal(text: &str) -> String {
 }
 
 /// A SQL identifier, always quoted (Postgres manual, "Identifiers and Key Words").
-pub(crate) fn identifier(name: &str) -> String {
+#[must_use]
+pub fn identifier(name: &str) -> String {
     let doubled = name.replace('"', "\"\"");
     if !name.contains(char::is_control) {
         return format!("\"{doubled}\"");

@@ -117,7 +117,7 @@ fn next(found: &Found, path: &Path, on_disk: bool) -> String {
     }
     let dir = path.parent().filter(|dir| dir.as_os_str() != "." && !dir.as_os_str().is_empty());
     let config = dir.map_or_else(String::new, |_| format!(" --config {shown}"));
-    out.push_str(&format!("Next: pgmedic check {first}{config}\n"));
+    out.push_str(&format!("Next: pgmedic self doctor{config}, then: pgmedic check {first}{config}\n"));
     out
 }
 

@@ -1,6 +1,7 @@
 //! From a report to text: a screen, a document, a line, a page. Nothing here judges; what is shown is in the report.
 
 pub(crate) mod audit;
+pub(crate) mod doctor;
 pub(crate) mod fix;
 mod human;
 pub(crate) mod incidents;

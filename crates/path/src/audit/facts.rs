@@ -105,6 +105,9 @@ pub struct RoleView {
     pub monitors: bool,
     /// Member of `pg_signal_backend`; true for a superuser.
     pub signals: bool,
+    /// May use the slots of `reserved_connections` (`pg_use_reserved_connections`, Postgres 16+); true for a superuser there.
+    #[serde(default)]
+    pub reserves: bool,
 }
 
 /// A setting that is set for a role, a database, or a role in a database.

@@ -97,6 +97,7 @@ pub(crate) fn told(rows: &Rows) -> Result<Told, ReadError> {
                 valid_until: c.time()?.map(timestamp),
                 monitors: c.boolean()?.unwrap_or_default(),
                 signals: c.boolean()?.unwrap_or_default(),
+                reserves: c.boolean()?.unwrap_or_default(),
             }),
             "set_for" => told.set_for.extend(set_for(&mut c)?),
             "owner" => {
@@ -164,7 +165,7 @@ mod tests {
     fn what_is_told_is_read_and_no_other_setting_is_kept() {
         let rows = [
             row("setting", "(statement_timeout,0,ms,0,default,)"),
-            row("role", "(app,f,t,f,-1,\"2026-12-01 00:00:00+00\",t,f)"),
+            row("role", "(app,f,t,f,-1,\"2026-12-01 00:00:00+00\",t,f,t)"),
             row("set_for", "(,app,statement_timeout=30s)"),
             row("set_for", "(shop,,\"app.token=very secret\")"),
             row("owner", "(app,12)"),

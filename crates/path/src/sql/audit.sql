@@ -9,7 +9,8 @@ UNION ALL
 (SELECT 'role', ROW(rolname, oid OPERATOR(pg_catalog.=) 10, rolsuper, rolreplication, rolconnlimit,
   CASE WHEN pg_catalog.isfinite(rolvaliduntil) THEN rolvaliduntil END,
   pg_catalog.pg_has_role(oid, pg_catalog.to_regrole('pg_monitor'), 'MEMBER'),
-  pg_catalog.pg_has_role(oid, pg_catalog.to_regrole('pg_signal_backend'), 'MEMBER'))::pg_catalog.text
+  pg_catalog.pg_has_role(oid, pg_catalog.to_regrole('pg_signal_backend'), 'MEMBER'),
+  pg_catalog.pg_has_role(oid, pg_catalog.to_regrole('pg_use_reserved_connections'), 'USAGE'))::pg_catalog.text
 FROM pg_catalog.pg_roles WHERE rolcanlogin LIMIT 1000)
 UNION ALL
 SELECT 'set_for', ROW((SELECT datname FROM pg_catalog.pg_database WHERE pg_database.oid OPERATOR(pg_catalog.=) setdatabase),

@@ -97,6 +97,7 @@ fn take(table: &Table, command: &str, evidence: &mut PoolerEvidence) {
             evidence.default_pool_size = of("default_pool_size").and_then(|text| text.parse().ok());
             evidence.max_prepared_statements =
                 of("max_prepared_statements").and_then(|text| text.parse().ok());
+            (evidence.admin_users, evidence.auth_type) = (of("admin_users"), of("auth_type"));
             evidence.query_wait_timeout_s = of("query_wait_timeout").and_then(|text| text.parse().ok());
         }
         _ => {

@@ -85,6 +85,12 @@ pub struct PoolerEvidence {
     /// `max_prepared_statements` of `SHOW CONFIG` (1.21+).
     #[serde(default)]
     pub max_prepared_statements: Option<u64>,
+    /// `admin_users` of `SHOW CONFIG`: who may RESUME.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admin_users: Option<String>,
+    /// `auth_type` of `SHOW CONFIG`; with `any` everybody is an admin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth_type: Option<String>,
 }
 
 /// One row of `SHOW POOLS`.
