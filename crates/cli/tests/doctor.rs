@@ -7,8 +7,9 @@
 mod support;
 
 use pgmedic_lab::fly::{Fly, Generation};
+use pgmedic_lab::pgbouncer::{ADMIN_ROLE, STATS_ROLE};
 use pgmedic_lab::postgres::{DATABASE, PASSWORD, ROLE};
-use pgmedic_lab::{Lab, Parts};
+use pgmedic_lab::{Lab, Parts, PoolerSize};
 use serde_json::Value;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
@@ -195,6 +196,32 @@ fn a_missing_token_of_fly_is_told_with_the_command_that_makes_one() {
     assert_eq!((ran.exit, lacking(&account)), (Some(0), Vec::new()), "{account:#}");
     assert_eq!(check(&account, "platform-acts")["state"], "not-seen");
     assert!(!ran.all().contains(pgmedic_lab::fly::TOKEN.rsplit(' ').next().unwrap()));
+}
+
+#[test]
+fn the_console_of_a_real_pgbouncer_tells_who_may_look_and_who_may_resume() {
+    let size = PoolerSize { pool: 2, clients: 50 };
+    let scene = Scene::new(Parts { pooler: Some(size), ..Parts::default() });
+    let port = scene.lab.pooler().unwrap().port();
+    let console = |user: &str, policy: &str| {
+        let url = format!("postgres://{user}:{PASSWORD}@127.0.0.1:{port}/pgbouncer");
+        scene.configure("monitor", &format!("pooler = \"{url}\"\n{policy}"));
+        scene.account()
+    };
+    let stranger = console(ROLE, "");
+    assert_eq!(lacking(&stranger), ["console"], "{stranger:#}");
+    assert_eq!(check(&stranger, "console")["grants"][0]["line"], format!("stats_users = {ROLE}"));
+    let looks = console(STATS_ROLE, "");
+    assert_eq!(
+        (lacking(&looks), check(&looks, "console-admin")["state"].as_str()),
+        (Vec::new(), Some("missing"))
+    );
+    let promised = console(STATS_ROLE, "[service.policy]\nauto = [\"sessions\"]\n");
+    assert_eq!(lacking(&promised), ["signals", "console-admin"], "{promised:#}");
+    let line = format!("admin_users = {ADMIN_ROLE}, {STATS_ROLE}");
+    assert_eq!(check(&promised, "console-admin")["grants"][0]["line"], line);
+    let admin = console(ADMIN_ROLE, "");
+    assert_eq!(check(&admin, "console-admin")["state"], "ok", "{admin:#}");
 }
 
 #[test]

@@ -149,6 +149,7 @@ fn what_cannot_be_read_is_named_with_its_place_and_the_rest_is_used() {
     {
         assert!(ran.stdout.contains(said), "{said}\n{}", ran.stdout);
     }
+    assert!(ran.stdout.contains("\nNext: pgmedic self doctor, then: pgmedic check shop\n"), "{}", ran.stdout);
     assert!(file(&place).contains("name = \"shop\"") && !ran.all().contains("hunter2"));
     is_accepted(&place);
 }
