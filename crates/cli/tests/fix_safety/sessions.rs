@@ -1,7 +1,7 @@
 //! Shows 3: exactly the sessions that may be ended are, and no more than are needed.
 
 use crate::scene::{Shop, ended, outcomes};
-use pgmedic_lab::postgres::ROLE;
+use pgmedic_lab::postgres::{DATABASE, ROLE};
 use pgmedic_lab::process;
 use pgmedic_lab::sessions::Sessions;
 use rustix::process::Signal;
@@ -71,6 +71,36 @@ fn exactly_as_many_of_the_idle_as_are_needed_the_longest_idle_first() {
     let again = shop.fix(&[]);
     assert_eq!((again.exit, ended(&again.json())), (Some(0), 0), "{}", again.all());
     assert_eq!(shop.there(EVERYBODY), left);
+}
+
+#[test]
+fn a_commit_that_waits_for_a_synchronous_standby_is_never_cancelled() {
+    let shop = Shop::new();
+    shop.configure("", "", "long_query_after = \"1s\"");
+    let postgres = shop.lab.postgres();
+    postgres
+        .sql_in(DATABASE, &format!("create table orders (id int); grant all on orders to {ROLE}"))
+        .unwrap();
+    postgres.sql(&format!("alter role {ROLE} set synchronous_commit = 'on'")).unwrap();
+    postgres.sql("alter system set synchronous_standby_names = 'ghost'").unwrap();
+    postgres.reload().unwrap();
+    let buyers = Sessions::open(postgres, &shop.login("renderflow-api", ROLE), 2).unwrap();
+    buyers.begin("insert into orders values (1)");
+    buyers.wait_state("wait_event = 'SyncRep'").unwrap();
+    let waiting = shop.there("wait_event = 'SyncRep'");
+    postgres
+        .wait_true(
+            "long",
+            "select min(now() - query_start) > '1.2 s' from pg_stat_activity where wait_event = 'SyncRep'",
+        )
+        .unwrap();
+
+    let ran = shop.fix(&[]);
+    assert_eq!(ended(&ran.json()), 0, "{}", ran.all());
+    assert_eq!(shop.there("wait_event = 'SyncRep'"), waiting, "they wait on: {}", ran.all());
+    postgres.sql("alter system reset synchronous_standby_names").unwrap();
+    postgres.reload().unwrap();
+    buyers.wait_state("state = 'idle'").unwrap();
 }
 
 /// Every slot taken by sessions that have idled for long.

@@ -91,6 +91,10 @@ pub(super) fn law(how: Signal, policy: &Policy) -> Vec<String> {
         let unlocked = "not exists (select from pg_locks l where l.pid = a.pid and l.locktype = 'advisory')";
         law.push(unlocked.to_owned());
     }
+    // A commit that waits for a synchronous standby would be told as done before the standby has it.
+    if how.state() == "a.state = 'active'" {
+        law.push("a.wait_event is distinct from 'SyncRep'".to_owned());
+    }
     law.extend(protected(policy));
     law
 }

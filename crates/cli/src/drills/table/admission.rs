@@ -1,6 +1,6 @@
 //! Drills of the room `admission`.
 
-use super::{API, drill};
+use super::{API, drill, roomy};
 use crate::drills::Drill;
 use pgmedic_lab::faults;
 
@@ -46,13 +46,16 @@ pub(super) const DRILLS: &[Drill] = &[
         "The database's DROP was interrupted halfway.",
         faults::database_invalid::inject,
     ),
-    drill(
-        API,
-        "slots-nearly-exhausted",
-        "Nine of ten ordinary slots are taken.",
-        faults::slots_nearly_exhausted::inject,
-    )
-    .mended_by(&["terminate-idle-sessions"]),
+    Drill {
+        configure: roomy,
+        ..drill(
+            API,
+            "slots-nearly-exhausted",
+            "Nine of ten ordinary slots are taken.",
+            faults::slots_nearly_exhausted::inject,
+        )
+        .mended_by(&["terminate-idle-sessions"])
+    },
     drill(
         API,
         "unauthenticated-flood",

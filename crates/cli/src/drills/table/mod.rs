@@ -120,6 +120,13 @@ fn impatient(_: &Lab, service: &mut Service) -> Result<(), LabError> {
     Ok(())
 }
 
+/// A policy that frees more than the fifth below which it is a warning: freed to the very slot, the next connection of the
+/// API's own pool would be one too many.
+fn roomy(_: &Lab, service: &mut Service) -> Result<(), LabError> {
+    service.policy.keep_free = 0.25;
+    Ok(())
+}
+
 /// A client that never asks for TLS.
 fn without_tls(_: &Lab, service: &mut Service) -> Result<(), LabError> {
     service.target.tls.mode = SslMode::Disable;

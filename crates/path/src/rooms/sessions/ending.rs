@@ -260,11 +260,13 @@ pub(crate) fn cancel_slow(e: &Evidence) -> Option<RemedyPlan> {
 /// How long a statement is long, in ms, while somebody is kept waiting.
 pub(crate) const LONG_UNDER_STRAIN_MS: f64 = 2_000.0;
 
-/// A client's statement that is at work: not upkeep, and not waiting for a lock.
+/// A client's statement that is at work: not upkeep, and not waiting for a lock, nor for a synchronous standby: that one is
+/// committed here, and to cancel it tells its client so before the standby has it (manual, "Synchronous Replication").
 pub(crate) fn is_work(s: &SessionView) -> bool {
     s.state.as_deref() == Some("active")
         && s.backend_type.as_deref() == Some("client backend")
         && s.wait_event_type.as_deref() != Some("Lock")
+        && s.wait_event.as_deref() != Some("SyncRep")
         && !is_upkeep(&s.application)
 }
 

@@ -86,7 +86,12 @@ fn end_the_commonest(e: &Evidence) -> Option<RemedyPlan> {
         );
         return ending::cancel_long(e, &long, &plan);
     }
-    let in_transaction = sessions.sessions.iter().filter(|s| ending::is_idle_in_transaction(s));
+    // A transaction that has only just gone quiet is at work: what it has written is not thrown away for a slot.
+    let after = e.policy.idle_in_transaction_after_ms;
+    let in_transaction = sessions
+        .sessions
+        .iter()
+        .filter(|s| ending::is_idle_in_transaction(s) && s.state_ms.is_some_and(|ms| ms > after));
     let longest =
         in_transaction.max_by(|a, b| a.state_ms.unwrap_or(0.0).total_cmp(&b.state_ms.unwrap_or(0.0)))?;
     most(sessions.idle_in_transaction)
@@ -158,8 +163,9 @@ mod tests {
 
     #[test]
     fn slots_exhausted_by_statements_or_transactions_ends_those_and_not_who_idles() {
-        let remedies = |state: &str| {
+        let remedies = |state: &str, after: f64| {
             let mut e = refused("53300", RESERVED);
+            e.policy.idle_in_transaction_after_ms = after;
             let rescue = with_facts(|f| {
                 f.admission.client_backends = 98;
                 let counts = (state == "active", state == "idle in transaction");
@@ -173,11 +179,13 @@ mod tests {
             e.rescue = Seen::Seen(rescue.front);
             find(&e).unwrap().remedies
         };
-        let active = remedies("active");
+        let active = remedies("active", 60_000.0);
         assert_eq!(active[0].remedy, "cancel-query");
         assert!(active[0].command.contains("in ((8, "), "{}", active[0].command);
-        let open = remedies("idle in transaction");
+        let open = remedies("idle in transaction", 10_000.0);
         assert!(open[0].remedy == "terminate-idle-in-transaction" && open[0].command.contains("((8, "));
+        // What was written seconds ago is not thrown away.
+        assert_ne!(remedies("idle in transaction", 60_000.0)[0].remedy, "terminate-idle-in-transaction");
     }
 
     #[test]
