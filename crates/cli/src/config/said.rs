@@ -23,7 +23,7 @@ pub(crate) struct Said {
     pub(crate) nameservers: Vec<SocketAddr>,
     pub(crate) api_log: Option<PathBuf>,
     pub(crate) paths: HostPaths,
-    pub(crate) platform: Option<SaidPlatform>,
+    pub(crate) platform: SaidPlatform,
     pub(crate) commands: Vec<(Deed, Vec<String>)>,
     pub(crate) policy: Policy,
     pub(crate) budget: BudgetPlan,
@@ -39,13 +39,14 @@ pub(crate) enum Value {
     Inline(Secret),
 }
 
-/// `[service.platform]` by its kind and its names.
+/// `[service.platform]` by its kind and its names; `Unknown` where nothing is said of it.
 pub(crate) enum SaidPlatform {
     Fly { api: Option<String>, db: Option<String> },
     Docker { api: Option<String>, db: Option<String>, proxy: Option<String>, engine: Option<String> },
     Kubernetes { api: Option<String>, db: Option<String>, proxy: Option<String>, options: Vec<String> },
     Systemd { api: Option<String>, db: Option<String>, proxy: Option<String> },
     Host,
+    Unknown,
 }
 
 impl Config {
@@ -102,8 +103,8 @@ impl Config {
     }
 }
 
-fn platform(entry: &Entry) -> Option<SaidPlatform> {
-    Some(match (&entry.asked, &entry.window) {
+fn platform(entry: &Entry) -> SaidPlatform {
+    match (&entry.asked, &entry.window) {
         (Some(Whom::Fly(FlyKeys { api, db, .. })), _) => {
             let text = |at: &Option<At<String>>| at.as_ref().map(|at| at.value.clone());
             SaidPlatform::Fly { api: text(api), db: text(db) }
@@ -119,8 +120,8 @@ fn platform(entry: &Entry) -> Option<SaidPlatform> {
             SaidPlatform::Systemd { api: api.clone(), db: db.clone(), proxy: proxy.clone() }
         }
         (None, Window::Host(_)) => SaidPlatform::Host,
-        (None, Window::ByItself | Window::Off) => return None,
-    })
+        (None, Window::ByItself | Window::Off) => SaidPlatform::Unknown,
+    }
 }
 
 fn kubernetes(keys: &KubernetesKeys) -> SaidPlatform {

@@ -195,9 +195,10 @@ fn sources(s: &Subject) -> String {
             "Fly's commands were checked against the sources of flyctl ad0172f (2026-08-21) and postgres-flex d263c9e \
                                  (2026-07-14), not run against Fly. "
         }
-        Platform::Kubernetes { .. } => "The commands were checked against kubectl 1.32. ",
-        Platform::Docker { .. } => "The commands were checked against docker 28. ",
-        Platform::Systemd { .. } | Platform::Host | Platform::Unknown => "",
+        Platform::Kubernetes { .. } | Platform::Docker { .. } | Platform::Systemd { .. } => {
+            "The platform's commands were written from its manual and not all of them run: try them once by day. "
+        }
+        Platform::Host | Platform::Unknown => "",
     };
     format!(
         "## Where this is from\n\nThe sections are the pages of `pgmedic explain`, whose references stand there; each cause is found on a \

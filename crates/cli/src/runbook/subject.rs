@@ -108,7 +108,7 @@ impl Subject {
             nameservers: said.nameservers,
             api_log: said.api_log,
             paths: said.paths,
-            platform: said.platform.map_or(Platform::Unknown, Platform::from),
+            platform: said.platform,
             commands: said.commands,
             policy: said.policy,
             budget: said.budget,

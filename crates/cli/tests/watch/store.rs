@@ -15,6 +15,19 @@ fn keep_in(shop: &Shop, url: &str) {
     std::fs::write(path, text.replacen("[watch]\n", &format!("[watch]\nstore = \"{url}\"\n"), 1)).unwrap();
 }
 
+/// A watcher that ended while an incident was open: the store that has it, and its id.
+fn left_open(shop: &Shop) -> (Lab, String) {
+    let store = Lab::build(Parts::default()).unwrap_or_else(|e| panic!("{e}"));
+    let port = store.postgres().port();
+    keep_in(shop, &format!("postgres://{ROLE}:{PASSWORD}@127.0.0.1:{port}/{DATABASE}?sslmode=prefer"));
+    let daemon = shop.watch();
+    shop.stop_server();
+    let first = daemon.wait_incident("the first one", |i| i["closed_at"].is_null());
+    daemon.signal(Signal::TERM);
+    assert!(daemon.ended().0.success());
+    (store, first["id"].as_str().unwrap().to_owned())
+}
+
 #[test]
 fn a_store_that_is_gone_or_hung_keeps_nobody_from_watching() {
     let shop = Shop::new();
@@ -33,14 +46,7 @@ fn a_store_that_is_gone_or_hung_keeps_nobody_from_watching() {
 #[test]
 fn what_was_open_before_is_taken_up_when_the_store_is_back() {
     let shop = Shop::new();
-    let store = Lab::build(Parts::default()).unwrap_or_else(|e| panic!("{e}"));
-    let port = store.postgres().port();
-    keep_in(&shop, &format!("postgres://{ROLE}:{PASSWORD}@127.0.0.1:{port}/{DATABASE}?sslmode=prefer"));
-    let daemon = shop.watch();
-    shop.stop_server();
-    let first = daemon.wait_incident("the first one", |i| i["closed_at"].is_null());
-    daemon.signal(Signal::TERM);
-    assert!(daemon.ended().0.success());
+    let (store, first) = left_open(&shop);
     store.postgres().stop(Stop::Immediate).unwrap();
     let daemon = shop.begin(&[]);
     daemon.wait_for("/ready");
@@ -51,11 +57,10 @@ fn what_was_open_before_is_taken_up_when_the_store_is_back() {
     store.postgres().ensure_up().unwrap();
     // The one of before is the one that is open, and the one that was opened meanwhile is kept as over.
     let sql = "select id, closed_at is null from pgmedic.incident order by opened_at";
-    let first = first["id"].as_str().unwrap();
     let kept = || store.postgres().sql_in(DATABASE, sql).unwrap();
     let one = || match &kept()[..] {
         [old, new] => {
-            old[0].as_deref() == Some(first)
+            old[0].as_deref() == Some(&first)
                 && [&old[1], &new[1]].map(Option::as_deref) == [Some("t"), Some("f")]
         }
         _ => false,
@@ -67,15 +72,7 @@ fn what_was_open_before_is_taken_up_when_the_store_is_back() {
 #[test]
 fn what_a_watcher_left_under_another_host_name_is_closed_once_the_service_is_well() {
     let shop = Shop::new();
-    let store = Lab::build(Parts::default()).unwrap_or_else(|e| panic!("{e}"));
-    let port = store.postgres().port();
-    keep_in(&shop, &format!("postgres://{ROLE}:{PASSWORD}@127.0.0.1:{port}/{DATABASE}?sslmode=prefer"));
-    let daemon = shop.watch();
-    shop.stop_server();
-    let first = daemon.wait_incident("the first one", |i| i["closed_at"].is_null());
-    let first = first["id"].as_str().unwrap().to_owned();
-    daemon.signal(Signal::TERM);
-    assert!(daemon.ended().0.success());
+    let (store, first) = left_open(&shop);
     // The host has another name from here on, and the lease of the old one has run out.
     for table in ["incident", "outbox", "lease"] {
         store.postgres().sql_in(DATABASE, &format!("update pgmedic.{table} set watcher = 'gone'")).unwrap();

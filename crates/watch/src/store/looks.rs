@@ -1,18 +1,17 @@
 //! Which looks history keeps: each change, and else one a minute of those that found nothing, one in ten seconds of those
 //! that found something. Pure but for the lock that the handle holds.
 
+use super::waiting::Waiting;
 use crate::http::Looked;
 use crate::seen::Seen;
 use pgmedic_model::{Status, Timestamp};
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// From one look that found nothing to the next that is kept, in ms.
 const WELL: i64 = 60_000;
 /// The same for looks that found something, in ms.
 const ILL: i64 = 10_000;
-/// The most that wait to be written.
-const MOST: usize = 8192;
 /// A service that was not seen for this long is none any more, in ms.
 const GONE: i64 = 3_600_000;
 
@@ -20,9 +19,7 @@ const GONE: i64 = 3_600_000;
 #[derive(Debug, Default)]
 pub(super) struct Looks {
     last: HashMap<Arc<str>, (Timestamp, Status, Vec<String>)>,
-    queue: VecDeque<(Arc<str>, Looked)>,
-    /// Looks that were let go because nobody wrote them.
-    pub(super) lost: u64,
+    pub(super) waiting: Waiting<(Arc<str>, Looked)>,
 }
 
 impl Looks {
@@ -37,7 +34,7 @@ impl Looks {
                 && causes.iter().map(String::as_str).eq(roots())
         });
         if same {
-            return self.queue.len();
+            return self.waiting.len();
         }
         let roots: Vec<String> = roots().map(str::to_owned).collect();
         self.last.insert(Arc::clone(&seen.service), (seen.at, status, roots.clone()));
@@ -49,35 +46,20 @@ impl Looks {
             lag_ms: seen.lag,
             roots,
         };
-        self.queue.push_back((Arc::clone(&seen.service), looked));
-        self.bound();
-        self.queue.len()
+        self.waiting.push((Arc::clone(&seen.service), looked));
+        self.waiting.len()
     }
 
     /// Those that wait, to be written.
     pub(super) fn drain(&mut self, now: Timestamp) -> Vec<(Arc<str>, Looked)> {
         self.last.retain(|_, (at, ..)| now.0 - at.0 < GONE);
-        self.queue.drain(..).collect()
-    }
-
-    /// They could not be written.
-    pub(super) fn put_back(&mut self, rows: Vec<(Arc<str>, Looked)>) {
-        for row in rows.into_iter().rev() {
-            self.queue.push_front(row);
-        }
-        self.bound();
-    }
-
-    fn bound(&mut self) {
-        while self.queue.len() > MOST {
-            self.queue.pop_front();
-            self.lost += 1;
-        }
+        self.waiting.drain()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::waiting::MOST;
     use super::*;
     use crate::incidents::scene::{Scene, at, critical};
     use pgmedic_model::Room;
@@ -110,10 +92,10 @@ mod tests {
                 if n % 2 == 0 { Scene::look("a") } else { Scene::look("a").finds(critical("x", Room::App)) };
             looks.take(&scene.seen(at(n)));
         }
-        assert_eq!(looks.lost, 10_000 - MOST as u64);
+        assert_eq!(looks.waiting.take_lost(), 10_000 - MOST as u64);
         let rows = looks.drain(at(10_000));
         assert_eq!(rows.last().unwrap().1.at, at(9999), "the oldest go first");
-        looks.put_back(rows);
+        looks.waiting.put_back(rows);
         assert_eq!(looks.drain(at(10_000)).len(), MOST);
     }
 }

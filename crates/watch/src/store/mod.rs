@@ -15,6 +15,7 @@ mod samples;
 mod sqlite;
 #[cfg(test)]
 pub(crate) mod tests;
+mod waiting;
 mod worker;
 
 pub use entry::{Begun, Found, Put, Restored, StoreError, TakenOver};

@@ -6,12 +6,13 @@
 //! highest stays: what a volume breathes up to is what must fit on it. So thinning needs no pass of its own, and each tier
 //! is cut at its end alone. One subject has at most 660 rows.
 
+use super::waiting::Waiting;
 use crate::seen::{Kind, Seen};
 use crate::tally::Names;
 use pgmedic_model::Timestamp;
 use pgmedic_path::audit::growth::{Quantity, Series, look};
 use pgmedic_path::identity::of_the_front;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// How densely samples of an age are kept.
@@ -50,8 +51,6 @@ pub(super) const NOTED: i64 = HOUR;
 pub(super) const GONE: i64 = 14 * DAY + 2 * HOUR;
 /// The subjects of one service in any hour, the first that were seen; a slot that is new at each look is none of them.
 const SUBJECTS: usize = 32;
-/// The most samples that wait to be written.
-const MOST: usize = 8192;
 /// The most points of a subject that are told, and how many of them are the latest, whole.
 const TOLD: usize = 200;
 const WHOLE: usize = 80;
@@ -73,9 +72,7 @@ pub(super) struct Sample {
 #[derive(Debug, Default)]
 pub(super) struct Samples {
     last: HashMap<Arc<str>, (Timestamp, Names<SUBJECTS>)>,
-    queue: VecDeque<Sample>,
-    /// Samples that were let go because nobody wrote them.
-    pub(super) lost: u64,
+    pub(super) waiting: Waiting<Sample>,
 }
 
 impl Samples {
@@ -94,7 +91,7 @@ impl Samples {
         names.take(seen.at, look.seen.iter().map(Quantity::key));
         let server: Arc<str> = of_the_front(&seen.evidence).unwrap_or_default().into();
         for q in look.seen.into_iter().filter(|q| q.value.is_finite() && names.has(q.key())) {
-            self.queue.push_back(Sample {
+            self.waiting.push(Sample {
                 service: Arc::clone(&seen.service),
                 server: Arc::clone(&server),
                 subject: q.key().to_owned(),
@@ -103,28 +100,12 @@ impl Samples {
                 value: q.value,
             });
         }
-        self.bound();
     }
 
     /// Those that wait, to be written.
     pub(super) fn drain(&mut self, now: Timestamp) -> Vec<Sample> {
         self.last.retain(|_, (at, _)| now.0.saturating_sub(at.0) < HOUR);
-        self.queue.drain(..).collect()
-    }
-
-    /// They could not be written.
-    pub(super) fn put_back(&mut self, rows: Vec<Sample>) {
-        for row in rows.into_iter().rev() {
-            self.queue.push_front(row);
-        }
-        self.bound();
-    }
-
-    fn bound(&mut self) {
-        while self.queue.len() > MOST {
-            self.queue.pop_front();
-            self.lost += 1;
-        }
+        self.waiting.drain()
     }
 }
 

@@ -324,12 +324,12 @@ impl Worker {
             return;
         }
         if self.not_before.is_some() || self.backend.run(Op::Looks(rows.clone())).await.is_err() {
-            self.shared.looks().put_back(rows);
+            self.shared.looks().waiting.put_back(rows);
             if self.not_before.is_none() {
                 self.failed();
             }
         }
-        let lost = std::mem::take(&mut self.shared.looks().lost);
+        let lost = self.shared.looks().waiting.take_lost();
         self.count(lost);
     }
 
@@ -339,12 +339,12 @@ impl Worker {
             return;
         }
         if self.not_before.is_some() || self.backend.run(Op::Samples(rows.clone())).await.is_err() {
-            self.shared.samples().put_back(rows);
+            self.shared.samples().waiting.put_back(rows);
             if self.not_before.is_none() {
                 self.failed();
             }
         }
-        let lost = std::mem::take(&mut self.shared.samples().lost);
+        let lost = self.shared.samples().waiting.take_lost();
         self.count(lost);
     }
 

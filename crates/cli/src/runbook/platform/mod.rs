@@ -1,5 +1,5 @@
-//! The commands of whatever runs a service, for people: one file for each kind. Checked against flyctl ad0172f and
-//! postgres-flex d263c9e (sources), Docker 28, kubectl 1.32 and systemd 252 (their own help and manuals).
+//! The commands of whatever runs a service, for people: one file for each kind. Fly's were checked against
+//! the sources of flyctl ad0172f and postgres-flex d263c9e; the others' stand in their manuals, and not all were run.
 //!
 //! Not in here: what pgmedic itself calls (`pgmedic_path::hands`), and which command belongs to which cause (`cause`).
 
@@ -10,34 +10,10 @@ mod kubernetes;
 mod systemd;
 
 use super::subject::Subject;
-use crate::config::SaidPlatform;
+pub(crate) use crate::config::SaidPlatform as Platform;
 use pgmedic_model::Deed;
 use pgmedic_path::hands::host;
 use pgmedic_path::paste::argument;
-
-/// Who runs the service.
-pub(crate) enum Platform {
-    Fly { api: Option<String>, db: Option<String> },
-    Docker { api: Option<String>, db: Option<String>, proxy: Option<String>, engine: Option<String> },
-    Kubernetes { api: Option<String>, db: Option<String>, proxy: Option<String>, options: Vec<String> },
-    Systemd { api: Option<String>, db: Option<String>, proxy: Option<String> },
-    Host,
-    Unknown,
-}
-
-impl From<SaidPlatform> for Platform {
-    fn from(said: SaidPlatform) -> Self {
-        match said {
-            SaidPlatform::Fly { api, db } => Self::Fly { api, db },
-            SaidPlatform::Docker { api, db, proxy, engine } => Self::Docker { api, db, proxy, engine },
-            SaidPlatform::Kubernetes { api, db, proxy, options } => {
-                Self::Kubernetes { api, db, proxy, options }
-            }
-            SaidPlatform::Systemd { api, db, proxy } => Self::Systemd { api, db, proxy },
-            SaidPlatform::Host => Self::Host,
-        }
-    }
-}
 
 impl Platform {
     /// The name by which the database is found on it.

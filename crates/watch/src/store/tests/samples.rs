@@ -76,8 +76,8 @@ fn a_service_has_one_sample_a_minute_of_what_its_walks_saw() {
     assert_eq!((of("data volume at /data"), of("WAL that slot 'standby' keeps")), (10, 10), "{kept:?}");
     assert_eq!(kept.len(), 20);
     let last = kept.last().unwrap().clone();
-    samples.put_back(vec![last.clone(); 10_000]);
-    assert_eq!(samples.lost, 10_000 - 8192);
+    samples.waiting.put_back(vec![last.clone(); 10_000]);
+    assert_eq!(samples.waiting.take_lost(), 10_000 - 8192);
 }
 
 #[test]
