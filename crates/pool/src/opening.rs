@@ -57,6 +57,15 @@ impl Inner {
             }
             return;
         }
+        // After trouble it is the proof that the server is back, and may serve once.
+        if progress.stale.load(Relaxed) && state.trouble.is_none() {
+            let begun = state.grow(self.options.max, 0);
+            drop(state);
+            drop(conn);
+            self.counts.connected(took);
+            self.freed.notify_waiters();
+            return self.open_each(begun);
+        }
         let up = state.trouble.take();
         state.ramp = match (&up, state.ramp) {
             (Some(_), _) => Some(1),

@@ -11,6 +11,7 @@ use crate::queue::Given;
 use crate::state::{Checkout, PoolState};
 use std::future::Future;
 use std::panic::Location;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -85,13 +86,14 @@ impl Pool {
         self.0.snapshot()
     }
 
-    /// Renews the pool, after a failover or a move: what idles is closed at once, what is out when it comes back, and whoever asks
-    /// is given a new connection. Each counts as one that was old enough (`lifetime`).
+    /// Renews the pool, after a failover or a move: what idles is closed at once, what is out when it comes back, what
+    /// is being opened once it is open, and whoever asks is given a new connection. Each counts as one that was old enough (`lifetime`).
     pub fn renew(&self) {
         let inner = &self.0;
         let now = Instant::now();
         let mut state = inner.state();
         state.slots_mut().for_each(|slot| slot.expires = Some(now));
+        state.openings.iter().for_each(|opening| opening.stale.store(true, Relaxed));
         let idle = std::mem::take(&mut state.idle);
         drop(state);
         inner.discard_each(idle.into_iter().map(|idle| (idle.conn, Discard::Lifetime)).collect());

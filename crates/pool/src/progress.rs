@@ -5,6 +5,7 @@
 use crate::reason::{Attempt, Reason, Stage};
 use crate::wire::Wire;
 use pgmedic_model::Timestamp;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 use tokio::time::Instant;
@@ -16,6 +17,8 @@ const MOST: usize = 8;
 #[derive(Debug)]
 pub(crate) struct Progress {
     pub(crate) begun: Instant,
+    /// The pool was renewed since: what it brings is of before.
+    pub(crate) stale: AtomicBool,
     now: Mutex<Now>,
 }
 
@@ -33,7 +36,7 @@ impl Progress {
         let begun = Instant::now();
         let now =
             Now { address: String::new(), stage: Stage::Dns, since: begun, wire: None, failed: Vec::new() };
-        Self { begun, now: Mutex::new(now) }
+        Self { begun, stale: AtomicBool::new(false), now: Mutex::new(now) }
     }
 
     fn now(&self) -> MutexGuard<'_, Now> {

@@ -4,10 +4,11 @@
 
 mod support;
 
-use pgmedic_lab::postgres::{PASSWORD, ROLE, Stop};
+use pgmedic_lab::postgres::{DATABASE, PASSWORD, ROLE, Stop};
 use pgmedic_lab::{Lab, Parts};
 use pgmedic_pool::tokio_postgres::{Config, SimpleQueryMessage};
 use pgmedic_pool::{Event, Kind, Pool, PoolCell, Stage};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use support::{builder, config, failures, off, sessions, until, with_lab};
@@ -338,6 +339,40 @@ fn closing_waits_for_what_is_out_and_names_what_does_not_come_back() {
         });
         drop(held);
         closing.await.unwrap().expect("it came back");
+    });
+}
+
+#[test]
+fn what_is_being_opened_when_the_pool_is_renewed_goes_to_nobody() {
+    with_lab(Parts::default(), async |lab| {
+        let relay = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (port, server) = (relay.local_addr().unwrap().port(), lab.postgres().port());
+        let (gate, open) = tokio::sync::watch::channel(false);
+        let accepted = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&accepted);
+        tokio::spawn(async move {
+            while let Ok((mut client, _)) = relay.accept().await {
+                count.fetch_add(1, Ordering::Relaxed);
+                let mut open = open.clone();
+                tokio::spawn(async move {
+                    open.wait_for(|open| *open).await.unwrap();
+                    let mut server = tokio::net::TcpStream::connect(("127.0.0.1", server)).await.unwrap();
+                    let _ended = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+                });
+            }
+        });
+        let mut through = Config::new();
+        through.host("127.0.0.1").port(port).user(ROLE).password(PASSWORD).dbname(DATABASE);
+        let pool = Pool::builder(through).max(1).build().expect("a pool");
+        let asker = tokio::spawn({
+            let pool = pool.clone();
+            async move { pool.get().await }
+        });
+        until(Duration::from_secs(5), async || (accepted.load(Ordering::Relaxed) == 1, ())).await;
+        pool.renew();
+        gate.send(true).unwrap();
+        asker.await.unwrap().expect("a connection").batch_execute("select 1").await.unwrap();
+        assert_eq!(accepted.load(Ordering::Relaxed), 2, "the one that was under way was not handed out");
     });
 }
 
