@@ -6,8 +6,8 @@ use rustix::process::Signal;
 use serde_json::Value;
 use std::time::Duration;
 
-/// What the forecasts of an audit rest on.
-fn rests_on(shop: &Shop) -> Vec<Value> {
+/// The forecasts of an audit.
+fn forecasts(shop: &Shop) -> Vec<Value> {
     let ran = shop.place.run(&["audit", "shop", "--format", "json"]);
     assert_eq!(ran.stderr, "");
     ran.json()["forecast"].as_array().unwrap().clone()
@@ -16,7 +16,7 @@ fn rests_on(shop: &Shop) -> Vec<Value> {
 #[test]
 fn an_audit_has_the_walks_of_the_daemon_while_it_runs_and_after_it_has_ended() {
     let shop = Shop::new();
-    assert!(rests_on(&shop).iter().all(|f| f["watch_looks"] == 0 && f["rests_on"] == "one look"));
+    assert!(forecasts(&shop).iter().all(|f| f["watch_looks"] == 0 && f["rests_on"] == "one look"));
     let daemon = shop.watch();
     let told = |all: &[Value]| all.iter().any(|f| f["watch_looks"] == 1);
     let age = |all: &[Value]| {
@@ -24,13 +24,13 @@ fn an_audit_has_the_walks_of_the_daemon_while_it_runs_and_after_it_has_ended() {
         all.iter().find(of_age).unwrap_or_else(|| panic!("{all:#?}")).clone()
     };
     wait::until("a sample of the daemon's", Duration::from_secs(30), || {
-        let all = rests_on(&shop);
+        let all = forecasts(&shop);
         Ok(if told(&all) { Ok(()) } else { Err(format!("{all:#?}")) })
     })
     .unwrap_or_else(|error| panic!("{error}"));
     daemon.signal(Signal::TERM);
     assert!(daemon.ended().0.success());
-    let all = rests_on(&shop);
+    let all = forecasts(&shop);
     let words = age(&all)["rests_on"].as_str().unwrap().to_owned();
     assert!(words.ends_with(" of watch's history, one look, and this one"), "{words}");
     println!("{words}");

@@ -15,7 +15,8 @@ const PATIENCE: Duration = Duration::from_millis(50);
 /// The same for a store that watchers share: what this one tells too early another one tells as well, and one of the two is
 /// withdrawn. It counts from when the change came about, so that a thousand do not wait for a slow store one after the other.
 const SHARED: Duration = Duration::from_secs(1);
-/// The same where it was late for the one before and more wait: a thousand do not wait for it one after the other.
+/// The patience with a store that was late for the one before while more wait: a thousand do not wait for it one after the
+/// other. With a shared one it is the least that is waited.
 const IMPATIENCE: Duration = Duration::from_millis(1);
 
 /// A change that is to be kept, and told.

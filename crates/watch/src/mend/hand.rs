@@ -70,28 +70,29 @@ impl Hand {
             Some(asked) => self.ask_again(asked, company).await,
             None => company.leads().await.map_err(End::Elsewhere),
         };
-        if let Some(reply) = reply {
-            let why = may.as_ref().err().map(|end| match end {
-                End::Elsewhere(why) => why.clone(),
-                _ => "it may not be begun now".to_owned(),
-            });
-            // Whoever approved it may have gone.
-            let _gone = reply.send(why.map_or(Ok(()), Err));
-        }
-        if let Err(end) = may {
-            return end;
-        }
         let begun = Begun {
             service: self.service.to_string(),
             incident: self.job.incident.clone(),
             automatic: self.job.asked.is_some(),
             by: self.job.by.clone(),
         };
-        let number = match self.store.begin(begun).await {
+        let number = match may {
+            Err(end) => Err(end),
+            Ok(()) => self.store.begin(begun).await.map_err(|error| {
+                End::Failed(format!("nothing is begun that cannot be written down: {error}"))
+            }),
+        };
+        if let Some(reply) = reply {
+            let why = number.as_ref().err().map(|end| match end {
+                End::Elsewhere(why) | End::Failed(why) => why.clone(),
+                _ => "it may not be begun now".to_owned(),
+            });
+            // Whoever approved it may have gone.
+            let _gone = reply.send(why.map_or(Ok(()), Err));
+        }
+        let number = match number {
             Ok(number) => number,
-            Err(error) => {
-                return End::Failed(format!("nothing is begun that cannot be written down: {error}"));
-            }
+            Err(end) => return end,
         };
         let end = self.mend(company).await;
         let (applied, recovered) = match &end {

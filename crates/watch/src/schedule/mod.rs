@@ -43,16 +43,18 @@ pub struct Rounds {
 #[derive(Debug)]
 struct Post {
     task: Option<JoinHandle<()>>,
+    /// The longest that its look in hand may take.
+    longest: Duration,
     wake: Arc<Notify>,
     stop: Arc<Notify>,
 }
 
 impl Post {
     /// Lets it end with the look that it has in hand: one that is cut off leaves a session behind for a moment.
-    async fn finish(mut self, within: Duration) {
+    async fn finish(mut self) {
         self.stop.notify_one();
         let Some(task) = &mut self.task else { return };
-        if tokio::time::timeout(within, task).await.is_ok() {
+        if tokio::time::timeout(self.longest, task).await.is_ok() {
             self.task = None;
         }
     }
@@ -100,7 +102,7 @@ impl Schedule {
         let before = self.posts.remove(service);
         let ended = async move {
             if let Some(post) = before {
-                post.finish(rounds.timeout + ward::SLACK).await;
+                post.finish().await;
             }
             then.await;
         };
@@ -134,6 +136,7 @@ impl Schedule {
             walked_well: Cell::new(None),
             broken: Cell::new((0, first)),
         };
+        let longest = ward.longest();
         // A walk holds what no other thread may touch.
         let task = tokio::task::spawn_local(async move {
             if let Some(before) = before {
@@ -142,7 +145,7 @@ impl Schedule {
             }
             ward.watch().await;
         });
-        self.posts.insert(Arc::clone(service), Post { task: Some(task), wake, stop });
+        self.posts.insert(Arc::clone(service), Post { task: Some(task), longest, wake, stop });
     }
 
     /// Ends with a service. What it was at is dropped.

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 /// How much longer than its timeout, and that of whoever has the service's other session, a look may take before it is cut
 /// off: it ends by itself, unless it is broken.
-pub(super) const SLACK: Duration = Duration::from_secs(1);
+const SLACK: Duration = Duration::from_secs(1);
 /// Walks that are made at once in one interval; what wants more waits for the next.
 const AT_ONCE: u32 = 3;
 
@@ -184,10 +184,15 @@ impl Ward {
         self.guarded(judged).await.flatten()
     }
 
+    /// The longest that a look takes: it may wait as long for the service's other session as it then looks.
+    pub(super) fn longest(&self) -> Duration {
+        self.rounds.timeout * 2 + SLACK
+    }
+
     /// Whatever it is, cut off where it does not end. A panic in it is counted, and this service's alone.
     async fn guarded<T>(&self, doing: impl Future<Output = T>) -> Option<T> {
         let whole = AssertUnwindSafe(doing).catch_unwind();
-        match tokio::time::timeout(self.rounds.timeout * 2 + SLACK, whole).await {
+        match tokio::time::timeout(self.longest(), whole).await {
             Ok(Ok(done)) => Some(done),
             Ok(Err(_)) | Err(_) => {
                 self.board.state().own.panics += 1;

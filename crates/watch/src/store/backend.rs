@@ -30,7 +30,7 @@ impl Backend {
     /// What of these services nobody speaks for falls to this watcher.
     pub(super) fn watch(&mut self, services: BTreeSet<String>) {
         if let Self::Shared(shared) = self {
-            shared.watched = services;
+            shared.watch(services);
         }
     }
 

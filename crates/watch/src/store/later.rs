@@ -28,11 +28,13 @@ pub(super) struct Later {
     at: Instant,
     /// One attempt is under way: a disk that hangs holds nothing else up.
     opening: Option<oneshot::Receiver<Result<Thread, StoreError>>>,
+    /// Why it failed last: each reason is said once.
+    why: String,
 }
 
 impl Later {
     pub(super) fn new(path: PathBuf, keep: Keep, said: Said) -> Self {
-        Self { path, keep, said, at: Instant::now() + AGAIN, opening: None }
+        Self { path, keep, said, at: Instant::now() + AGAIN, opening: None, why: String::new() }
     }
 
     /// When to look after it.
@@ -58,7 +60,21 @@ impl Later {
             opened => opened,
         };
         self.opening = None;
-        opened.ok()?.ok()
+        match opened.ok()? {
+            Ok(thread) => Some(thread),
+            Err(error) => {
+                self.failed(&error);
+                None
+            }
+        }
+    }
+
+    fn failed(&mut self, error: &dyn std::fmt::Display) {
+        let why = error.to_string();
+        if self.why != why {
+            self.say(format!("the store {} cannot be had yet: {why}", self.path.display()));
+            self.why = why;
+        }
     }
 
     fn say(&self, words: String) {
@@ -73,7 +89,10 @@ impl Worker {
         let Some(thread) = later.opened() else { return };
         let Backend::Here(book) = &self.backend else { return };
         let since = self.clock.now().plus(Ms(-Ms::from(Incidents::SAME).0));
-        let Ok(holds) = book.holds() else { return };
+        let holds = match book.holds() {
+            Ok(holds) => holds,
+            Err(error) => return later.failed(&error),
+        };
         match moved(holds, &thread, Op::Restore(since)).await {
             Ok(fell) => {
                 later.say(format!(
@@ -88,7 +107,10 @@ impl Worker {
                 self.later = None;
             }
             // What it took it takes once more.
-            Err(_) => thread.close().await,
+            Err(error) => {
+                later.failed(&error);
+                thread.close().await;
+            }
         }
     }
 }

@@ -49,7 +49,7 @@ pub(super) struct Shared {
     /// It was down when it was last asked.
     down: bool,
     /// Services that this watcher watches: what nobody speaks for of them falls to it.
-    pub(super) watched: BTreeSet<String>,
+    watched: BTreeSet<String>,
     /// Others that it has to do with, for which another one spoke when they were last asked for.
     followed: BTreeSet<String>,
 }
@@ -101,6 +101,12 @@ impl std::fmt::Display for Trouble {
 }
 
 impl Shared {
+    /// What of these services nobody speaks for falls to this watcher. Others that it once had to do with do no more.
+    pub(super) fn watch(&mut self, services: BTreeSet<String>) {
+        self.followed.clear();
+        self.watched = services;
+    }
+
     /// Nothing is connected to yet.
     pub(super) const fn new(target: Box<Target>, keep: Keep, watcher: String, said: Said) -> Self {
         Self {

@@ -211,6 +211,22 @@ fn a_watcher_whose_host_has_another_name_takes_up_what_it_left_under_the_old_one
 }
 
 #[test]
+fn what_is_watched_no_more_does_not_fall_to_a_watcher_that_once_asked_for_it() {
+    let scene = scene();
+    let (one, two) = (scene.open("one"), scene.open("two"));
+    scene.put(&one, &incident("a", 1), Vec::new());
+    scene.put(&one, &incident("c", 1), Vec::new());
+    assert!(scene.runtime.block_on(two.led_by_another("a")).unwrap().is_some());
+    two.watches(["c".to_owned()]);
+    drop(one);
+    let sql = "update pgmedic.lease set until = clock_timestamp() - interval '1 ms'";
+    scene.lab.postgres().sql_in(DATABASE, sql).unwrap();
+    let fell = scene.takes_over(&two);
+    assert_eq!(fell.services, ["c"]);
+    assert_eq!(fell.incidents.iter().map(|i| &*i.service).collect::<Vec<_>>(), ["c"]);
+}
+
+#[test]
 fn a_postgres_that_is_gone_holds_nothing_up_and_gets_everything_when_it_is_back() {
     let scene = scene();
     let board = Board::default();
