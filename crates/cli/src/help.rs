@@ -258,7 +258,8 @@ pub(crate) const DOCTOR: &str = "\
 Examples:
   pgmedic self doctor                       every service of ./pgmedic.toml
   pgmedic self doctor shop
-  pgmedic self doctor --format json | jq -r '.services[].checks[].grants[]
+  pgmedic self doctor --format json | jq -r '.services[].checks[]
+      | select(.needed and .state != \"ok\") | .grants[]
       | select(.by == \"sql\").line' > grants.sql     read it, then:
   psql -X -f grants.sql postgres://postgres@db/shop
 

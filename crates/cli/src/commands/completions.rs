@@ -28,6 +28,6 @@ pub(crate) fn run(args: &CompletionsArgs) -> Result<i32, Failure> {
             script.extend(format!("{line} '{}'\n", words.join(" ")).into_bytes());
         }
     }
-    output::stdout(&String::from_utf8_lossy(&script));
+    output::document(None, &String::from_utf8_lossy(&script))?;
     Ok(0)
 }

@@ -5,7 +5,6 @@ use crate::failure::Failure;
 use crate::init::{Found, Place, look};
 use crate::output;
 use crate::render::text::visible;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// `pgmedic init`.
@@ -54,7 +53,7 @@ pub(crate) fn run(args: &Args) -> Result<i32, Failure> {
     });
     accepted(&path, &found)?;
     if args.print {
-        output::stdout(&found.text);
+        output::document(None, &found.text)?;
         output::stderr(&found.account());
         output::stderr(&next(&found, &path, false));
     } else {
@@ -84,18 +83,7 @@ fn written(path: &Path, text: &str, force: bool) -> Result<(), Failure> {
     let failed = |error: std::io::Error| {
         Failure::Usage(format!("{} cannot be written: {error}", visible(&path.display().to_string())))
     };
-    let beside = path.with_extension(format!("toml.{}.new", std::process::id()));
-    let made = std::fs::OpenOptions::new().write(true).create_new(true).open(&beside);
-    let put = |mut file: std::fs::File| {
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        // A link is refused where a file is there already; a rename is not.
-        if force { std::fs::rename(&beside, path) } else { std::fs::hard_link(&beside, path) }
-    };
-    let outcome = made.map_err(failed)?;
-    let outcome = put(outcome);
-    let _renamed = std::fs::remove_file(&beside);
-    outcome.map_err(failed)
+    output::whole(path, text, force).map_err(failed)
 }
 
 /// What was written, and what comes next.

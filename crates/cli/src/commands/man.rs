@@ -34,7 +34,7 @@ pub(crate) fn run(args: &Args) -> Result<i32, Failure> {
             let near = near.map(|verb| format!("; nearest: {}", verb.replace('-', " "))).unwrap_or_default();
             return Err(Failure::Usage(format!("no verb {words:?} has a page{near}")));
         };
-        output::stdout(&page.text);
+        output::document(None, &page.text)?;
         return Ok(0);
     };
     std::fs::create_dir_all(folder)

@@ -140,10 +140,7 @@ pub(crate) fn run(args: &Args) -> Result<i32, Failure> {
         }
         What::Grafana(common) => (rules::grafana(&wanted(common, Limits::default())?), &common.output),
     };
-    match output {
-        None => output::stdout(&text),
-        Some(path) => output::file(path, &text)?,
-    }
+    output::document(output.as_deref(), &text)?;
     Ok(0)
 }
 

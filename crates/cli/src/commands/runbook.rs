@@ -30,10 +30,7 @@ pub(crate) struct Args {
 /// Writes it.
 pub(crate) fn run(args: &Args) -> Result<i32, Failure> {
     let text = runbook::markdown(&subject(args, &mut Surroundings::default())?);
-    match &args.output {
-        None => output::stdout(&text),
-        Some(path) => output::file(path, &text)?,
-    }
+    output::document(args.output.as_deref(), &text)?;
     Ok(0)
 }
 

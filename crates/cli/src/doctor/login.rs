@@ -96,7 +96,9 @@ fn said(error: &ServerError) -> String {
         "28P01" => "the password is not accepted",
         "28000" => "the role may not log in from here",
         "42501" => "the role has no right to connect to this database",
-        "53300" => "no slot is left for this role",
+        "53300" => {
+            "no slot is left for this role; pgmedic check says which limit that is, and what to raise it to"
+        }
         "3D000" => "there is no such database",
         "55000" => "the database takes no connections",
         "57P03" => "the server is not ready for anybody",
@@ -121,11 +123,10 @@ fn lets_in(error: &ServerError, target: &Target) -> Vec<Grant> {
                 line,
             }]
         }
-        (_, Some(Words::RoleLimit)) => sql(format!("alter role {role} connection limit 5;")),
-        (_, Some(Words::DatabaseLimit)) => sql(format!("alter database {database} connection limit -1;")),
         ("28P01", _) => sql(format!("\\password {role}")),
         ("42501", _) => sql(format!("grant connect on database {database} to {role};")),
         ("55000", _) => sql(format!("alter database {database} allow_connections true;")),
+        // A limit among them: to raise it without knowing it could lower it.
         _ => Vec::new(),
     }
 }
@@ -154,6 +155,16 @@ mod tests {
         scene.evidence.front = refused(&scene.evidence.front, code, message);
         let reached = reached(&scene.evidence);
         (checks(scene.subject()).remove(0), reached)
+    }
+
+    #[test]
+    fn a_limit_that_is_not_seen_is_not_set_anew() {
+        for message in ["too many connections for role \"app\"", "too many connections for database \"shop\""]
+        {
+            let (check, _) = login("53300", message);
+            assert!(check.said.contains("pgmedic check says which limit"), "{check:?}");
+            assert!(check.grants.is_empty(), "{check:?}");
+        }
     }
 
     #[test]
@@ -188,12 +199,6 @@ mod tests {
                 "permission denied for database \"shop\"",
                 "no right",
                 "grant connect on database \"shop\" to \"app\";",
-            ),
-            (
-                "53300",
-                "too many connections for role \"app\"",
-                "no slot",
-                "alter role \"app\" connection limit 5;",
             ),
         ] {
             let (check, reached) = login(code, message);

@@ -12,7 +12,7 @@ const LOOK: &str =
 const ACT: &str = "restart, start or extend there (`fix`, and `watch` where policy.auto has it)";
 
 /// Words with which a platform says that it has no such thing, or that the part is not named: no right is missing.
-const NO_RIGHT: [&str; 3] = ["not configured", "tells nothing of", "is not named"];
+const NO_RIGHT: [&str; 2] = ["not configured", "tells nothing of"];
 
 pub(super) fn checks(s: Subject<'_>) -> Vec<Check> {
     let Some(platform) = &s.service.platform else {

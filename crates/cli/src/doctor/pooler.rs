@@ -6,7 +6,7 @@ use pgmedic_path::Seen;
 
 const LOOK: &str = "see who waits in the pooler, and what is paused there";
 const ADMIN: &str = "RESUME or ENABLE a database of the pooler";
-const FILE: &str = "pgbouncer.ini, [pgbouncer] (then: RELOAD)";
+const FILE: &str = "pgbouncer.ini, [pgbouncer] (beside those who are named there; then: RELOAD)";
 
 pub(super) fn checks(s: Subject<'_>) -> Vec<Check> {
     let Some(target) = &s.service.pooler else {
@@ -18,7 +18,9 @@ pub(super) fn checks(s: Subject<'_>) -> Vec<Check> {
         Seen::NotSeen(why) => return vec![Check::not_seen("console", looked, why, LOOK)],
     };
     if let Some(why) = &told.failure {
-        let refused = !told.silent && ["startup", "SHOW"].iter().any(|at| why.starts_with(at));
+        // A password that is not accepted is no right that a list gives.
+        let password = ["28P01", "password authentication failed"].iter().any(|words| why.contains(words));
+        let refused = !told.silent && !password && ["startup", "SHOW"].iter().any(|at| why.starts_with(at));
         let check = if refused {
             Check::missing("console", looked, why, LOOK).grant(
                 By::File,

@@ -111,13 +111,13 @@ impl Drafts {
         match &url.holder {
             Holder::Environment if same => {}
             Holder::File(file) if same => {
-                draft.needs.push(format!("load {file}, which has {variable}: set -a; . ./{file}; set +a"));
+                draft.needs.push(format!("load {file}, which has {variable}: set -a; . ./{file}; set +a (a value with & ; or a blank must stand in quotes there)"));
             }
             Holder::Unit(unit) if same => draft.needs.push(format!(
                 "set {variable} as the unit {unit} has it ({}); for pgmedic's own unit the same EnvironmentFile",
                 url.at
             )),
-            Holder::Environment | Holder::File(_) | Holder::Unit(_) => {
+            Holder::Environment | Holder::File(_) | Holder::Written | Holder::Unit(_) => {
                 draft.needs.push(format!("set {variable} to what {} is at {}", url.variable, url.at));
             }
         }

@@ -38,7 +38,7 @@ impl Asked {
     }
 }
 
-/// Reads every `fly*.toml` of the folder: `fly.toml`, `fly.production.toml`.
+/// Reads `fly.toml` and every `fly.NAME.toml` of the folder.
 pub(super) fn read(place: &Place, names: &[String], notes: &mut Notes) -> Vec<FlyApp> {
     let ours = |name: &&String| name.starts_with("fly.") && name.ends_with(".toml");
     let mut apps: Vec<FlyApp> = Vec::new();
@@ -87,7 +87,7 @@ fn app(file: &Text, notes: &mut Notes) -> Option<FlyApp> {
     if let Some(env) = root.get("env").and_then(|value| value.get_ref().as_table()) {
         for (key, value) in env.iter() {
             let text = value.get_ref().as_str().unwrap_or_default();
-            let holder = Holder::File(file.name.clone());
+            let holder = Holder::Written;
             urls::take(key.get_ref(), text, reading.at(value), holder, &mut app.urls, notes);
         }
     }

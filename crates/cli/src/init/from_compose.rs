@@ -201,8 +201,7 @@ fn doors(draft: &mut Draft, api: &Service, apps: &[FlyApp]) {
     for port in &api.ports {
         let asked =
             health.clone().or_else(|| from_fly(port.inside).map(|a| (a.port, a.path.clone(), a.at.clone())));
-        if let Some((inside, path, at)) = asked.filter(|(inside, ..)| *inside == port.inside) {
-            let _same = inside;
+        if let Some((_, path, at)) = asked.filter(|(inside, ..)| *inside == port.inside) {
             draft.line("ready", &format!("http://127.0.0.1:{}{path}", port.outside), at);
         } else if let Some((_, path, at)) = api.health.as_ref().filter(|(inside, ..)| *inside == port.inside)
         {

@@ -75,7 +75,7 @@ fn direct(draft: &mut Draft, host: &str, port: u16, at: &str) {
 fn platform(draft: &mut Draft, url: &Url, own: Option<u16>, ways: &[Way], clusters: &[Cluster]) {
     let unit = match &url.holder {
         Holder::Unit(unit) => Some(unit.as_str()),
-        Holder::Environment | Holder::File(_) => None,
+        Holder::Environment | Holder::File(_) | Holder::Written => None,
     };
     let cluster = own.and_then(|port| clusters.iter().find(|cluster| cluster.port == port));
     let way = ways.iter().find(|way| url.connection.is_here() && way.port == url.connection.port);

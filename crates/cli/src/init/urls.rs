@@ -14,6 +14,8 @@ pub(super) enum Holder {
     Environment,
     /// A file of the folder, which has to be loaded.
     File(String),
+    /// A file that no shell loads: `fly.toml`.
+    Written,
     /// A systemd unit's environment, by the unit's name.
     Unit(String),
 }

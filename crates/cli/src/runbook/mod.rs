@@ -203,6 +203,6 @@ fn sources(s: &Subject) -> String {
     format!(
         "## Where this is from\n\nThe sections are the pages of `pgmedic explain`, whose references stand there; each cause is found on a \
          real Postgres that a drill has broken, or its page says why not. {commands}The SQL is run on a real Postgres by pgmedic's \
-         tests, by the role that each block names. Words in capitals (`MACHINE_ID`, `VOLUME_ID`, `SIZE_GB`, `DATABASE`) are to be filled in.\n"
+         tests, by the role that each block names. Words in capitals (`MACHINE_ID`, `VOLUME_ID`, `SIZE_GB`, `SIZE`, `CLAIM`, `HOST`, `DATABASE`) are to be filled in.\n"
     )
 }

@@ -28,13 +28,15 @@ pub(super) fn chapter(s: &Subject) -> String {
         whom = s.whom
     );
     out += &format!(
-        "- Monitor `pg_pool_*` in Grafana: `pgmedic rules grafana {name}` writes the dashboard, `pgmedic rules prometheus {name}` the \
+        "- Monitor `pg_pool_*` in Grafana: `pgmedic rules grafana{name}` writes the dashboard, `pgmedic rules prometheus{name}` the \
          alerts, `DatabaseConnectionFailure` among them.{}\n",
         s.metrics.as_ref().map_or(String::new(), |metrics| format!(" They are at {metrics}.")),
-        name = if s.whom.starts_with(['"', '\'']) || s.whom.contains("://") { "" } else { s.whom.as_str() },
-    )
-    .replace("grafana `", "grafana`")
-    .replace("prometheus `", "prometheus`");
+        name = if s.whom.starts_with(['"', '\'']) || s.whom.contains("://") {
+            String::new()
+        } else {
+            format!(" {}", s.whom)
+        },
+    );
     out += "- Alerts for disk usage: by *hours left* rather than by percent, for data and WAL each, bytes and inodes \
             (`DatabaseStorageFilling`). Fly has no alerts of its own: its metrics are for your Prometheus. \
             `max_slot_wal_keep_size` keeps a dead replica from filling the disk; a ballast file of a gigabyte buys the time to think.\n\

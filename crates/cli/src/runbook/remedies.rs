@@ -7,6 +7,7 @@ use super::platform::{Kit, Platform};
 use super::sql;
 use super::subject::Subject;
 use super::text::{Correction, ms, share, shell};
+use pgmedic_path::paste::argument;
 
 /// The chapter.
 pub(super) fn chapter(s: &Subject, kit: &Kit) -> String {
@@ -234,21 +235,21 @@ fn extend_correction(db: &str) -> String {
 }
 
 fn dns(s: &Subject, kit: &Kit) -> String {
-    let name = s.host_name().unwrap_or_else(|| "the database's name".to_owned());
+    let name = s.host_name().unwrap_or_else(|| "HOST".to_owned());
     let mut out = format!("Verify that `{name}` resolves, where the API runs:\n");
     out += &shell(&kit.resolve);
     for server in &s.nameservers {
         let port = if server.port() == 53 { String::new() } else { format!(" -p {}", server.port()) };
         out += &shell(&[super::platform::line(
             "another nameserver, asked by itself",
-            format!("dig {name} @{}{port}", server.ip()),
+            format!("dig {} @{}{port}", argument(&name), server.ip()),
         )]);
     }
     let says = match &s.platform {
         Platform::Fly { api: Some(api), .. } => {
             format!("fly ssh console --app {api} -C \"getent hosts {name}\"")
         }
-        _ => format!("getent hosts {name}"),
+        _ => format!("getent hosts {}", argument(&name)),
     };
     out += &Correction {
         who: super::old(s),

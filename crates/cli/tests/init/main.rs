@@ -106,7 +106,7 @@ fn no_secret_is_written_or_shown_wherever_it_stands() {
         "/shop",
         "/mine",
         "x-db.internal",
-        "/e",
+        "127.0.0.1:5432/e",
         "localhost:5432/y",
         "RESCUE_DATABASE_URL",
         "set -a; . ./.env",

@@ -1,7 +1,7 @@
-//! Kubernetes: workloads by `deployment/NAME`, `statefulset/NAME`, `pod/NAME`, a bare name, or labels. Source: kubectl 1.32,
-//! `--help` of each command; Kubernetes documentation, "Expanding Persistent Volumes Claims".
+//! Kubernetes: workloads by `deployment/NAME`, `statefulset/NAME`, `pod/NAME`, a bare name, or labels. Source: kubectl's
+//! `--help`; Kubernetes documentation, "Expanding Persistent Volumes Claims".
 
-use super::{API_WORDS, DB_WORDS, Kit, line};
+use super::{API_WORDS, DB_WORDS, Kit, Line, line};
 use crate::runbook::subject::Subject;
 use pgmedic_path::paste::argument;
 
@@ -47,12 +47,26 @@ impl<'w> Workload<'w> {
         format!("{} exec{terminal} {} -- {command}", self.kubectl, self.object)
     }
 
-    /// The pods anew, one after the other; a pod of its own is deleted, and whatever owns it makes another.
-    fn restart(&self) -> String {
-        if self.labels.is_some() || self.object.starts_with("pod/") {
-            return format!("{} delete {}", self.kubectl, self.object);
+    /// The pods anew, one after the other; of labels, or of a pod, that one pod is deleted, and whatever owns it makes
+    /// another: one that nothing owns would not come back.
+    fn restart(&self, what: &str) -> Vec<Line> {
+        let (kubectl, object) = (self.kubectl, &self.object);
+        if self.labels.is_some() || object.starts_with("pod/") {
+            let owner = "-o jsonpath='{.metadata.ownerReferences[*].kind}'";
+            return vec![
+                line(
+                    "who makes that pod anew? Where this is empty nobody does: do NOT delete it",
+                    format!("{kubectl} get {object} {owner}"),
+                ),
+                line(
+                    "that ONE pod anew; look that it is ready before the next",
+                    format!("{kubectl} delete {object}"),
+                ),
+            ];
         }
-        format!("{0} rollout restart {1} && {0} rollout status {1} --timeout=5m", self.kubectl, self.object)
+        let roll =
+            format!("{kubectl} rollout restart {object} && {kubectl} rollout status {object} --timeout=5m");
+        vec![line(self.says(what), roll)]
     }
 }
 
@@ -73,14 +87,14 @@ pub(super) fn kit(s: &Subject, [api, db, proxy]: [Option<&str>; 3], options: &[S
     if let Some(api) = api.map(|name| Workload::of(&kubectl, name, "deployment")) {
         kit.api_log =
             vec![line(api.says("the API's log"), format!("{} | grep -iE '{API_WORDS}'", api.logs()))];
-        kit.restart_api = vec![line(api.says("one pod after the other"), api.restart())];
+        kit.restart_api = api.restart("one pod after the other");
         if let Some(name) = s.host_name() {
             let get = api.exec(false, &format!("getent ahosts {}", argument(&name)));
             kit.resolve = vec![line("what a program in the API's pod is answered", get)];
         }
     }
     if let Some(proxy) = proxy.map(|name| Workload::of(&kubectl, name, "deployment")) {
-        kit.restart_proxy = vec![line(proxy.says("the proxy alone"), proxy.restart())];
+        kit.restart_proxy = proxy.restart("the proxy alone");
     }
     if let Some(db) = db.map(|name| Workload::of(&kubectl, name, "statefulset")) {
         of_db(&mut kit, &db, &s.database());
@@ -104,13 +118,13 @@ fn of_db(kit: &mut Kit, db: &Workload<'_>, database: &str) {
         "Kubernetes starts it by itself: see why it cannot",
         format!("{kubectl} describe {}", db.object),
     )];
-    kit.restart_db = vec![line(db.says("its pods anew"), db.restart())];
+    kit.restart_db = db.restart("its pods anew");
     kit.extend = vec![
         line("may the class grow? ALLOWVOLUMEEXPANSION", format!("{kubectl} get storageclass")),
         line(
-            "to SIZE_GB in all; it never shrinks",
+            "to SIZE in all, such as 20Gi; it never shrinks",
             format!(
-                "{kubectl} patch pvc CLAIM --patch '{{\"spec\":{{\"resources\":{{\"requests\":{{\"storage\":\"<SIZE_GB>Gi\"}}}}}}}}'"
+                "{kubectl} patch pvc CLAIM --patch '{{\"spec\":{{\"resources\":{{\"requests\":{{\"storage\":\"SIZE\"}}}}}}}}'"
             ),
         ),
         line("has it arrived?", format!("{kubectl} get pvc CLAIM")),
