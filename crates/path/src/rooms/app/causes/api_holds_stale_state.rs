@@ -17,10 +17,11 @@ cause! {
     /// ## What proves it
     /// A login and a query on the service's own way in succeed, no other room shows a fault, and readiness says
     /// disconnected. An API that reports a *fresh* attempt failing (refused, a timeout, a name, a FATAL) is not this: its
-    /// settings, resolver or network differ (`readiness-failing`).
+    /// settings, resolver or network differ (`readiness-failing`). Where pgmedic logs in by a role of its own, the server may
+    /// refuse the API's and let this one in: its log has a FATAL for each attempt.
     ///
     /// ## What mends it
-    /// Ask again in half a minute: good pools mend themselves. Then restart the API, one instance at a time, and see
+    /// Ask again in half a minute: good pools mend themselves. Log in once by the API's own role. Then restart the API, one instance at a time, and see
     /// readiness before the next.
     ///
     /// ## What makes it worse
@@ -59,7 +60,8 @@ fn find(e: &Evidence) -> Option<Finding> {
             .and(answered)
             .or_else(
                 "readiness-failing",
-                "the API's own DATABASE_URL, resolver and network: if they differ from what was walked, it is no stale state",
+                "the API's own DATABASE_URL, its role first, and its resolver and network: if they differ from what was walked, it is no \
+                 stale state; the server's log has the FATAL of a role that it refuses",
             )
             .mended_by(RemedyPlan::by_hand(
                 "recycle-api-pool",
@@ -76,7 +78,8 @@ fn answer(e: &Evidence) -> Option<Fact> {
     else {
         return None;
     };
-    let text = format!("logged in on the API's own way in; the query was answered in {elapsed_ms}");
+    let user = &e.target.user;
+    let text = format!("logged in as {user} on the service's way in; the query was answered in {elapsed_ms}");
     Some(Fact::new(Source::Sql, *at, e.front.address.as_str(), text))
 }
 
