@@ -265,8 +265,14 @@ fn needs_root_as_another_user_a_log_that_may_not_be_read_is_told_with_the_line_t
     std::fs::set_permissions(&log, PermissionsExt::from_mode(0o600)).unwrap();
     std::fs::set_permissions(scene.place.path(), PermissionsExt::from_mode(0o755)).unwrap();
     scene.configure("monitor", &format!("api_log = \"{log}\""));
+    // The build's folder may be in a home that is closed to others.
+    let program = scene.place.path().join("pgmedic");
+    std::fs::copy(env!("CARGO_BIN_EXE_pgmedic"), &program).unwrap();
     let run = || -> Value {
-        let mut command = scene.place.command(&["self", "doctor", "--format", "json"]);
+        let told = scene.place.command(&["self", "doctor", "--format", "json"]);
+        let mut command = Command::new(&program);
+        command.args(told.get_args()).env_clear().current_dir(scene.place.path());
+        command.envs(told.get_envs().filter_map(|(name, value)| Some((name, value?))));
         command.env("PGMEDIC_STATE", scene.place.path().join("state")).uid(65_534).gid(65_534);
         let ran = checked(command.output().unwrap().into());
         ran.json()
@@ -278,16 +284,4 @@ fn needs_root_as_another_user_a_log_that_may_not_be_read_is_told_with_the_line_t
     assert_eq!(check(&account, "api-log")["grants"][0]["line"], line);
     std::fs::set_permissions(&log, PermissionsExt::from_mode(0o604)).unwrap();
     assert_eq!(lacking(&run()), ["state-folder"]);
-}
-
-#[test]
-fn the_help_keeps_to_eighty_columns() {
-    let place = Place::new();
-    for verb in [vec!["self", "--help"], vec!["self", "doctor", "--help"]] {
-        let ran = place.run_with(&[("COLUMNS", "80")], &verb);
-        assert_eq!(ran.exit, Some(0));
-        for line in ran.stdout.lines() {
-            assert!(line.chars().count() <= 80, "{line}");
-        }
-    }
 }

@@ -28,8 +28,10 @@ fn help_and_version_are_success_on_stdout() {
 #[test]
 fn the_help_keeps_to_eighty_columns() {
     let place = Place::new();
-    for verb in ["check", "fix", "audit", "watch", "explain", "runbook", "init", "drill", "completions"] {
-        let ran = place.run_with(&[("COLUMNS", "80")], &[verb, "--help"]);
+    let verbs = "check|fix|audit|watch|explain|runbook|init|drill|completions|self|self doctor|self man";
+    for verb in verbs.split('|') {
+        let arguments: Vec<&str> = verb.split(' ').chain(["--help"]).collect();
+        let ran = place.run_with(&[("COLUMNS", "80")], &arguments);
         for line in ran.stdout.lines() {
             assert!(line.chars().count() <= 80, "{verb}: {line}");
         }
