@@ -49,7 +49,9 @@ fn every_drill_that_can_be_mended_is_and_no_other_is_touched() {
     let apis = || drills.iter().map(|d| &d["api"]).filter(|api| !api.is_null());
     let hint = "cargo build --package renderflow";
     for api in apis().filter(|api| api["is"] != "renderflow") {
-        assert_eq!(api["why"], "the API must do what renderflow does not", "{hint}");
+        let why = api["why"].as_str().unwrap();
+        let no_root = why.starts_with("needs root: ") && !rustix::process::geteuid().is_root();
+        assert!(no_root || why == "the API must do what renderflow does not", "{why}; {hint}");
     }
     let real = apis().filter(|api| api["is"] == "renderflow").count();
     assert!(real > 60, "{real} drills on renderflow");

@@ -7,6 +7,7 @@ use rustix::process::Signal;
 use simple_dns::rdata::RData;
 use simple_dns::{CLASS, Name, Packet, QCLASS, QTYPE, Question, RCODE, TYPE};
 use std::ffi::OsString;
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,6 +17,8 @@ use std::time::Duration;
 pub const NAME: &str = "renderflow-db.internal";
 const PATIENCE: Duration = Duration::from_secs(10);
 const ANSWER_WITHIN: Duration = Duration::from_millis(300);
+/// Addresses that are tried, where others are somebody's.
+const ADDRESSES: u32 = 20;
 
 /// What the server knows of [`NAME`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,7 +105,7 @@ impl Dns {
         arguments.push(format!("--listen-address={}", self.address.ip()).into());
         arguments.push(format!("--port={}", self.address.port()).into());
         if self.address.port() == 53 {
-            arguments.push("--user=root".into());
+            arguments.extend(["--user=root".into(), "--group=root".into()]);
         }
         arguments.extend(zone.options().into_iter().map(OsString::from));
         let log = self.folder.join("dnsmasq.log");
@@ -112,7 +115,7 @@ impl Dns {
             arguments,
             folder: &self.folder,
             log: &log,
-            // Who may have port 53 keeps its own account, and the parent-death signal with it, which a change of account loses.
+            // Who may have port 53 keeps its own account and group, and the parent-death signal with them, which a change loses.
             account: self.account.as_ref().filter(|_| self.address.port() != 53),
             end: Signal::TERM,
         };
@@ -137,11 +140,23 @@ impl Dns {
 /// Where a DNS server may listen: at port 53 of a loopback address that nobody else uses, so that a program can be given it by
 /// resolv.conf(5), which knows no other port. Who may not have port 53 takes a free one of 127.0.0.1.
 fn address() -> Result<SocketAddr, LabError> {
-    let port = ports::free()?;
-    let [high, low] = port.to_be_bytes();
-    let own: SocketAddr = (Ipv4Addr::new(127, 53, high, low), 53).into();
-    let free = UdpSocket::bind(own).is_ok() && TcpListener::bind(own).is_ok();
-    Ok(if free { own } else { (Ipv4Addr::LOCALHOST, port).into() })
+    let mut tried = 0;
+    loop {
+        let port = ports::free()?;
+        let [high, low] = port.to_be_bytes();
+        let own: SocketAddr = (Ipv4Addr::new(127, 53, high, low), 53).into();
+        match UdpSocket::bind(own).and_then(|_| TcpListener::bind(own)) {
+            Ok(_) => return Ok(own),
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                return Ok((Ipv4Addr::LOCALHOST, port).into());
+            }
+            // Somebody else's for the moment: another address is not.
+            Err(_) if tried < ADDRESSES => tried += 1,
+            Err(source) => {
+                return Err(LabError::Io { what: format!("a nameserver's address, {own}"), source });
+            }
+        }
+    }
 }
 
 /// Asks a nameserver for a name's IPv4 addresses, once: the resolver of the lab's API.
